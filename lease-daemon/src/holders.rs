@@ -1,0 +1,210 @@
+//! The table of the leases that the daemon holds, and for a minute of those that it lost.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lease::{End, Loss, Moment, fresh_id};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use crate::app::{self, CLOCK};
+use crate::held::{Fate, Held, RenewedBy};
+use crate::metrics::Metrics;
+use crate::wire::{Code, Problem, Retry};
+
+/// The most leases at a time.
+pub const MAX_LEASES: usize = 10_000;
+/// The most requests that wait at a time.
+pub const MAX_WAITERS: usize = 10_000;
+/// How long an ended lease is remembered.
+const REMEMBER: Duration = Duration::from_secs(60);
+/// The most ended leases that are remembered; older ones are forgotten early.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// The leases of this daemon.
+#[derive(Debug)]
+pub struct Holders {
+    table: Mutex<Table>,
+    leases: Arc<Semaphore>,
+    waiters: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    keepers: TaskTracker,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    held: BTreeMap<String, Arc<Held>>,
+    ended: BTreeMap<String, Ended>,
+    /// The keys of `ended`, oldest first.
+    order: VecDeque<(Moment, String)>,
+}
+
+#[derive(Clone, Debug)]
+struct Ended {
+    uid: u32,
+    name: String,
+    fate: Fate,
+}
+
+impl Table {
+    /// Forgets what ended too long ago.
+    fn purge(&mut self, now: Moment) {
+        while let Some((at, _)) = self.order.front() {
+            if now.since(*at) < REMEMBER && self.order.len() <= MAX_REMEMBERED {
+                break;
+            }
+            if let Some((_, id)) = self.order.pop_front() {
+                self.ended.remove(&id);
+            }
+        }
+    }
+}
+
+impl Holders {
+    /// An empty table.
+    pub fn new(metrics: Arc<Metrics>) -> Holders {
+        Holders {
+            table: Mutex::default(),
+            leases: Arc::new(Semaphore::new(MAX_LEASES)),
+            waiters: Arc::new(Semaphore::new(MAX_WAITERS)),
+            metrics,
+            keepers: TaskTracker::new(),
+        }
+    }
+
+    /// A seat for one request that waits; given back when dropped.
+    ///
+    /// # Errors
+    /// `too-many-waiters`, or `too-many-leases` if a grant could not be taken.
+    pub fn seat(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        if self.leases.available_permits() == 0 {
+            return Err(too_many(Code::TooManyLeases, "leases", MAX_LEASES));
+        }
+        let seat = Arc::clone(&self.waiters).try_acquire_owned();
+        seat.map_err(|_| too_many(Code::TooManyWaiters, "waiters", MAX_WAITERS))
+    }
+
+    /// Takes a granted lease for the user `uid`.
+    ///
+    /// # Errors
+    /// `too-many-leases`; the lease is given back then.
+    pub fn add(
+        self: &Arc<Self>, uid: u32, renewed_by: RenewedBy, lease: lease::Lease,
+    ) -> Result<Arc<Held>, Problem> {
+        let Ok(permit) = Arc::clone(&self.leases).try_acquire_owned() else {
+            lease.abandon(End::Released);
+            return Err(too_many(Code::TooManyLeases, "leases", MAX_LEASES));
+        };
+        let id = fresh_id(&CLOCK);
+        let (held, keeper) = Held::new(id.clone(), uid, renewed_by, lease);
+        let held = Arc::new(held);
+        self.table().held.insert(id.clone(), Arc::clone(&held));
+        tracing::info!(name = held.name, token = held.token, uid, "granted");
+        let holders = Arc::clone(self);
+        self.keepers.spawn(async move {
+            keeper.run(|fate| holders.ended(&id, fate)).await;
+            drop(permit);
+        });
+        Ok(held)
+    }
+
+    /// The lease `id`, as far as the user `uid` may know of it.
+    ///
+    /// # Errors
+    /// `lost` for a minute after a loss, else `unknown-lease`.
+    pub fn find(&self, id: &str, uid: u32) -> Result<Arc<Held>, Problem> {
+        let mut table = self.table();
+        table.purge(app::now());
+        let held = table.held.get(id).filter(|held| held.uid == uid).cloned();
+        let ended = table.ended.get(id).filter(|ended| ended.uid == uid).cloned();
+        drop(table);
+        match (held, ended) {
+            (Some(held), _) => match held.fate() {
+                None => Ok(held),
+                Some(fate) => Err(over(&held.name, &fate)),
+            },
+            (None, Some(ended)) => Err(over(&ended.name, &ended.fate)),
+            (None, None) => Err(unknown_lease()),
+        }
+    }
+
+    /// Whether `id` is held, or ended less than a minute ago.
+    pub fn remembers(&self, id: &str) -> bool {
+        let mut table = self.table();
+        table.purge(app::now());
+        table.held.contains_key(id) || table.ended.contains_key(id)
+    }
+
+    /// Gives back the lease of a client that is gone.
+    pub fn client_gone(&self, held: &Held) {
+        if held.end(End::ClientGone).is_some() {
+            tracing::info!(name = held.name, token = held.token, "released: the client closed its connection");
+            self.metrics.client_gone();
+        }
+    }
+
+    /// Gives back the lease `id`, whose holder never read that it has it.
+    pub fn undelivered(&self, id: &str) {
+        let held = self.table().held.get(id).cloned();
+        if let Some(held) = held {
+            self.client_gone(&held);
+        }
+    }
+
+    /// The leases that are renewed by `renewer`.
+    pub fn all(&self, renewer: RenewedBy) -> Vec<Arc<Held>> {
+        self.table().held.values().filter(|held| held.renewed_by == renewer).cloned().collect()
+    }
+
+    /// Of the leases that the daemon renews, the one with the smallest share of its time left: that share, and the
+    /// seconds.
+    pub fn margin(&self) -> Option<(f64, f64)> {
+        let now = app::now();
+        self.all(RenewedBy::Daemon)
+            .into_iter()
+            .map(|held| (held.share_left(), now.until(held.deadline()).as_secs_f64()))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+    }
+
+    fn ended(&self, id: &str, fate: &Fate) {
+        let now = app::now();
+        let mut table = self.table();
+        if let Some(held) = table.held.remove(id) {
+            let ended = Ended { uid: held.uid, name: held.name.clone(), fate: fate.clone() };
+            table.ended.insert(id.to_owned(), ended);
+            table.order.push_back((now, id.to_owned()));
+        }
+        table.purge(now);
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is said of a lease that has ended.
+fn over(name: &str, fate: &Fate) -> Problem {
+    match fate {
+        Fate::Lost(loss) => lost(name, loss),
+        Fate::Released => unknown_lease(),
+    }
+}
+
+/// What is said of a lease that was lost.
+pub fn lost(name: &str, loss: &Loss) -> Problem {
+    let detail = format!("the lease of {name} is lost: {loss}; stop the work that it protected");
+    Problem::new(Code::Lost, detail).because(loss.code())
+}
+
+/// What is said of a lease that is not there, or not the asker's.
+pub fn unknown_lease() -> Problem {
+    let detail = "no lease of yours has this id: it was released, lost more than a minute ago, or granted before the \
+                  daemon was restarted";
+    Problem::new(Code::UnknownLease, detail)
+}
+
+fn too_many(code: Code, what: &str, limit: usize) -> Problem {
+    Problem::new(code, format!("there are {limit} {what}, the most that this daemon keeps"))
+        .retry(Retry::After(1000))
+}

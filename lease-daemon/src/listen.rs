@@ -1,0 +1,165 @@
+//! The socket file: made once, with the right mode, by one daemon at a time.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream as Probe;
+use std::path::{Path, PathBuf};
+
+use tokio::net::UnixListener;
+
+/// Owner and group may connect. Whoever may connect may take any lock: the group of the socket's folder (set-gid, or
+/// changed after the start) says who that is.
+const MODE: u32 = 0o660;
+
+/// The longest path: the kernel takes 107 bytes, and the socket is made under a name that is 4 longer.
+const MAX_PATH: usize = 103;
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Another daemon serves it.
+    #[error("{} is served by another process; stop that one, or choose another path with --socket", .0.display())]
+    InUse(PathBuf),
+    /// Something that is no socket is in its place.
+    #[error("{} exists and is no socket; move it away, or choose another path with --socket", .0.display())]
+    NoSocket(PathBuf),
+    /// The path does not fit into a socket's address.
+    #[error("{} is too long for a socket: at most {MAX_PATH} bytes; choose another with --socket", .0.display())]
+    TooLong(PathBuf),
+    /// The operating system refuses.
+    #[error("cannot {what} {}: {error}; choose another path with --socket, $LEASE_SOCKET or $XDG_RUNTIME_DIR", path.display())]
+    Refused {
+        /// What was attempted.
+        what: &'static str,
+        /// With which path.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+}
+
+/// A bound socket, removed when dropped.
+#[derive(Debug)]
+pub struct Socket {
+    /// Where clients connect.
+    pub listener: UnixListener,
+    path: PathBuf,
+    /// The file's inode: another daemon's file at the same path is not ours to remove.
+    inode: (u64, u64),
+    /// Locked as long as we live; the kernel frees it if we are killed. The file stays: removing it would let two
+    /// daemons lock two different files of the same name.
+    _lock: File,
+}
+
+impl Socket {
+    /// Makes the socket at `path`. What a killed daemon left there is replaced; a living one's is not. The last
+    /// folder of the path is made if it is missing.
+    ///
+    /// # Errors
+    /// [`ListenError`]
+    pub fn bind(path: &Path) -> Result<Socket, ListenError> {
+        let refused =
+            |what, path: &Path| move |error| ListenError::Refused { what, path: path.to_owned(), error };
+        if path.as_os_str().len() > MAX_PATH {
+            return Err(ListenError::TooLong(path.to_owned()));
+        }
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+            fs::create_dir(folder).map_err(refused("make the folder", folder))?;
+        }
+        let lock_path = with_suffix(path, ".lock");
+        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = lock.map_err(refused("open", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(ListenError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(refused("lock", &lock_path)(error)),
+        }
+        make_way(path)?;
+        // Under its final name the socket appears with its mode set and its queue open.
+        let new = with_suffix(path, ".new");
+        make_way(&new)?;
+        let listener = UnixListener::bind(&new).map_err(refused("bind", path))?;
+        fs::set_permissions(&new, fs::Permissions::from_mode(MODE)).map_err(refused("set the mode of", path))?;
+        let inode = fs::metadata(&new).map(|m| (m.dev(), m.ino())).map_err(refused("look at", path))?;
+        fs::rename(&new, path).map_err(refused("make", path))?;
+        Ok(Socket { listener, path: path.to_owned(), inode, _lock: lock })
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|m| (m.dev(), m.ino()) == self.inode) {
+            // At the worst a stale file stays, which the next daemon replaces.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes a socket at `path` that nobody listens at any more.
+fn make_way(path: &Path) -> Result<(), ListenError> {
+    use std::os::unix::fs::FileTypeExt;
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !found.file_type().is_socket() {
+        return Err(ListenError::NoSocket(path.to_owned()));
+    }
+    match Probe::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // Somebody listens, or there is no telling.
+        Ok(_) | Err(_) => return Err(ListenError::InUse(path.to_owned())),
+    }
+    fs::remove_file(path).map_err(|error| ListenError::Refused {
+        what: "replace the stale socket",
+        path: path.to_owned(),
+        error,
+    })
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("lease-listen-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[tokio::test]
+    async fn one_daemon_at_a_time_and_nothing_left_behind() {
+        let folder = folder("one");
+        let path = folder.join("lease.sock");
+        let first = Socket::bind(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+        assert!(matches!(Socket::bind(&path), Err(ListenError::InUse(_))));
+        drop(first);
+        assert!(!path.exists());
+        drop(Socket::bind(&path).unwrap());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_daemon_left_is_replaced_and_other_things_are_not() {
+        let folder = folder("stale");
+        let path = folder.join("lease.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        drop(Socket::bind(&path).unwrap());
+        let stranger = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(matches!(Socket::bind(&path), Err(ListenError::InUse(_))));
+        drop(stranger);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        assert!(matches!(Socket::bind(&path), Err(ListenError::NoSocket(_))));
+        let long = folder.join("n".repeat(MAX_PATH));
+        assert!(matches!(Socket::bind(&long), Err(ListenError::TooLong(_))));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

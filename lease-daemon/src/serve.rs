@@ -1,0 +1,162 @@
+//! Serving connections: HTTP/1.1, bounded in number, ended as soon as the client is gone.
+
+use std::convert::Infallible;
+use std::error::Error as _;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use axum::response::IntoResponse;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::hangup::Hangup;
+use crate::listen::Socket;
+use crate::peer::{Connection, Peer};
+use crate::wire::{Code, Problem, Retry};
+
+/// The most connections at a time.
+pub const MAX_CONNECTIONS: usize = 1024;
+/// The most connections at a time that are told that there are too many; more are closed at once.
+const MAX_REFUSALS: usize = 64;
+/// How long a client may take for a request's head, and stay idle between two requests.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// The longest head, with the path and all headers.
+const MAX_HEAD: usize = 64 * 1024;
+/// How long a client that is refused may take to send its request.
+const REFUSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Serves `router` at `socket` until `stop`; then lets requests end that are under way.
+pub async fn unix(socket: &Socket, router: Router, app: Arc<App>, stop: CancellationToken) {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = socket.listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                pause_after(&error).await;
+                continue;
+            }
+        };
+        if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
+            let (router, app, stop) = (router.clone(), Arc::clone(&app), stop.clone());
+            connections.spawn(async move {
+                if let Err(error) = connection(stream, router, &app, stop).await {
+                    tracing::warn!(%error, "a connection could not be served");
+                }
+                drop(permit);
+            });
+        } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+            tokio::spawn(async move {
+                refuse(stream).await;
+                drop(permit);
+            });
+        }
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+/// Serves `router` (which knows nothing but metrics) over TCP.
+pub async fn tcp(listener: TcpListener, router: Router) {
+    let room = Arc::new(Semaphore::new(MAX_REFUSALS));
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                pause_after(&error).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let service = TowerToHyperService::new(router.clone());
+        tokio::spawn(async move {
+            // A scraper that goes away is no concern of ours.
+            let _ = http().serve_connection(TokioIo::new(stream), service).await;
+            drop(permit);
+        });
+    }
+}
+
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MAX_HEAD);
+    http
+}
+
+/// Serves one connection. When the client closes it, or one half of it, whatever it asked for is dropped at once:
+/// a waiting request leaves the line, a stream releases its lock.
+async fn connection(
+    stream: UnixStream, router: Router, app: &App, stop: CancellationToken,
+) -> io::Result<()> {
+    let connection = Arc::new(Connection::new(Peer::of(&stream)?));
+    let hangup = Hangup::watch(&stream)?;
+    let inner = TowerToHyperService::new(router);
+    let service = {
+        let connection = Arc::clone(&connection);
+        service_fn(move |mut request: Request<Incoming>| {
+            connection.has_read();
+            request.extensions_mut().insert(Arc::clone(&connection));
+            inner.call(request)
+        })
+    };
+    let mut serving = pin!(http().serve_connection(TokioIo::new(stream), service));
+    let mut stopping = false;
+    let unread = loop {
+        tokio::select! {
+            biased;
+            ended = serving.as_mut() => break ended.is_err_and(|error| is_reset(&error)),
+            unread = hangup.seen() => break unread,
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                serving.as_mut().graceful_shutdown();
+            }
+        }
+    };
+    if unread && let Some(lease) = connection.unread() {
+        app.holders.undelivered(&lease);
+    }
+    Ok(())
+}
+
+/// Whether the client closed the connection before it had read everything.
+fn is_reset(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|e| matches!(e.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe))
+}
+
+/// Answers one request with the news that there are too many connections.
+async fn refuse(stream: UnixStream) {
+    let service = service_fn(|_: Request<Incoming>| async {
+        let detail = format!("{MAX_CONNECTIONS} connections are open, the most that this daemon serves");
+        let problem = Problem::new(Code::TooManyConnections, detail).retry(Retry::After(1000));
+        Ok::<Response<Body>, Infallible>(problem.into_response())
+    });
+    let mut http = http();
+    let serving = http.keep_alive(false).serve_connection(TokioIo::new(stream), service);
+    // A client that does not even send its request is closed without an answer.
+    let _ = tokio::time::timeout(REFUSE_WITHIN, serving).await;
+}
+
+/// Most likely there are no descriptors left: some connection must end before it makes sense to go on.
+async fn pause_after(error: &io::Error) {
+    tracing::warn!(%error, "a connection could not be accepted");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}

@@ -1,0 +1,83 @@
+//! Breaking a grant by force, fenced by the token that was looked at.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::ambient::fresh_id;
+use crate::core::Core;
+use crate::error::Error;
+use crate::observe::Observation;
+use crate::protocol::line::Note;
+use crate::protocol::{End, MARKER_SECS, Previous, Record, Slot, Times, key};
+use crate::store::{Body, Unreadable, Write, WriteError};
+use crate::token::Token;
+
+/// How often a lost race against the holder's own renewals is tried again.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
+
+pub(crate) async fn break_grant(
+    core: &Arc<Core>, name: &str, token: Token, reason: &str, now: bool,
+) -> Result<(), Error> {
+    let key = key::lock(name);
+    let id = fresh_id(core.ambient.as_ref());
+    let mut open = false;
+    for round in 0..TRIES {
+        let entry = match core.asked("read", core.store.read(&key)).await {
+            Ok(entry) => entry,
+            Err(Unreadable(why)) if round + 1 == TRIES => return Err(Error::Unreachable(why)),
+            Err(_) => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        // The read may be old; then the CAS on its revision fails and we read again.
+        let (revision, record) = match Slot::of(entry.as_ref()) {
+            Slot::Taken { revision, record, .. } if record.token_at(revision) == token && !record.reserved => {
+                (revision, record)
+            }
+            // Not there any more: an earlier try of ours may have done it.
+            _ if open => return Ok(()),
+            Slot::Taken { revision, record, .. } if !record.reserved => {
+                return Err(Error::TokenMismatch { given: token, current: Some(record.token_at(revision)) });
+            }
+            _ => return Err(Error::TokenMismatch { given: token, current: None }),
+        };
+        if record.broken.is_some() && !now {
+            return Ok(());
+        }
+        let holder = record.holder.clone();
+        let write = Write { key: key.clone(), expect: revision, id: format!("{id}-{round}"), ..marked(core, record, token, reason, now) };
+        match core.write(&write).await {
+            Ok(_) => {
+                tracing::warn!(lock = name, %token, reason, now, "grant broken by force");
+                core.observe(Observation::Broken);
+                core.tell(&holder, Note::Broken { name: name.to_owned() }).await;
+                return Ok(());
+            }
+            Err(WriteError::Refused(why)) => return Err(Error::Denied(why)),
+            Err(WriteError::Unknown(_)) => open = true,
+            Err(WriteError::Conflict { .. } | WriteError::InFlight | WriteError::NotTaken) => {}
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(Error::Unknown("the grant could not be broken against its renewals, or the store did not answer"))
+}
+
+/// The mark on the record, which lasts as long as a renewal would; or, with `now`, the marker of a deletion.
+fn marked(core: &Core, record: Record, token: Token, reason: &str, now: bool) -> Write {
+    let (body, ttl_secs) = if now {
+        let previous =
+            Previous { token, holder: record.owner, ended: core.timestamp(), why: End::Broken };
+        let note = serde_json::json!({ "attempt": "", "previous": previous });
+        (Body::Delete(Bytes::from(note.to_string())), MARKER_SECS)
+    } else {
+        let ttl = Duration::from_millis(record.ttl_ms);
+        let secs = Times::new(ttl, core.slack).map_or(ttl.as_secs() + 3, |times| times.store_secs());
+        let record = Record { token: Some(token), broken: Some(reason.to_owned()), ..record };
+        (Body::Put(record.encode()), secs)
+    };
+    Write { key: String::new(), expect: 0, id: String::new(), body, ttl_secs }
+}

@@ -1,0 +1,162 @@
+//! What all parts of a [`Space`](crate::Space) share: the store behind its guard, time, and the process's identity.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ambient::{Moment, SharedAmbient, fresh_id};
+use crate::error::Error;
+use crate::guard::Guard;
+use crate::observe::{Observation, Observer};
+use crate::post::Post;
+use crate::presence::Presence;
+use crate::protocol::line::{Note, Waiter};
+use crate::protocol::{Loss, Record};
+use crate::store::{Ack, Revision, Store, Unreadable, Write, WriteError};
+
+/// Locks a mutex whose data stays sound whatever a panicking thread did: every critical section in this crate is a
+/// few assignments.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Who this process is to others.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// Random, new for each [`Space`](crate::Space): the address of its inbox.
+    pub process: String,
+    pub owner: String,
+    pub host: String,
+    pub pid: u32,
+}
+
+impl Identity {
+    pub(crate) fn new(ambient: &SharedAmbient, owner: Option<String>) -> Identity {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let pid = u32::try_from(rustix::process::getpid().as_raw_nonzero().get()).unwrap_or_default();
+        let user = || std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok();
+        let uid = || format!("uid{}", rustix::process::getuid().as_raw());
+        let owner = owner.unwrap_or_else(|| format!("{}@{host}", user().unwrap_or_else(uid)));
+        Identity { process: fresh_id(ambient.as_ref()), owner, host, pid }
+    }
+}
+
+/// Shared by every handle and task of a space.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub store: Arc<dyn Store>,
+    pub ambient: SharedAmbient,
+    pub observer: Arc<dyn Observer>,
+    pub identity: Identity,
+    /// Allowance for offsets and steps of the servers' wall clocks.
+    pub slack: Duration,
+    pub guard: Guard,
+    pub post: Post,
+    pub presence: Presence,
+    /// What befell the whole space; every lease ends with it.
+    pub calamity: watch::Sender<Option<Loss>>,
+    pub closing: CancellationToken,
+    /// Keepers, waiters and leavings: what must come to an end before the process may.
+    pub tasks: TaskTracker,
+}
+
+impl Core {
+    pub(crate) fn now(&self) -> Moment {
+        self.ambient.now()
+    }
+
+    /// RFC 3339 by the wall clock, for people.
+    pub(crate) fn timestamp(&self) -> String {
+        let at = std::time::UNIX_EPOCH + Duration::from_micros(self.ambient.wall_micros());
+        humantime::format_rfc3339_millis(at).to_string()
+    }
+
+    pub(crate) fn observe(&self, observation: Observation) {
+        self.observer.observe(&observation);
+    }
+
+    /// Sends one write, once, and lets the guard look at the answer.
+    ///
+    /// Lost or late answers come back as [`WriteError::Unknown`]; whoever sent the write resolves them.
+    pub(crate) async fn write(&self, write: &Write) -> Result<Ack, WriteError> {
+        let before = self.guard.high();
+        let sent = self.now();
+        let answer = self.store.write(write).await;
+        let outcome = match &answer {
+            Ok(_) => "ok",
+            Err(WriteError::Conflict { .. }) => "conflict",
+            Err(WriteError::InFlight) => "in-flight",
+            Err(WriteError::NotTaken) => "not-taken",
+            Err(WriteError::Unknown(_)) => "unknown",
+            Err(WriteError::Refused(_)) => "refused",
+        };
+        self.observe(Observation::Asked { op: "write", outcome, took: self.now().since(sent) });
+        match answer {
+            Ok(ack) => self.guard.admit(self, before, ack).await,
+            refusal => refusal,
+        }
+    }
+
+    /// Observes a read of the store.
+    pub(crate) async fn asked<T>(
+        &self, op: &'static str, question: impl Future<Output = Result<T, Unreadable>>,
+    ) -> Result<T, Unreadable> {
+        let sent = self.now();
+        let answer = question.await;
+        let outcome = if answer.is_ok() { "ok" } else { "unreadable" };
+        self.observe(Observation::Asked { op, outcome, took: self.now().since(sent) });
+        answer
+    }
+
+    /// Sends a note to a process, at most once; to this one without the network.
+    pub(crate) async fn tell(self: &Arc<Self>, process: &str, note: Note) {
+        if process == self.identity.process {
+            self.post.deliver(self, note);
+        } else if let Ok(text) = serde_json::to_vec(&note) {
+            self.store.tell(process, Bytes::from(text)).await;
+        }
+    }
+
+    /// Ends every lease of the space, because what they rest on is gone.
+    pub(crate) fn befall(&self, loss: Loss) {
+        self.calamity.send_replace(Some(loss));
+    }
+
+    /// Whether anything may be granted now.
+    pub(crate) async fn may_grant(&self) -> Result<(), Error> {
+        if self.closing.is_cancelled() {
+            return Err(Error::Closing);
+        }
+        self.guard.may_grant(self).await
+    }
+
+    pub(crate) fn waiter(&self, place: String, attempt: String, owner: String) -> Waiter {
+        Waiter {
+            place,
+            attempt,
+            process: self.identity.process.clone(),
+            owner,
+            host: self.identity.host.clone(),
+            pid: self.identity.pid,
+            since: self.timestamp(),
+        }
+    }
+
+    /// A record for an attempt of this process; what is left out is filled in when it is granted.
+    pub(crate) fn record(&self, waiter: &Waiter, ttl_ms: u64) -> Record {
+        Record { reserved: false, ttl_ms, ..waiter.reservation() }
+    }
+
+    /// Frees what is known to be this process's own, once and without insisting: its TTL frees it anyway.
+    pub(crate) async fn forget(&self, key: String, revision: Revision) {
+        let id = fresh_id(self.ambient.as_ref());
+        let body = crate::store::Body::Delete(Bytes::from_static(b"{}"));
+        let write = Write { key, expect: revision, body, ttl_secs: crate::protocol::MARKER_SECS, id };
+        // Lost or refused: the entry ends by its TTL.
+        let _ = self.store.write(&write).await;
+    }
+}

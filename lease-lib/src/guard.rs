@@ -1,0 +1,203 @@
+//! The guard at the seam: notices a store that is not the one that was trusted.
+//!
+//! Two things can make a granted token worthless. A store that lost acknowledged writes gives revisions a second
+//! time; a bucket that was deleted and made again knows nothing of the leases that its earlier life granted. Both show
+//! in the revision of an acknowledged write, and nowhere else that could be relied on: reads may come from a server
+//! that was left behind.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::ambient::{Moment, fresh_id};
+use crate::core::{Core, locked};
+use crate::error::Error;
+use crate::observe::Observation;
+use crate::protocol::{Loss, key};
+use crate::store::{Ack, Body, Life, Revision, Unreadable, Write, WriteError};
+
+/// How far revisions may rise between two writes of this process before it asks whether the bucket is the same.
+///
+/// A bucket's first revision is the unix time in microseconds at its creation, so a bucket that was made again after
+/// s seconds starts a million times s above the earlier one's first: above this for any that lived a second. Busy
+/// neighbours can also raise it by that much; then the question costs one request and the answer is "the same".
+const LEAP: Revision = 500_000;
+
+/// How often a regressed space asks whether an operator has accepted.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Guard {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The highest revision that a write of this process was acknowledged with; 0 before the first.
+    high: Revision,
+    life: String,
+    longest_ttl_secs: u64,
+    quiet_until: Option<Moment>,
+    regressed: Option<Regression>,
+    asked: Option<Moment>,
+}
+
+/// The note under [`key::REGRESSION`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Regression {
+    had: Revision,
+    saw: Revision,
+    at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    accepted_by: Option<String>,
+}
+
+impl Guard {
+    pub(crate) fn new(life: &Life, now: Moment) -> Guard {
+        Guard {
+            state: Mutex::new(State {
+                high: 0,
+                life: life.id.clone(),
+                longest_ttl_secs: life.longest_ttl_secs,
+                quiet_until: life.quiet_secs.map(|secs| now + Duration::from_secs(secs)),
+                regressed: None,
+                asked: None,
+            }),
+        }
+    }
+
+    /// The highest acknowledged revision so far.
+    pub(crate) fn high(&self) -> Revision {
+        locked(&self.state).high
+    }
+
+    /// Looks at an acknowledged write that was sent when `before` was the highest revision.
+    pub(crate) async fn admit(&self, core: &Core, before: Revision, ack: Ack) -> Result<Ack, WriteError> {
+        // A duplicate repeats an old number, which proves nothing about the store's memory.
+        if !ack.duplicate && ack.revision <= before {
+            self.regressed(core, before, ack.revision).await;
+            return Err(WriteError::Refused("the store lost acknowledged writes".into()));
+        }
+        if ack.revision > before.saturating_add(LEAP) {
+            // Without an answer nobody knows which bucket took the write, so the write counts as unknown too.
+            match core.asked("life", core.store.life()).await {
+                Ok(life) if self.is_same(&life) => {}
+                Ok(life) => {
+                    self.replaced(core, &life);
+                    return Err(WriteError::Refused("the bucket was deleted and made again".into()));
+                }
+                Err(Unreadable(_)) => return Err(WriteError::Unknown("the bucket's identity could not be read")),
+            }
+        }
+        let mut state = locked(&self.state);
+        state.high = state.high.max(ack.revision);
+        Ok(ack)
+    }
+
+    /// Whether anything may be granted, as far as the store is concerned.
+    pub(crate) async fn may_grant(&self, core: &Core) -> Result<(), Error> {
+        let regressed = {
+            let state = locked(&self.state);
+            if let Some(left) = state.quiet_until.map(|until| core.now().until(until)).filter(|d| !d.is_zero()) {
+                return Err(Error::Quiet(left));
+            }
+            state.regressed.clone()
+        };
+        match regressed {
+            None => Ok(()),
+            Some(Regression { had, saw, .. }) if !self.is_accepted(core).await => Err(Error::Regressed { had, saw }),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Reads, once when a space is opened, whether an earlier process noted a regression that nobody accepted.
+    pub(crate) async fn recall(&self, core: &Core) -> Result<(), Unreadable> {
+        let note = core.store.read(key::REGRESSION).await?;
+        let noted = note.and_then(|entry| serde_json::from_slice::<Regression>(entry.value()?).ok());
+        locked(&self.state).regressed = noted.filter(|noted| noted.accepted_by.is_none());
+        Ok(())
+    }
+
+    /// Records in the bucket that an operator accepts that tokens may have been given twice.
+    pub(crate) async fn accept(&self, core: &Core, by: &str) -> Result<(), Error> {
+        let regressed = locked(&self.state).regressed.clone();
+        let Some(mut note) = regressed else { return Ok(()) };
+        note.accepted_by = Some(by.to_owned());
+        note_down(core, &note).await?;
+        self.clear();
+        Ok(())
+    }
+
+    fn clear(&self) {
+        let mut state = locked(&self.state);
+        state.regressed = None;
+        state.high = 0;
+    }
+
+    fn is_same(&self, life: &Life) -> bool {
+        locked(&self.state).life == life.id
+    }
+
+    fn replaced(&self, core: &Core, life: &Life) {
+        {
+            let mut state = locked(&self.state);
+            let longest = state.longest_ttl_secs.max(life.longest_ttl_secs);
+            // Counted from now, not from the bucket's creation, whose time is known by another clock only.
+            state.quiet_until = Some(core.now() + Duration::from_secs(longest) + core.slack);
+            state.longest_ttl_secs = longest;
+            state.life = life.id.clone();
+            state.high = 0;
+        }
+        tracing::error!(life = life.id, "the bucket was deleted and made again: every lease is dropped");
+        core.befall(Loss::BucketReplaced);
+    }
+
+    async fn regressed(&self, core: &Core, had: Revision, saw: Revision) {
+        let note = Regression { had, saw, at: core.timestamp(), accepted_by: None };
+        locked(&self.state).regressed = Some(note.clone());
+        tracing::error!(had, saw, "the store lost acknowledged writes: every lease is dropped, nothing is granted");
+        core.observe(Observation::Regressed);
+        core.befall(Loss::StoreRegressed);
+        // Best effort: this process refuses from now on in any case; the note makes later ones refuse too.
+        let _ = note_down(core, &note).await;
+    }
+
+    async fn is_accepted(&self, core: &Core) -> bool {
+        {
+            let mut state = locked(&self.state);
+            let now = core.now();
+            if state.asked.is_some_and(|asked| now.since(asked) < ASK_AGAIN) {
+                return false;
+            }
+            state.asked = Some(now);
+        }
+        // A stale read may miss an acceptance for some seconds: refusing longer is safe.
+        let Ok(Some(entry)) = core.store.read(key::REGRESSION).await else { return false };
+        let note = entry.value().and_then(|value| serde_json::from_slice::<Regression>(value).ok());
+        let accepted = note.is_some_and(|note| note.accepted_by.is_some());
+        if accepted {
+            self.clear();
+        }
+        accepted
+    }
+}
+
+/// Writes the note over whatever is there; gives up after a few tries, since the store may be in any state.
+async fn note_down(core: &Core, note: &Regression) -> Result<(), Error> {
+    let value = Bytes::from(serde_json::to_vec(note).unwrap_or_default());
+    let mut expect = 0;
+    for _ in 0..8 {
+        let id = fresh_id(core.ambient.as_ref());
+        let body = Body::Put(value.clone());
+        let write = Write { key: key::REGRESSION.into(), expect, body, ttl_secs: 0, id };
+        match core.store.write(&write).await {
+            Ok(_) => return Ok(()),
+            Err(WriteError::Conflict { current }) => expect = current.unwrap_or_default(),
+            Err(WriteError::Refused(why)) => return Err(Error::Unreachable(why)),
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+    Err(Error::Unreachable("the acceptance could not be recorded; try again".into()))
+}

@@ -1,0 +1,225 @@
+//! The keeper: the task that runs one lease's [`Hold`] against the store.
+//!
+//! It sends one request at a time and wakes at the deadline whatever the network does, so that a loss is told by the
+//! clock alone. A request that is under way when the lease is given back is dropped; its outcome counts as unknown.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::ambient::{Moment, sleep_until};
+use crate::core::{Core, locked};
+use crate::observe::Observation;
+use crate::protocol::line::Note;
+use crate::protocol::{Command, End, Ending, Event, Hold, Loss, Record, Released, Slot, Status};
+use crate::store::{Ack, WriteError};
+
+/// What a handle asks of its keeper.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Renew now, and tell the deadline once it is confirmed.
+    Renew(oneshot::Sender<Moment>),
+    /// Give it back, and tell how that went.
+    End(End, oneshot::Sender<Released>),
+}
+
+/// What a lease's handle and its keeper share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub hold: Mutex<Hold>,
+    /// Why, if the handle is dropped without a release.
+    pub why: Mutex<End>,
+    pub lost: watch::Sender<Option<Loss>>,
+    pub deadline: watch::Sender<Moment>,
+    /// Cancelled when the lease is lost or given back.
+    pub over: CancellationToken,
+}
+
+/// Runs a hold until it has ended.
+pub(crate) struct Keeper {
+    pub core: Arc<Core>,
+    pub shared: Arc<Shared>,
+    pub name: String,
+    /// The place in line that the grant came from.
+    pub place: Option<String>,
+    pub orders: mpsc::Receiver<Order>,
+}
+
+type Operation = Pin<Box<dyn Future<Output = Event> + Send>>;
+
+impl Keeper {
+    pub(crate) async fn run(mut self) {
+        let core = Arc::clone(&self.core);
+        let held_since = core.now();
+        core.observe(Observation::Held(1));
+        let mut calamity = core.calamity.subscribe();
+        let mut broken = core.post.hold(&self.name);
+        let mut operation: Option<Operation> = None;
+        let mut renewing: Vec<oneshot::Sender<Moment>> = Vec::new();
+        let mut ending: Option<oneshot::Sender<Released>> = None;
+        let mut handle_lives = true;
+        let mut open = true;
+        let released = loop {
+            let now = core.now();
+            let (command, deadline) = {
+                let mut hold = locked(&self.shared.hold);
+                (if operation.is_none() { hold.next(now) } else { Command::Rest }, hold.deadline())
+            };
+            match &command {
+                Command::Send(write) => operation = Some(self.send(write.clone())),
+                Command::Look(revision) => operation = Some(self.look(*revision)),
+                Command::Done(released) => break released.clone(),
+                Command::Wait(_) | Command::Rest => {}
+            }
+            self.publish(now, &mut renewing, &mut open);
+            let wake = match command {
+                Command::Wait(at) => Some(at),
+                _ => None,
+            };
+            let wake = if open { Some(wake.map_or(deadline, |at| at.min(deadline))) } else { wake };
+            let event = tokio::select! {
+                biased;
+                order = self.orders.recv(), if handle_lives => match order {
+                    Some(Order::Renew(told)) => {
+                        renewing.push(told);
+                        Some(Event::Renew)
+                    }
+                    Some(Order::End(why, told)) => {
+                        ending = Some(told);
+                        Some(self.end(why))
+                    }
+                    None => {
+                        handle_lives = false;
+                        let why = *locked(&self.shared.why);
+                        ending.is_none().then(|| self.end(why))
+                    }
+                },
+                // A sender that is gone cannot announce anything; the core outlives every keeper.
+                Ok(()) = calamity.changed() => calamity.borrow_and_update().clone().map(Event::Lose),
+                // Somebody marked the record: a renewal finds out, and a forged note costs one renewal.
+                Some(()) = broken.recv(), if open => Some(Event::Renew),
+                event = async {
+                    match operation.as_mut() {
+                        Some(operation) => operation.await,
+                        None => std::future::pending().await,
+                    }
+                } => {
+                    operation = None;
+                    Some(event)
+                }
+                () = async {
+                    match wake {
+                        Some(at) => sleep_until(core.ambient.as_ref(), at).await,
+                        None => std::future::pending().await,
+                    }
+                } => None,
+            };
+            if let Some(event) = event {
+                if matches!(event, Event::End(_)) {
+                    operation = None;
+                }
+                locked(&self.shared.hold).take(core.now(), event);
+            }
+        };
+        self.publish(core.now(), &mut renewing, &mut open);
+        core.observe(Observation::Held(-1));
+        core.observe(Observation::Ended { held: core.now().since(held_since) });
+        drop(broken);
+        core.post.unhold(&self.name);
+        self.after(&released).await;
+        if let Some(told) = ending {
+            // Nobody may be listening any more.
+            let _ = told.send(released);
+        }
+    }
+
+    /// Tells the handle what changed.
+    fn publish(&self, now: Moment, renewing: &mut Vec<oneshot::Sender<Moment>>, open: &mut bool) {
+        let (status, deadline) = {
+            let hold = locked(&self.shared.hold);
+            (hold.status(now), hold.deadline())
+        };
+        let later = self.shared.deadline.send_if_modified(|known| {
+            let later = deadline > *known;
+            *known = deadline;
+            later
+        });
+        if later {
+            for told in renewing.drain(..) {
+                // The asker may have gone.
+                let _ = told.send(deadline);
+            }
+        }
+        let ended = match status {
+            Status::Held | Status::Jeopardy => return,
+            Status::Lost(loss) => Some(loss),
+            Status::Released => None,
+        };
+        if std::mem::replace(open, false) {
+            if let Some(loss) = ended {
+                tracing::warn!(lock = self.name, reason = loss.code(), "lease lost");
+                self.core.observe(Observation::Lost { reason: loss.code() });
+                self.shared.lost.send_replace(Some(loss));
+            }
+            self.shared.over.cancel();
+        }
+        renewing.clear();
+    }
+
+    fn send(&self, write: crate::store::Write) -> Operation {
+        let core = Arc::clone(&self.core);
+        Box::pin(async move {
+            let sent = core.now();
+            let answer = core.write(&write).await;
+            let outcome = match &answer {
+                Ok(Ack { .. }) => "ok",
+                Err(WriteError::Conflict { .. }) => "conflict",
+                Err(WriteError::Refused(why)) => {
+                    tracing::warn!(key = write.key, why, "the store refuses a renewal or release");
+                    "refused"
+                }
+                Err(_) => "unknown",
+            };
+            core.observe(Observation::Renewed { outcome, took: core.now().since(sent) });
+            Event::Answered(answer)
+        })
+    }
+
+    fn look(&self, revision: u64) -> Operation {
+        let core = Arc::clone(&self.core);
+        Box::pin(async move {
+            // Not found, or unreadable: the hold asks again by another CAS.
+            let found = core.asked("read-revision", core.store.read_revision(revision)).await;
+            let entry = found.ok().flatten();
+            Event::Found(entry.map(|entry| Slot::of(Some(&entry))))
+        })
+    }
+
+    /// Gives it back: kept free for whoever is known to come next, else deleted.
+    fn end(&self, why: End) -> Event {
+        let now = self.core.now();
+        let next = self.core.post.take_next(&self.name, self.place.as_deref(), now);
+        let at = self.core.timestamp();
+        Event::End(Ending { why, at, reserve_for: next.map(|waiter| waiter.reservation()) })
+    }
+
+    /// Tells the next in line that the record is kept free for it.
+    async fn after(&self, released: &Released) {
+        let ended_as = {
+            let hold = locked(&self.shared.hold);
+            hold.ended_as().map(|(revision, reserved)| (revision, reserved.cloned()))
+        };
+        match ended_as {
+            Some((revision, Some(reserved))) => {
+                let Record { attempt, previous, holder: process, .. } = reserved;
+                let note = Note::Handed { name: self.name.clone(), attempt, revision, previous };
+                self.core.tell(&process, note).await;
+            }
+            Some((revision, None)) if *released == Released::Clean => self.core.post.freed(&self.name, revision),
+            _ => {}
+        }
+    }
+}

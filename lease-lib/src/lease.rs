@@ -1,0 +1,184 @@
+//! A lease in the hands of its holder.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::ambient::Moment;
+use crate::core::{Core, locked};
+use crate::error::Error;
+use crate::keeper::{Keeper, Order, Shared};
+use crate::protocol::{End, Hold, Loss, Previous, Released, Status};
+use crate::token::Token;
+
+/// A granted lease. It is renewed in the background (unless the caller asked to renew it) until it is released,
+/// dropped or lost.
+///
+/// Dropping it gives it back in the background, best effort, without blocking. [`Lease::release`] also reports.
+pub struct Lease {
+    core: Arc<Core>,
+    shared: Arc<Shared>,
+    orders: mpsc::Sender<Order>,
+    name: String,
+    token: Token,
+    ttl: Duration,
+    previous: Option<Previous>,
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("name", &self.name).field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
+impl Lease {
+    /// Starts the keeper of a grant.
+    pub(crate) fn start(core: &Arc<Core>, name: String, place: Option<String>, hold: Hold) -> Lease {
+        let (token, previous) = (hold.token(), hold.record().previous.clone());
+        let ttl = Duration::from_millis(hold.record().ttl_ms);
+        let shared = Arc::new(Shared {
+            lost: watch::Sender::new(None),
+            deadline: watch::Sender::new(hold.deadline()),
+            over: CancellationToken::new(),
+            why: Mutex::new(End::Released),
+            hold: Mutex::new(hold),
+        });
+        let (orders, inbox) = mpsc::channel(16);
+        let keeper = Keeper {
+            core: Arc::clone(core),
+            shared: Arc::clone(&shared),
+            name: name.clone(),
+            place,
+            orders: inbox,
+        };
+        core.tasks.spawn(keeper.run());
+        Lease { core: Arc::clone(core), shared, orders, name, token, ttl, previous }
+    }
+
+    /// The name that is held.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The fencing token: hand it to whatever the lease protects.
+    pub fn token(&self) -> Token {
+        self.token
+    }
+
+    /// The logical TTL.
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// The moment at which the lease ends unless a renewal is confirmed before.
+    pub fn deadline(&self) -> Moment {
+        locked(&self.shared.hold).deadline()
+    }
+
+    /// How long the lease is good for at least, if no renewal succeeds any more; zero once it is lost.
+    ///
+    /// Compare it with what a step of the work takes *before* starting the step.
+    pub fn expires_in(&self) -> Duration {
+        match self.status() {
+            Status::Held | Status::Jeopardy => self.core.now().until(self.deadline()),
+            Status::Lost(_) | Status::Released => Duration::ZERO,
+        }
+    }
+
+    /// Where the lease stands: the clock is compared at this very moment, so a process that was paused gets the
+    /// truth even before any of its timers has fired.
+    pub fn status(&self) -> Status {
+        locked(&self.shared.hold).status(self.core.now())
+    }
+
+    /// How the grant before this one ended, where the store still knew.
+    pub fn previous(&self) -> Option<&Previous> {
+        self.previous.as_ref()
+    }
+
+    /// Waits until the lease is lost, and says why. Never returns if it is released instead.
+    ///
+    /// Cancel-safe. It fires by the clock, without the network, before anybody else can be granted the name.
+    pub async fn lost(&self) -> Loss {
+        let mut lost = self.shared.lost.subscribe();
+        match lost.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(loss)) => loss.clone(),
+            // The sender lives in `self.shared`, so it cannot be gone while we wait.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// A token that is cancelled when the lease is lost or given back: hand it to the work.
+    pub fn cancellation(&self) -> CancellationToken {
+        self.shared.over.clone()
+    }
+
+    /// The deadline, changed with every confirmed renewal.
+    pub fn renewals(&self) -> watch::Receiver<Moment> {
+        self.shared.deadline.subscribe()
+    }
+
+    /// Renews now, and returns the new deadline once it is confirmed.
+    ///
+    /// Cancel-safe: the renewal goes on.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] if the lease is lost, or is lost before a renewal is confirmed.
+    pub async fn renew(&self) -> Result<Moment, Error> {
+        let (tell, told) = oneshot::channel();
+        if self.orders.send(Order::Renew(tell)).await.is_ok()
+            && let Ok(deadline) = told.await
+        {
+            return Ok(deadline);
+        }
+        match self.status() {
+            Status::Lost(loss) => Err(Error::Lost(loss)),
+            Status::Held | Status::Jeopardy | Status::Released => Err(Error::Lost(Loss::Taken)),
+        }
+    }
+
+    /// Gives the lease back and says how that went. From the moment of the call the holder is no holder any more.
+    ///
+    /// Dropping the future does not stop the release; it goes on in the background.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] if it had been lost before (nothing of anybody else's is touched), [`Error::Unknown`] if the
+    /// store did not answer until the record must have expired by itself.
+    pub async fn release(self) -> Result<(), Error> {
+        self.release_as(End::Released).await
+    }
+
+    /// Like [`Lease::release`], telling the next holder why.
+    ///
+    /// # Errors
+    /// As [`Lease::release`].
+    pub async fn release_as(self, why: End) -> Result<(), Error> {
+        *locked(&self.shared.why) = why;
+        let (tell, told) = oneshot::channel();
+        // The keeper ends only after its hold has, and then answers nobody.
+        let sent = self.orders.send(Order::End(why, tell)).await.is_ok();
+        self.shared.over.cancel();
+        match told.await {
+            Ok(Released::Clean) if sent => Ok(()),
+            Ok(Released::Lost(loss)) => Err(Error::Lost(loss)),
+            Ok(Released::Clean | Released::Unknown) | Err(_) => {
+                Err(Error::Unknown("the store did not answer the release"))
+            }
+        }
+    }
+
+    /// Like dropping it, telling the next holder why.
+    pub fn abandon(self, why: End) {
+        *locked(&self.shared.why) = why;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // The keeper sees that the handle has gone and gives the lease back; whoever works under it must stop now.
+        self.shared.over.cancel();
+    }
+}

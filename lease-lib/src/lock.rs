@@ -1,0 +1,232 @@
+//! Locks: exclusive, fenced, first come first served.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::error::Error;
+use crate::lease::Lease;
+use crate::name::Name;
+use crate::protocol::{DEFAULT_TTL, Holder, Times};
+use crate::space::Space;
+use crate::token::Token;
+use crate::waiter::{self, Wanted};
+
+/// The most entries in a lease's metadata.
+const MOST_METADATA: usize = 32;
+/// The most bytes in a lease's metadata, keys and values together, and in its owner.
+const METADATA_BYTES: usize = 4_096;
+const OWNER_BYTES: usize = 256;
+
+/// A lock to be acquired: a name and how to hold it. Made by [`Space::lock`]; cheap to clone.
+///
+/// Settings are checked when the lock is used, by [`Lock::check`], before anything is sent.
+#[derive(Clone, Debug)]
+pub struct Lock {
+    space: Space,
+    name: String,
+    ttl: Duration,
+    owner: Option<String>,
+    metadata: BTreeMap<String, String>,
+    renewed_by_caller: bool,
+}
+
+/// What came of an attempt that does not wait for ever.
+#[derive(Debug)]
+pub enum Attempt {
+    /// Granted.
+    Granted(Lease),
+    /// Held by somebody else, who is named if that was seen.
+    Held(Option<Holder>),
+}
+
+impl Lock {
+    pub(crate) fn new(space: Space, name: &str) -> Lock {
+        let name = name.to_owned();
+        let metadata = BTreeMap::new();
+        Lock { space, name, ttl: DEFAULT_TTL, owner: None, metadata, renewed_by_caller: false }
+    }
+
+    /// How long the lease outlives its holder's last sign of life: 2 s to 24 h, by default 20 s.
+    ///
+    /// Below about 10 s a failover of a NATS leader (4 to 9 s without writes) can cost the lease.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Lock {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Who the holder says it is, for people; by default the space's owner, which is `user@host`.
+    #[must_use]
+    pub fn owner(mut self, owner: impl Into<String>) -> Lock {
+        self.owner = Some(owner.into());
+        self
+    }
+
+    /// What others can see about the holder: at most 32 entries and 4 KiB.
+    #[must_use]
+    pub fn metadata(mut self, metadata: BTreeMap<String, String>) -> Lock {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Leaves renewing to the caller, by [`Lease::renew`]: for a holder whose own liveness is what should keep it.
+    #[must_use]
+    pub fn renewed_by_caller(mut self) -> Lock {
+        self.renewed_by_caller = true;
+        self
+    }
+
+    /// Checks the name and the settings, without any IO.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] or [`Error::InvalidSetting`], with the offending value and what is allowed.
+    pub fn check(&self) -> Result<(), Error> {
+        self.wanted(None).map(|_| ())
+    }
+
+    /// Waits for its turn, and holds.
+    ///
+    /// Cancel-safe: dropping the future leaves the line, and gives back what may have been granted meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] if the store does not answer to begin with (for 12 s, longer than a failover takes);
+    /// once in line it is waited for. Invalid settings, refusals of the store, and [`Error::Closing`].
+    pub async fn acquire(&self) -> Result<Lease, Error> {
+        match self.wait(None)?.granted().await? {
+            Attempt::Granted(lease) => Ok(lease),
+            // Without a limit the wait ends with a grant or an error.
+            Attempt::Held(_) => Err(Error::Unknown("the wait ended without a grant")),
+        }
+    }
+
+    /// Waits for its turn for at most `limit`.
+    ///
+    /// Cancel-safe, as [`Lock::acquire`].
+    ///
+    /// # Errors
+    /// As [`Lock::acquire`]; and [`Error::Unknown`] if a granting write is without an answer some seconds after the
+    /// limit.
+    pub async fn acquire_within(&self, limit: Duration) -> Result<Attempt, Error> {
+        self.wait(Some(limit))?.granted().await
+    }
+
+    /// Holds if nobody else does; does not wait, except for the store.
+    ///
+    /// Cancel-safe, as [`Lock::acquire`].
+    ///
+    /// # Errors
+    /// As [`Lock::acquire_within`]. [`Error::Unreachable`] comes after about 3 s.
+    pub async fn try_acquire(&self) -> Result<Attempt, Error> {
+        self.wait(Some(Duration::ZERO))?.granted().await
+    }
+
+    /// What the acquires are made of: a wait that also shows the place in line. `None` waits without limit, zero does
+    /// not wait.
+    ///
+    /// # Errors
+    /// Invalid settings; nothing was sent.
+    pub fn wait(&self, limit: Option<Duration>) -> Result<Waiting, Error> {
+        let wanted = self.wanted(limit)?;
+        let (answer, ahead) = waiter::start(self.space.core(), wanted);
+        Ok(Waiting { answer, ahead: Some(ahead) })
+    }
+
+    /// Runs `work` while holding the lock, and stops it (drops its future at its next await) if the lease is lost.
+    ///
+    /// Cancel-safe: dropping it stops the work and gives the lock back.
+    ///
+    /// # Errors
+    /// As [`Lock::acquire`], and [`Error::Lost`] if the lease was lost before the work was done.
+    pub async fn with<T, F, W>(&self, work: F) -> Result<T, Error>
+    where
+        F: FnOnce(std::sync::Arc<Lease>) -> W,
+        W: Future<Output = T>,
+    {
+        let lease = std::sync::Arc::new(self.acquire().await?);
+        let done = tokio::select! {
+            biased;
+            loss = lease.lost() => return Err(Error::Lost(loss)),
+            done = work(std::sync::Arc::clone(&lease)) => done,
+        };
+        // The work may have kept a clone; then its last drop gives the lock back.
+        if let Some(lease) = std::sync::Arc::into_inner(lease) {
+            lease.release().await?;
+        }
+        Ok(done)
+    }
+
+    /// Breaks the grant with this token, whoever holds it.
+    ///
+    /// Marks the record, so that its holder stops and gives it back; if the holder does not, it expires. With `now`
+    /// the record is removed at once, and **the promise of early notice is void**: the holder learns of it up to T/5
+    /// later, and another may hold by then. The token still fences.
+    ///
+    /// # Errors
+    /// [`Error::TokenMismatch`] if the current grant is another or there is none, [`Error::Unknown`] if the outcome
+    /// could not be learned within some seconds.
+    pub async fn break_by_force(&self, token: Token, reason: &str, now: bool) -> Result<(), Error> {
+        let name = Name::new(self.name.clone())?;
+        crate::breaking::break_grant(self.space.core(), name.as_str(), token, reason, now).await
+    }
+
+    fn wanted(&self, limit: Option<Duration>) -> Result<Wanted, Error> {
+        let name = Name::new(self.name.clone())?;
+        let core = self.space.core();
+        let times = Times::new(self.ttl, core.slack)?;
+        let owner = self.owner.clone().unwrap_or_else(|| core.identity.owner.clone());
+        bounded("owner", owner.len(), OWNER_BYTES, "bytes")?;
+        bounded("metadata", self.metadata.len(), MOST_METADATA, "entries")?;
+        let bytes = self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+        bounded("metadata", bytes, METADATA_BYTES, "bytes")?;
+        Ok(Wanted {
+            name: name.as_str().to_owned(),
+            owner,
+            metadata: self.metadata.clone(),
+            times,
+            renewed_by_caller: self.renewed_by_caller,
+            limit,
+        })
+    }
+}
+
+fn bounded(setting: &'static str, value: usize, limit: usize, unit: &str) -> Result<(), Error> {
+    if value <= limit {
+        return Ok(());
+    }
+    Err(Error::InvalidSetting {
+        setting,
+        value: format!("of {value} {unit}"),
+        allowed: format!("allowed are {limit} {unit}"),
+    })
+}
+
+/// A wait for a lock, under way. Dropping it leaves the line.
+#[derive(Debug)]
+pub struct Waiting {
+    answer: oneshot::Receiver<Result<Attempt, Error>>,
+    /// Taken away once nobody can ask for it any more: showing the place costs the line some reading.
+    ahead: Option<watch::Receiver<Option<usize>>>,
+}
+
+impl Waiting {
+    /// How many are ahead in line; `None` while that is not known (yet). It may lag by some seconds.
+    pub fn ahead(&self) -> watch::Receiver<Option<usize>> {
+        match &self.ahead {
+            Some(ahead) => ahead.clone(),
+            None => watch::Sender::new(None).subscribe(),
+        }
+    }
+
+    /// Waits for the outcome. Cancel-safe: may be called again after having been dropped.
+    ///
+    /// # Errors
+    /// As [`Lock::acquire_within`].
+    pub async fn granted(&mut self) -> Result<Attempt, Error> {
+        self.ahead = None;
+        // The task answers before it ends, unless the runtime is being shut down.
+        (&mut self.answer).await.unwrap_or(Err(Error::Closing))
+    }
+}

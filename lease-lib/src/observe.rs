@@ -1,0 +1,77 @@
+//! What the library does, told to whoever measures it. No metrics crate in here: an [`Observer`] feeds one.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Hears of everything worth a metric. Called from inside the library's tasks: return quickly, never block.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// Takes one observation.
+    fn observe(&self, observation: &Observation);
+}
+
+/// One thing that happened. Words in it come from closed, short lists: they are fit for metric labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Observation {
+    /// Waiters in line: one more or one less.
+    Waiters(i64),
+    /// Leases held: one more or one less.
+    Held(i64),
+    /// An acquire ended.
+    Acquired {
+        /// `granted`, `held`, `timeout`, `cancelled`, `unknown`, `unreachable` or `refused`.
+        outcome: &'static str,
+        /// From the call to the outcome.
+        took: Duration,
+    },
+    /// A hold ended, by release or loss.
+    Ended {
+        /// How long it was held.
+        held: Duration,
+    },
+    /// A lease was lost.
+    Lost {
+        /// [`crate::Loss::code`].
+        reason: &'static str,
+    },
+    /// A renewal has its answer.
+    Renewed {
+        /// `ok`, `unknown`, `conflict` or `refused`.
+        outcome: &'static str,
+        /// From the send to the answer.
+        took: Duration,
+    },
+    /// A waiter holds: this long after it heard that the lock was free or kept for it.
+    HandedOver {
+        /// From the news to the grant.
+        took: Duration,
+    },
+    /// The store answered, or failed to.
+    Asked {
+        /// `write`, `read`, `read-revision`, `last`, `scan`, `follow` or `life`.
+        op: &'static str,
+        /// `ok`, `conflict`, `in-flight`, `not-taken`, `unknown`, `refused` or `unreadable`.
+        outcome: &'static str,
+        /// From the send to the outcome.
+        took: Duration,
+    },
+    /// A write whose answer was lost was resolved.
+    UnknownResolved {
+        /// `applied`, `not-applied` or `given-up`.
+        how: &'static str,
+    },
+    /// What was followed had to be read again, because events may have been missed.
+    Resynced,
+    /// A lease was broken by force.
+    Broken,
+    /// The store's revisions went backwards.
+    Regressed,
+}
+
+/// An observer that looks away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn observe(&self, _: &Observation) {}
+}

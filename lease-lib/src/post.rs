@@ -1,0 +1,225 @@
+//! The post office of a process: notes from other processes, handed to whom they concern.
+//!
+//! Every note may be lost, late or out of date; all that hangs on one is speed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::ambient::Moment;
+use crate::core::{Core, locked};
+use crate::protocol::line::{Note, Waiter};
+use crate::protocol::{Previous, key};
+use crate::store::Revision;
+
+/// How long "I am first in line" is believed: whoever is first says it again every second or two.
+const FRESH: Duration = Duration::from_secs(5);
+/// How many successors are remembered, over all names. Beyond that handovers are a round trip slower.
+const MOST_SUCCESSORS: usize = 65_536;
+/// How many released names are remembered. Beyond that taking one again is a round trip slower.
+const MOST_FREED: usize = 4_096;
+
+/// What a waiter is told.
+#[derive(Clone, Debug)]
+pub(crate) enum Told {
+    /// The record is kept free for it, as this revision.
+    Handed { revision: Revision, previous: Option<Previous> },
+    /// Nobody waits at this place any more.
+    Empty(String),
+}
+
+#[derive(Debug)]
+struct Successor {
+    waiter: Waiter,
+    /// The place it stands directly behind; `None` if it said that it is first.
+    of: Option<String>,
+    heard: Moment,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    attempt: String,
+    told: mpsc::Sender<Told>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Post {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Waiters of this process, by the name they wait for and their place.
+    waiting: BTreeMap<String, BTreeMap<String, Waiting>>,
+    /// Who comes next, by name and order. Of any process, this one's too.
+    next: BTreeMap<String, BTreeMap<Revision, Successor>>,
+    successors: usize,
+    /// The markers that releases of this process left, by name: taking such a name again needs no look first.
+    freed: BTreeMap<String, Revision>,
+    /// Holders of this process that want to hear when their grant is broken.
+    holding: BTreeMap<String, mpsc::Sender<()>>,
+}
+
+impl Post {
+    /// Takes a waiter of this process off the register.
+    pub(crate) fn unwait(&self, name: &str, place: &str) {
+        let mut state = locked(&self.state);
+        if let Some(places) = state.waiting.get_mut(name) {
+            places.remove(place);
+            if places.is_empty() {
+                state.waiting.remove(name);
+            }
+        }
+    }
+
+    /// Registers a waiter of this process under the lowest number that none of its waiters uses in this line.
+    ///
+    /// Numbers are used again, so that a line's keys, and with them the markers that leaving makes, stay as few as
+    /// its waiters.
+    pub(crate) fn take_place(&self, name: &str, process: &str, attempt: &str) -> (String, mpsc::Receiver<Told>) {
+        let (sender, receiver) = mpsc::channel(8);
+        let mut state = locked(&self.state);
+        let taken = state.waiting.entry(name.to_owned()).or_default();
+        let mut number = 0_u32;
+        let place = loop {
+            let place = format!("{process}-{number}");
+            if !taken.contains_key(&place) {
+                break place;
+            }
+            number += 1;
+        };
+        taken.insert(place.clone(), Waiting { attempt: attempt.to_owned(), told: sender });
+        (place, receiver)
+    }
+
+    /// Registers a holder of this process.
+    pub(crate) fn hold(&self, name: &str) -> mpsc::Receiver<()> {
+        let (sender, receiver) = mpsc::channel(1);
+        locked(&self.state).holding.insert(name.to_owned(), sender);
+        receiver
+    }
+
+    /// Takes a holder off the register, unless another took its place.
+    pub(crate) fn unhold(&self, name: &str) {
+        let mut state = locked(&self.state);
+        if state.holding.get(name).is_some_and(mpsc::Sender::is_closed) {
+            state.holding.remove(name);
+        }
+    }
+
+    /// Whether somebody is known to wait: then a newcomer of this process joins the line without trying.
+    pub(crate) fn has_line(&self, name: &str, now: Moment) -> bool {
+        let state = locked(&self.state);
+        state.waiting.contains_key(name)
+            || state.next.get(name).is_some_and(|next| {
+                next.values().any(|s| s.of.is_none() && now.since(s.heard) < FRESH)
+            })
+    }
+
+    /// Who comes directly after the grant that came from `place`; taken off the register.
+    pub(crate) fn take_next(&self, name: &str, place: Option<&str>, now: Moment) -> Option<Waiter> {
+        let mut state = locked(&self.state);
+        let next = state.next.get_mut(name)?;
+        let order = next.iter().find_map(|(order, successor)| {
+            let directly = match &successor.of {
+                Some(of) => Some(of.as_str()) == place,
+                None => now.since(successor.heard) < FRESH,
+            };
+            directly.then_some(*order)
+        })?;
+        let taken = next.remove(&order).map(|successor| successor.waiter);
+        if next.is_empty() {
+            state.next.remove(name);
+        }
+        state.successors = state.successors.saturating_sub(1);
+        taken
+    }
+
+    /// Remembers the marker that a release of this process left.
+    pub(crate) fn freed(&self, name: &str, revision: Revision) {
+        let mut state = locked(&self.state);
+        if state.freed.len() >= MOST_FREED {
+            state.freed.clear();
+        }
+        state.freed.insert(name.to_owned(), revision);
+    }
+
+    /// The marker that this process's last release of `name` left, unless somebody is known to wait for it. Whether
+    /// it is still the newest only the CAS that expects it can tell.
+    pub(crate) fn take_freed(&self, name: &str, now: Moment) -> Option<Revision> {
+        let revision = locked(&self.state).freed.remove(name)?;
+        (!self.has_line(name, now)).then_some(revision)
+    }
+
+    /// Hands a note to whom it concerns.
+    pub(crate) fn deliver(&self, core: &Arc<Core>, note: Note) {
+        let now = core.now();
+        match note {
+            Note::Behind { name, of, order, waiter } => {
+                let here = locked(&self.state).waiting.get(&name).is_some_and(|places| places.contains_key(&of));
+                if here {
+                    self.follows(name, Some(of), order, waiter, now);
+                } else {
+                    let note = Note::NotHere { name, place: of, attempt: waiter.attempt };
+                    let shared = Arc::clone(core);
+                    core.tasks.spawn(async move { shared.tell(&waiter.process, note).await });
+                }
+            }
+            Note::First { name, order, waiter } => self.follows(name, None, order, waiter, now),
+            Note::Gone { name, place } => self.gone(&name, &place),
+            Note::NotHere { name, place, attempt } => {
+                self.pass_on(&name, &attempt, Told::Empty(place));
+            }
+            Note::Handed { name, attempt, revision, previous } => {
+                if !self.pass_on(&name, &attempt, Told::Handed { revision, previous }) {
+                    // It waits no more: free what was kept for it, so that nobody has to wait for its TTL.
+                    let shared = Arc::clone(core);
+                    core.tasks.spawn(async move { shared.forget(key::lock(&name), revision).await });
+                }
+            }
+            Note::Broken { name } => {
+                if let Some(holder) = locked(&self.state).holding.get(&name) {
+                    // Full means that it was told already.
+                    let _ = holder.try_send(());
+                }
+            }
+        }
+    }
+
+    /// `false` if the attempt does not wait any more.
+    fn pass_on(&self, name: &str, attempt: &str, told: Told) -> bool {
+        locked(&self.state).waiting.get(name).is_some_and(|places| {
+            let waiter = places.values().find(|waiting| waiting.attempt == attempt);
+            waiter.is_some_and(|waiter| waiter.told.try_send(told).is_ok())
+        })
+    }
+
+    fn follows(&self, name: String, of: Option<String>, order: Revision, waiter: Waiter, now: Moment) {
+        let mut state = locked(&self.state);
+        if state.successors >= MOST_SUCCESSORS {
+            state.next.clear();
+            state.successors = 0;
+        }
+        let next = state.next.entry(name).or_default();
+        // A waiter has one order at a time: what it said under an earlier one is out of date.
+        let before = next.len();
+        next.retain(|_, successor| successor.waiter.place != waiter.place);
+        next.insert(order, Successor { waiter, of, heard: now });
+        let change = (before, next.len());
+        state.successors = (state.successors + change.1).saturating_sub(change.0);
+    }
+
+    fn gone(&self, name: &str, place: &str) {
+        let mut state = locked(&self.state);
+        let Some(next) = state.next.get_mut(name) else { return };
+        let before = next.len();
+        next.retain(|_, successor| successor.waiter.place != place);
+        let removed = before - next.len();
+        if next.is_empty() {
+            state.next.remove(name);
+        }
+        state.successors = state.successors.saturating_sub(removed);
+    }
+}

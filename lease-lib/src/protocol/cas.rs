@@ -1,0 +1,98 @@
+//! One logical compare-and-set write, however often it has to be sent.
+//!
+//! What an answer means depends on the tries before it. As long as no earlier try is *open* (sent, outcome unknown),
+//! a conflict is a definite no. With an open try, the conflict may have been caused by that very try: then the
+//! revision that stands in the way is read by its number and its nonce compared. That read may fail but cannot
+//! mislead: what a revision holds never changes.
+
+use std::time::Duration;
+
+use super::record::Slot;
+use crate::store::{Ack, Revision, Write, WriteError};
+
+/// The pause before the first repeat, and the longest one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(800);
+/// The pause after "another write is in flight": that write is decided within a round trip or so.
+const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(5);
+
+/// One logical write: the same [`Write`], with the same id, until its outcome is known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cas {
+    write: Write,
+    nonce: String,
+    open: bool,
+    setbacks: u32,
+}
+
+/// What to do about a logical write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It was applied as this revision, and the store said so to the first try: it stands.
+    Applied(Revision),
+    /// It was applied as this revision some time ago. Whether it still stands only another CAS can tell.
+    AppliedOnce(Revision),
+    /// It was not applied and never will be by a try whose outcome is known; the key's revision is this one.
+    Not(Option<Revision>),
+    /// Send it again, unchanged, after this pause.
+    Again(Duration),
+    /// Read this revision and pass what was found to [`Cas::found`].
+    Look(Revision),
+    /// The store refuses it for good, with what to mend.
+    Refused(String),
+}
+
+impl Cas {
+    /// A write that has not been sent. `nonce` is the attempt that its record carries.
+    pub fn new(write: Write, nonce: impl Into<String>) -> Cas {
+        Cas { write, nonce: nonce.into(), open: false, setbacks: 0 }
+    }
+
+    /// What to send.
+    pub fn write(&self) -> &Write {
+        &self.write
+    }
+
+    /// Whether some try's outcome is unknown.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Takes the outcome of one try.
+    pub fn answered(&mut self, answer: Result<Ack, WriteError>) -> Step {
+        match answer {
+            Ok(Ack { revision, duplicate: false }) => Step::Applied(revision),
+            Ok(Ack { revision, duplicate: true }) => Step::AppliedOnce(revision),
+            Err(WriteError::Conflict { current }) if !self.open => Step::Not(current),
+            Err(WriteError::Conflict { current: Some(0) }) => Step::Not(Some(0)),
+            Err(WriteError::Conflict { current: Some(revision) }) => Step::Look(revision),
+            Err(WriteError::Conflict { current: None }) | Err(WriteError::NotTaken) => self.later(),
+            Err(WriteError::InFlight) => Step::Again(IN_FLIGHT_PAUSE),
+            Err(WriteError::Unknown(_)) => {
+                self.open = true;
+                self.later()
+            }
+            Err(WriteError::Refused(why)) => Step::Refused(why),
+        }
+    }
+
+    /// Takes what [`Step::Look`] found under the revision in the way; `None` if it was overwritten meanwhile or the
+    /// read had no answer. Then the write is sent again, and the conflict names a newer revision.
+    pub fn found(&mut self, slot: Option<&Slot>) -> Step {
+        match slot {
+            Some(slot @ Slot::Taken { .. }) if slot.attempt() == Some(&self.nonce) => {
+                Step::AppliedOnce(slot.revision())
+            }
+            // A release's marker of our own nonce, or a record that names ours as the one before, also says that
+            // the write was applied; Hold::release looks for those, a claim has no use for them.
+            Some(slot) => Step::Not(Some(slot.revision())),
+            None => self.later(),
+        }
+    }
+
+    fn later(&mut self) -> Step {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.setbacks.min(3));
+        self.setbacks = self.setbacks.saturating_add(1);
+        Step::Again(pause.min(LONGEST_PAUSE))
+    }
+}

@@ -1,0 +1,466 @@
+//! Keeping a grant: renewals, jeopardy, loss in time, and giving it back.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::cas::{Cas, Step};
+use super::record::{End, MARKER_SECS, Marker, Previous, Record, Slot};
+use super::times::Times;
+use crate::ambient::Moment;
+use crate::store::{Ack, Body, Revision, Write, WriteError};
+use crate::token::Token;
+
+/// Why a lease ended without having been released.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Loss {
+    /// No renewal was confirmed before the deadline.
+    Expired,
+    /// The record is gone or somebody else's, though its time had not come: it was removed by force.
+    Taken,
+    /// Broken by force, with the breaker's reason.
+    Broken(String),
+    /// The bucket was deleted and made again.
+    BucketReplaced,
+    /// The store's revisions went backwards: it has lost acknowledged writes.
+    StoreRegressed,
+    /// The process that renews it is stopping.
+    Draining,
+}
+
+impl Loss {
+    /// A short, stable word for metrics and the wire.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Loss::Expired => "expired",
+            Loss::Taken => "taken",
+            Loss::Broken(_) => "broken",
+            Loss::BucketReplaced => "bucket-replaced",
+            Loss::StoreRegressed => "store-regressed",
+            Loss::Draining => "draining",
+        }
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Loss::Expired => f.write_str("no renewal was confirmed before its deadline"),
+            Loss::Taken => f.write_str("its record was removed or replaced by force"),
+            Loss::Broken(reason) => write!(f, "broken by force: {reason}"),
+            Loss::BucketReplaced => f.write_str("the bucket was deleted and made again"),
+            Loss::StoreRegressed => f.write_str("the store lost acknowledged writes"),
+            Loss::Draining => f.write_str("the process that renews it is stopping"),
+        }
+    }
+}
+
+/// Where a lease stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Held, and the last renewal went well.
+    Held,
+    /// Held until the deadline, but the last renewal has no answer yet: finish or save what cannot be lost.
+    Jeopardy,
+    /// Not held any more, and not by the holder's own wish.
+    Lost(Loss),
+    /// Given back, or on the way there: from before the first send, the holder is no holder any more.
+    Released,
+}
+
+/// How a grant is to be given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// What the next holder is told.
+    pub why: End,
+    /// When, RFC 3339, for people.
+    pub at: String,
+    /// Keep the record free for this waiter instead of deleting it: a reserved record without TTL or token.
+    pub reserve_for: Option<Record>,
+}
+
+/// How giving it back went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// The record is free, or reserved for the next in line.
+    Clean,
+    /// It was lost before; nothing of anybody else's was touched.
+    Lost(Loss),
+    /// The store did not answer until the record must have expired by itself.
+    Unknown,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The outcome of the write that [`Command::Send`] asked for.
+    Answered(Result<Ack, WriteError>),
+    /// What [`Command::Look`] found; `None` if nothing could be read.
+    Found(Option<Slot>),
+    /// Renew now. The answer shows as a later deadline.
+    Renew,
+    /// Give it back. Drop a write or a look that is under way.
+    End(Ending),
+    /// Stop believing at once.
+    Lose(Loss),
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Send this write once, and tell the outcome.
+    Send(Write),
+    /// Read this revision, and tell what was found.
+    Look(Revision),
+    /// Nothing until this moment, or an event.
+    Wait(Moment),
+    /// Nothing any more until an event.
+    Rest,
+    /// It is over.
+    Done(Released),
+}
+
+/// A grant that is held, or was.
+#[derive(Clone, Debug)]
+pub struct Hold {
+    key: String,
+    record: Record,
+    times: Times,
+    token: Token,
+    /// The revision that the next CAS must name: the newest one known to be ours.
+    revision: Revision,
+    /// Before the first send of the newest write that is known to have stood: all belief counts from here.
+    sent: Moment,
+    /// Before the newest send of any renewal: the record must have expired at this + T + slack.
+    last_sent: Moment,
+    /// `false` if the caller renews.
+    auto: bool,
+    serial: u64,
+    jeopardy: bool,
+    loss: Option<Loss>,
+    work: Option<Work>,
+    pause_until: Moment,
+    ended: Option<Released>,
+    /// The revision that ended the grant, if the store named it, and the reservation if it is one.
+    ended_as: Option<(Revision, Option<Record>)>,
+}
+
+#[derive(Clone, Debug)]
+struct Work {
+    cas: Cas,
+    sent: Moment,
+    /// A revision to look at before anything is sent, and whether only for the reason of a definite loss.
+    look: Option<(Revision, bool)>,
+    ending: Option<Ending>,
+}
+
+impl Hold {
+    pub(super) fn new(
+        key: String, record: Record, times: Times, token: Token, revision: Revision, sent: Moment,
+    ) -> Hold {
+        let record = Record { token: Some(token), ..record };
+        Hold {
+            key,
+            record,
+            times,
+            token,
+            revision,
+            sent,
+            last_sent: sent,
+            auto: true,
+            serial: 0,
+            jeopardy: false,
+            loss: None,
+            work: None,
+            pause_until: sent,
+            ended: None,
+            ended_as: None,
+        }
+    }
+
+    /// Leaves renewing to the caller.
+    pub fn renewed_by_caller(&mut self) {
+        self.auto = false;
+    }
+
+    /// The fencing token.
+    pub fn token(&self) -> Token {
+        self.token
+    }
+
+    /// The record as the next renewal will write it.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The revision that is known to be ours.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The revision of the marker that freed the record or of the reservation (which is then given too), if the
+    /// store's first answer named it.
+    pub fn ended_as(&self) -> Option<(Revision, Option<&Record>)> {
+        self.ended_as.as_ref().map(|(revision, reserved)| (*revision, reserved.as_ref()))
+    }
+
+    /// The moment from which on the holder must not believe, unless a renewal is confirmed before.
+    pub fn deadline(&self) -> Moment {
+        self.times.deadline(self.sent)
+    }
+
+    /// Where the lease stands at this very moment.
+    pub fn status(&self, now: Moment) -> Status {
+        match &self.loss {
+            Some(loss) => Status::Lost(loss.clone()),
+            None if self.is_ending() => Status::Released,
+            None if now >= self.deadline() => Status::Lost(Loss::Expired),
+            None if self.jeopardy => Status::Jeopardy,
+            None => Status::Held,
+        }
+    }
+
+    /// What to do now. Asking twice in a row gives the same answer.
+    pub fn next(&mut self, now: Moment) -> Command {
+        if let Some(released) = &self.ended {
+            return Command::Done(released.clone());
+        }
+        if !self.is_ending() {
+            if self.loss.is_none() && now >= self.deadline() {
+                self.lose(Loss::Expired);
+            }
+            if self.loss.is_some() {
+                return Command::Rest;
+            }
+            if self.work.is_none() && self.auto && now >= self.renewal_due() {
+                self.start(now, None);
+            }
+        } else if now >= self.gone_by() {
+            self.ended = Some(Released::Unknown);
+            return Command::Done(Released::Unknown);
+        }
+        let Some(work) = &self.work else {
+            return Command::Wait(if self.auto { self.renewal_due() } else { self.deadline() });
+        };
+        if now < self.pause_until {
+            let wake = if work.ending.is_some() { self.gone_by() } else { self.deadline() };
+            return Command::Wait(self.pause_until.min(wake));
+        }
+        match work.look {
+            Some((revision, _)) => Command::Look(revision),
+            None => {
+                if work.ending.is_none() {
+                    self.last_sent = now;
+                }
+                Command::Send(work.cas.write().clone())
+            }
+        }
+    }
+
+    /// Takes what happened.
+    pub fn take(&mut self, now: Moment, event: Event) {
+        match event {
+            Event::End(ending) => self.end(now, ending),
+            Event::Lose(loss) => {
+                if !self.is_ending() && self.loss.is_none() {
+                    self.lose(loss);
+                }
+            }
+            Event::Renew => {
+                if self.work.is_none() && self.loss.is_none() && now < self.deadline() {
+                    self.start(now, None);
+                }
+            }
+            Event::Answered(answer) => {
+                if let Some(work) = &mut self.work {
+                    let step = work.cas.answered(answer);
+                    self.follow(now, step);
+                }
+            }
+            Event::Found(slot) => {
+                let Some(work) = &mut self.work else { return };
+                match work.look.take() {
+                    Some((_, true)) => self.explained(now, slot),
+                    _ if work.ending.is_some() => self.explained(now, slot),
+                    _ => {
+                        let step = work.cas.found(slot.as_ref());
+                        self.follow(now, step);
+                    }
+                }
+            }
+        }
+        // A late yes is no yes: whatever was taken, past the deadline the lease is lost.
+        if !self.is_ending() && self.loss.is_none() && now >= self.deadline() {
+            self.lose(Loss::Expired);
+        }
+    }
+
+    fn follow(&mut self, now: Moment, step: Step) {
+        let Some(work) = &self.work else { return };
+        let (ending, sent) = (work.ending.clone(), work.sent);
+        match step {
+            Step::Applied(revision) if ending.is_some() => {
+                let reserved = ending.as_ref().and_then(|ending| self.reserved(ending));
+                self.ended_as = Some((revision, reserved));
+                self.finish(Released::Clean);
+            }
+            Step::AppliedOnce(_) if ending.is_some() => self.finish(Released::Clean),
+            Step::Applied(revision) => {
+                self.revision = revision;
+                if now < self.deadline() {
+                    self.sent = sent;
+                }
+                self.work = None;
+                self.jeopardy = false;
+            }
+            // It was ours once; whether it is, a CAS on that very revision must tell. Belief is not extended yet.
+            Step::AppliedOnce(revision) => {
+                self.revision = revision;
+                self.start(now, None);
+            }
+            Step::Not(Some(0) | None) => self.gone(),
+            // A definite no. What stands there tells why, and at an ending whether it was our own late renewal.
+            Step::Not(Some(revision)) => {
+                self.look(revision, true);
+            }
+            Step::Look(revision) => {
+                self.look(revision, false);
+            }
+            Step::Again(pause) => {
+                self.jeopardy |= pause >= Duration::from_millis(100);
+                self.pause_until = now + pause;
+            }
+            // Permissions may have been taken away for a moment; the deadline bounds how long we hope.
+            Step::Refused(_) => {
+                self.jeopardy = true;
+                self.pause_until = now + Duration::from_secs(1);
+            }
+        }
+    }
+
+    fn look(&mut self, revision: Revision, for_the_reason: bool) {
+        self.jeopardy = true;
+        if let Some(work) = &mut self.work {
+            work.look = Some((revision, for_the_reason));
+        }
+    }
+
+    /// Takes what stood in the way of a renewal or an ending.
+    fn explained(&mut self, now: Moment, slot: Option<Slot>) {
+        let ending = self.work.as_ref().and_then(|work| work.ending.clone());
+        match (slot, ending) {
+            // Ours under another revision: a renewal that landed late, or the breaker's mark on our record.
+            (Some(Slot::Taken { revision, record, .. }), ending) if record.attempt == self.record.attempt => {
+                self.revision = revision;
+                match (record.broken, ending) {
+                    (_, Some(ending)) => self.start(now, Some(ending)),
+                    (Some(reason), None) => self.lose(Loss::Broken(reason)),
+                    (None, None) => self.start(now, None),
+                }
+            }
+            (Some(slot), Some(_)) if self.ended_as_wished(&slot) => self.finish(Released::Clean),
+            (None, Some(ending)) => {
+                self.start(now, Some(ending));
+                self.pause_until = now + Duration::from_millis(100);
+            }
+            _ => self.gone(),
+        }
+    }
+
+    /// Whether what stands there shows that our ending was applied, though its answer was lost.
+    fn ended_as_wished(&self, slot: &Slot) -> bool {
+        match slot {
+            Slot::Free { by, .. } => by.as_ref() == Some(&self.record.attempt),
+            Slot::Taken { record, .. } => record.previous.as_ref().is_some_and(|p| p.token == self.token),
+            Slot::Foreign { .. } => false,
+        }
+    }
+
+    fn gone(&mut self) {
+        match self.work.as_ref().map(|work| (work.ending.is_some(), work.cas.is_open())) {
+            // Absent after an ending of unknown outcome: it was applied, or the record expired. Free either way.
+            Some((true, true)) => self.finish(Released::Clean),
+            Some((true, false)) => {
+                let loss = self.loss.clone().unwrap_or(Loss::Taken);
+                self.finish(Released::Lost(loss));
+            }
+            _ => self.lose(Loss::Taken),
+        }
+    }
+
+    fn lose(&mut self, loss: Loss) {
+        self.loss = Some(loss);
+        self.work = None;
+    }
+
+    fn finish(&mut self, released: Released) {
+        let released = match (&self.loss, released) {
+            (Some(loss), Released::Clean) => Released::Lost(loss.clone()),
+            (_, released) => released,
+        };
+        self.ended = Some(released);
+        self.work = None;
+    }
+
+    fn end(&mut self, now: Moment, ending: Ending) {
+        if self.is_ending() {
+            return;
+        }
+        if self.loss.is_none() && now >= self.deadline() {
+            self.lose(Loss::Expired);
+        }
+        match &self.loss {
+            // Deleting what is known to be one's own is allowed after the deadline: the CAS cannot hit anybody else.
+            None | Some(Loss::Expired | Loss::Broken(_) | Loss::Draining) => self.start(now, Some(ending)),
+            Some(loss) => self.ended = Some(Released::Lost(loss.clone())),
+        }
+    }
+
+    fn start(&mut self, now: Moment, ending: Option<Ending>) {
+        self.serial += 1;
+        let (body, ttl_secs) = match &ending {
+            None => (Body::Put(self.record.encode()), self.times.store_secs()),
+            Some(ending) => self.ending_body(ending),
+        };
+        let id = format!("{}-{}-{}", self.record.attempt, self.revision, self.serial);
+        let write = Write { key: self.key.clone(), expect: self.revision, body, ttl_secs, id };
+        let cas = Cas::new(write, self.record.attempt.clone());
+        self.work = Some(Work { cas, sent: now, look: None, ending });
+        self.pause_until = now;
+    }
+
+    fn ending_body(&self, ending: &Ending) -> (Body, u64) {
+        match self.reserved(ending) {
+            Some(reserved) => (Body::Put(reserved.encode()), RESERVATION_SECS),
+            None => {
+                let marker = Marker { attempt: self.record.attempt.clone(), previous: self.as_previous(ending) };
+                (Body::Delete(serde_json::to_vec(&marker).unwrap_or_default().into()), MARKER_SECS)
+            }
+        }
+    }
+
+    fn reserved(&self, ending: &Ending) -> Option<Record> {
+        let next = ending.reserve_for.clone()?;
+        Some(Record { previous: Some(self.as_previous(ending)), reserved: true, token: None, ..next })
+    }
+
+    fn as_previous(&self, ending: &Ending) -> Previous {
+        let why = if matches!(self.loss, Some(Loss::Broken(_))) { End::Broken } else { ending.why };
+        Previous { token: self.token, holder: self.record.owner.clone(), ended: ending.at.clone(), why }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.ended.is_some() || self.work.as_ref().is_some_and(|work| work.ending.is_some())
+    }
+
+    fn renewal_due(&self) -> Moment {
+        self.sent + self.times.renew_every()
+    }
+
+    fn gone_by(&self) -> Moment {
+        self.last_sent + Duration::from_secs(self.times.store_secs() + 1)
+    }
+}
+
+/// How long a record is kept free for the next in line. Nobody believes in it, so it needs no slack.
+pub const RESERVATION_SECS: u64 = 3;

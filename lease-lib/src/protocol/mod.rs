@@ -1,0 +1,29 @@
+//! The protocol, pure: no async, no clock, no IO. Events go in, commands come out.
+//!
+//! ```text
+//!              Claim                               Hold
+//!   idle ── granting write ──► granted ──► renew every T/5 ──► released
+//!             │  Cas: one          │            │  Cas                ▲
+//!             │  logical write,    │            ▼                     │
+//!             ▼  however often     │          lost: the deadline      │
+//!          not mine  it is sent    └───────── passed, or a CAS said ──┘
+//!                                             that it is not ours
+//! ```
+//!
+//! [`Cas`] turns "yes", "no", "try again" and silence into a verdict about *one logical write*; [`Claim`] wins a
+//! record with it; [`Hold`] keeps it, loses it in time, and gives it back. [`line`] decides who tries next. The
+//! record is in [`Record`], the numbers in [`Times`].
+
+mod cas;
+mod claim;
+mod hold;
+pub mod key;
+pub mod line;
+mod record;
+mod times;
+
+pub use cas::{Cas, Step};
+pub use claim::{Claim, ClaimStep};
+pub use hold::{RESERVATION_SECS, Command, Ending, Event, Hold, Loss, Released, Status};
+pub use record::{End, MARKER_SECS, Holder, Previous, Record, Slot};
+pub use times::{DEFAULT_TTL, MAX_TTL, MIN_TTL, Times};

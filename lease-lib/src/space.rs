@@ -1,0 +1,257 @@
+//! A space: one bucket, and this process's part in it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::sync::watch;
+use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ambient::{SharedAmbient, System};
+use crate::core::{Core, Identity};
+use crate::error::Error;
+use crate::guard::Guard;
+use crate::lock::Lock;
+use crate::name::{Filter, Name};
+use crate::observe::{Observer, Unobserved};
+use crate::post::Post;
+use crate::presence::Presence;
+use crate::protocol::line::{self, Note};
+use crate::protocol::{Holder, Loss, Previous, Slot, key};
+use crate::store::{MemoryStore, NatsOptions, NatsStore, Store, Unreadable};
+
+/// Settings of a [`Space`].
+#[derive(Clone, Debug)]
+pub struct SpaceOptions {
+    /// How to reach NATS, and which bucket.
+    pub nats: NatsOptions,
+    /// How far the servers' wall clocks may be apart or step without a lease ending early; by default 2 s.
+    pub slack: Duration,
+    /// Who holders say they are, for people; by default `user@host`.
+    pub owner: Option<String>,
+    /// Hears of everything worth a metric.
+    pub observer: Arc<dyn Observer>,
+    /// Where time and chance come from.
+    pub ambient: SharedAmbient,
+}
+
+impl Default for SpaceOptions {
+    fn default() -> Self {
+        SpaceOptions {
+            nats: NatsOptions::default(),
+            slack: Duration::from_secs(2),
+            owner: None,
+            observer: Arc::new(Unobserved),
+            ambient: Arc::new(System),
+        }
+    }
+}
+
+/// A bucket of locks, and this process's part in it. Cheap to clone; all clones share one connection.
+#[derive(Clone, Debug)]
+pub struct Space {
+    core: Arc<Core>,
+}
+
+/// A lock as it was seen: a look may be some seconds old, and decides nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Seen {
+    /// Its name.
+    pub name: String,
+    /// Who holds it.
+    pub holder: Option<Holder>,
+    /// How long until it is free if its holder died now: an estimate by two wall clocks.
+    pub expires_in: Option<Duration>,
+    /// The revision that was looked at; 0 if there is none.
+    pub revision: u64,
+    /// Who waits, in order. A list leaves it empty.
+    pub waiters: Vec<line::Waiter>,
+    /// How the last grant ended, where the store still knows and nobody holds it since.
+    pub previous: Option<Previous>,
+}
+
+impl Space {
+    /// Connects to NATS (one URL, or several with commas between) and opens the bucket, creating it if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Denied`], [`Error::ServerTooOld`], or [`Error::UnsafeBucket`] with the setting
+    /// to mend.
+    pub async fn connect(url: &str, options: SpaceOptions) -> Result<Space, Error> {
+        let nats = NatsOptions { slack: options.slack, ..options.nats.clone() };
+        let store = NatsStore::open(url, nats, Arc::clone(&options.ambient)).await?;
+        Space::on(Arc::new(store), options).await
+    }
+
+    /// A space inside this process: for trying things out and for tests. Its locks hold among its clones only.
+    pub async fn embedded() -> Result<Space, Error> {
+        let options = SpaceOptions::default();
+        let store = MemoryStore::new(Arc::clone(&options.ambient));
+        Space::on(store, options).await
+    }
+
+    /// A space on any store behind the seam.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] if the store does not answer.
+    pub async fn on(store: Arc<dyn Store>, options: SpaceOptions) -> Result<Space, Error> {
+        let SpaceOptions { slack, owner, observer, ambient, .. } = options;
+        let identity = Identity::new(&ambient, owner);
+        let life = store.life().await.map_err(unreachable)?;
+        let inbox = store.inbox(&identity.process).await.map_err(unreachable)?;
+        let core = Arc::new(Core {
+            guard: Guard::new(&life, ambient.now()),
+            store,
+            ambient,
+            observer,
+            identity,
+            slack,
+            post: Post::default(),
+            presence: Presence::default(),
+            calamity: watch::Sender::new(None),
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        core.guard.recall(&core).await.map_err(unreachable)?;
+        tokio::spawn(sort_post(Arc::downgrade(&core), inbox));
+        Ok(Space { core })
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// The lock of this name. Nothing is sent before it is used.
+    pub fn lock(&self, name: &str) -> Lock {
+        Lock::new(self.clone(), name)
+    }
+
+    /// Looks at one lock and its line.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::Unreachable`].
+    pub async fn look(&self, name: &str) -> Result<Seen, Error> {
+        let name = Name::new(name)?;
+        let record = key::lock(name.as_str());
+        let entry = self.core.asked("read", self.core.store.read(&record)).await.map_err(unreachable)?;
+        let mut seen = self.seen(name.as_str(), Slot::of(entry.as_ref()));
+        let filter = key::line(name.as_str());
+        let mut places: Vec<_> =
+            self.scan(filter).collect::<Result<Vec<_>, _>>().await?.iter().filter_map(line::place).collect();
+        places.sort_by_key(|place| place.order);
+        seen.waiters = places.into_iter().map(|place| place.waiter).collect();
+        Ok(seen)
+    }
+
+    /// Lists the locks that are held, page by page: it needs little memory however many there are. A lock that is
+    /// renewed meanwhile may come twice.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`]; the stream ends with [`Error::Unreachable`] if the store stops answering.
+    pub fn list(&self, filter: &str) -> Result<impl Stream<Item = Result<Seen, Error>> + Send + use<>, Error> {
+        let filter = Filter::new(filter)?;
+        let space = self.clone();
+        Ok(self.scan(key::lock(filter.as_str())).filter_map(move |entry| match entry {
+            Ok(entry) => {
+                let name = key::name_of_lock(&entry.key)?;
+                let seen = space.seen(name, Slot::of(Some(&entry)));
+                seen.holder.is_some().then_some(Ok(seen))
+            }
+            Err(error) => Some(Err(error)),
+        }))
+    }
+
+    /// Whether the store can be reached, as far as is known without asking.
+    pub fn connected(&self) -> bool {
+        self.core.store.connected()
+    }
+
+    /// Asks the store, and whether anything may be granted at present.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Regressed`], [`Error::Quiet`], [`Error::Closing`].
+    pub async fn probe(&self) -> Result<(), Error> {
+        self.core.store.probe().await?;
+        self.core.may_grant().await
+    }
+
+    /// Accepts, in the name of an operator, that the store lost acknowledged writes and tokens may have been given
+    /// twice. It is recorded in the bucket; all processes grant again.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] if it could not be recorded.
+    pub async fn accept_regression(&self, by: &str) -> Result<(), Error> {
+        self.core.guard.accept(&self.core, by).await
+    }
+
+    /// Stops granting, tells every holder `lost: draining`, leaves every line, and waits until leases that are given
+    /// back have been, for at most `within`. What its user has not dropped by then ends by its TTL: it is never
+    /// released under somebody who still works.
+    pub async fn close(&self, within: Duration) {
+        self.core.closing.cancel();
+        self.core.befall(Loss::Draining);
+        self.core.tasks.close();
+        // On a timeout the rest ends by TTL.
+        let _ = tokio::time::timeout(within, self.core.tasks.wait()).await;
+    }
+
+    fn seen(&self, name: &str, slot: Slot) -> Seen {
+        let mut seen = Seen {
+            name: name.to_owned(),
+            holder: None,
+            expires_in: None,
+            revision: slot.revision(),
+            waiters: Vec::new(),
+            previous: None,
+        };
+        match slot {
+            Slot::Free { previous, .. } => seen.previous = previous,
+            Slot::Taken { record, .. } if record.reserved => seen.previous = record.previous,
+            Slot::Taken { revision, record, ttl_secs, written_micros } => {
+                let lived = self.core.ambient.wall_micros().saturating_sub(written_micros);
+                let left = Duration::from_secs(ttl_secs).saturating_sub(Duration::from_micros(lived));
+                seen.expires_in = Some(left);
+                seen.holder = Some(record.holder_at(revision));
+            }
+            Slot::Foreign { revision } => seen.holder = Some(Holder::unreadable(revision)),
+        }
+        seen
+    }
+
+    /// Everything that matches, page by page.
+    fn scan(&self, filter: String) -> impl Stream<Item = Result<crate::store::Entry, Error>> + Send + use<> {
+        let core = Arc::clone(&self.core);
+        let pages = futures_util::stream::unfold(Some(1), move |from| {
+            let (core, filter) = (Arc::clone(&core), filter.clone());
+            async move {
+                let from = from?;
+                match core.asked("scan", core.store.scan(&filter, from)).await {
+                    Ok(page) => {
+                        let next = page.next.filter(|next| *next > from);
+                        Some((page.entries.into_iter().map(Ok).collect(), next))
+                    }
+                    Err(why) => Some((vec![Err(unreachable(why))], None)),
+                }
+            }
+        });
+        futures_util::StreamExt::flat_map(pages, |page: Vec<_>| tokio_stream::iter(page))
+    }
+}
+
+fn unreachable(Unreadable(why): Unreadable) -> Error {
+    Error::Unreachable(why)
+}
+
+/// Takes notes from the inbox until the space is gone.
+async fn sort_post(core: std::sync::Weak<Core>, mut inbox: crate::store::Events<bytes::Bytes>) {
+    while let Some(text) = inbox.recv().await {
+        let Some(core) = core.upgrade() else { return };
+        match serde_json::from_slice::<Note>(&text) {
+            Ok(note) => core.post.deliver(&core, note),
+            // A newer release may say what this one does not understand: notes only make things fast.
+            Err(error) => tracing::debug!(%error, "a note that cannot be read"),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The embedded store: one process, the semantics of the NATS one, and hooks for a simulation.
+//!
+//! It exists for trying things out without a server and for running the whole library under virtual time. So it
+//! repeats what the protocol must cope with (history of one, deduplication before comparison, expiry without an
+//! event), and leaves out what a wrapper adds better: delays, lost answers, lost events.
+//!
+//! Nothing in here reads a clock or draws a number but through [`Ambient`](crate::ambient::Ambient), and nothing
+//! depends on the order of a hash table: the same calls at the same moments give the same answers.
+
+mod hub;
+mod ids;
+mod shelf;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Ack, Body, Entry, Events, Life, Page, Reply, Revision, Store, Unreadable, Write, WriteError};
+use crate::ambient::{Moment, SharedAmbient};
+use crate::error::Error;
+use hub::Hub;
+use ids::Ids;
+use shelf::Shelf;
+
+/// What a NATS server takes at most by default; a store that took more would hide a bug until production.
+const MAX_BODY: usize = 1 << 20;
+
+/// Tokens stay below 2^53, with as much room again to count up: unix microseconds get here in the year 2112.
+const MAX_FIRST_REVISION: Revision = 1 << 52;
+
+/// The embedded store. Everything is gone with the process, and it excludes nobody outside of it.
+pub struct MemoryStore {
+    ambient: SharedAmbient,
+    /// Held for the length of one operation and never across an await.
+    bucket: Mutex<Bucket>,
+}
+
+/// The bucket and who listens to it. Followers outlive the bucket, as subscriptions do on NATS.
+struct Bucket {
+    /// How often the bucket was made; tells one life from the next.
+    generation: u64,
+    first: Revision,
+    shelf: Shelf,
+    ids: Ids,
+    longest_ttl_secs: u64,
+    quiet_until: Option<Moment>,
+    followers: Hub<Entry>,
+    inboxes: Hub<Bytes>,
+}
+
+impl MemoryStore {
+    /// An empty store, whose first revision is the wall clock in microseconds, as with a new bucket on NATS.
+    pub fn new(ambient: SharedAmbient) -> Arc<MemoryStore> {
+        let bucket = Bucket::new(ambient.wall_micros());
+        Arc::new(MemoryStore { ambient, bucket: Mutex::new(bucket) })
+    }
+
+    /// For simulation: the bucket is deleted and made again, with `first_revision` for its first write.
+    ///
+    /// Entries and message ids are gone without an event, [`Life::id`] is another, and the new bucket is quiet for
+    /// the longest TTL that [`Store::cover_ttl`] was told. Followers and inboxes stay subscribed.
+    pub fn recreate(&self, first_revision: u64) {
+        let (mut bucket, now) = self.open();
+        bucket.recreate(first_revision, now);
+    }
+
+    /// For simulation: the store comes back without its last `by` revisions, and will give them out again.
+    ///
+    /// Entries and message ids of the lost writes are gone; what those writes had overwritten does not come back.
+    pub fn regress(&self, by: u64) {
+        let (mut bucket, _) = self.open();
+        bucket.shelf.regress(by);
+        let next = bucket.shelf.next_revision();
+        bucket.ids.forget_from(next);
+    }
+
+    /// For simulation: removes the key's entry now, as a server whose clock is ahead does. Whether there was one.
+    pub fn expire_early(&self, key: &str) -> bool {
+        let (mut bucket, _) = self.open();
+        bucket.shelf.remove(key)
+    }
+
+    /// The bucket as of now: what has expired is gone. A panic elsewhere leaves it whole, since every change is
+    /// made by code that does not panic, so poison is no reason to fail.
+    fn open(&self) -> (MutexGuard<'_, Bucket>, Moment) {
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.ambient.now();
+        bucket.shelf.expire(now);
+        bucket.ids.purge(now);
+        (bucket, now)
+    }
+
+    fn write_now(&self, write: &Write) -> Result<Ack, WriteError> {
+        check(write)?;
+        let (mut bucket, now) = self.open();
+        bucket.write(write, now, self.ambient.wall_micros())
+    }
+}
+
+impl Bucket {
+    fn new(first: Revision) -> Bucket {
+        let first = first.clamp(1, MAX_FIRST_REVISION);
+        Bucket {
+            generation: 1,
+            first,
+            shelf: Shelf::new(first),
+            ids: Ids::default(),
+            longest_ttl_secs: 0,
+            quiet_until: None,
+            followers: Hub::default(),
+            inboxes: Hub::default(),
+        }
+    }
+
+    fn recreate(&mut self, first: Revision, now: Moment) {
+        self.generation += 1;
+        self.first = first.clamp(1, MAX_FIRST_REVISION);
+        self.shelf = Shelf::new(self.first);
+        self.ids = Ids::default();
+        self.quiet_until = Some(now + Duration::from_secs(self.longest_ttl_secs));
+    }
+
+    /// The id is looked at before the revision, as NATS does: a repeat of what was applied is told so even if the
+    /// entry has been overwritten since. Only an applied write uses its id up.
+    fn write(&mut self, write: &Write, now: Moment, wall: u64) -> Result<Ack, WriteError> {
+        if let Some(revision) = self.ids.applied(&write.id) {
+            return Ok(Ack { revision, duplicate: true });
+        }
+        let current = self.shelf.revision(&write.key);
+        if current != write.expect {
+            return Err(WriteError::Conflict { current: Some(current) });
+        }
+        let entry = self.shelf.put(write, now, wall);
+        self.ids.remember(&write.id, entry.revision, now);
+        self.followers.publish(&entry.key, &entry);
+        Ok(Ack { revision: entry.revision, duplicate: false })
+    }
+
+    fn life(&self, now: Moment) -> Life {
+        let quiet = self.quiet_until.map(|until| now.until(until)).filter(|left| !left.is_zero());
+        Life {
+            id: format!("{}-{}", self.first, self.generation),
+            quiet_secs: quiet.map(|left| left.as_secs() + u64::from(left.subsec_nanos() > 0)),
+            longest_ttl_secs: self.longest_ttl_secs,
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn write<'a>(&'a self, write: &'a Write) -> Reply<'a, Result<Ack, WriteError>> {
+        Box::pin(async move { self.write_now(write) })
+    }
+
+    fn read<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>> {
+        Box::pin(async move {
+            readable(key, false)?;
+            Ok(self.open().0.shelf.read(key))
+        })
+    }
+
+    fn read_revision(&self, revision: Revision) -> Reply<'_, Result<Option<Entry>, Unreadable>> {
+        Box::pin(async move { Ok(self.open().0.shelf.at(revision)) })
+    }
+
+    fn last<'a>(&'a self, filter: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>> {
+        Box::pin(async move {
+            readable(filter, true)?;
+            Ok(self.open().0.shelf.last(filter))
+        })
+    }
+
+    fn scan<'a>(&'a self, filter: &'a str, from: Revision) -> Reply<'a, Result<Page, Unreadable>> {
+        Box::pin(async move {
+            readable(filter, true)?;
+            Ok(self.open().0.shelf.scan(filter, from))
+        })
+    }
+
+    fn follow<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Events<Entry>, Unreadable>> {
+        Box::pin(async move {
+            readable(key, true)?;
+            Ok(self.open().0.followers.subscribe(key))
+        })
+    }
+
+    fn tell<'a>(&'a self, process: &'a str, note: Bytes) -> Reply<'a, ()> {
+        Box::pin(async move { self.open().0.inboxes.publish(process, &note) })
+    }
+
+    fn inbox<'a>(&'a self, process: &'a str) -> Reply<'a, Result<Events<Bytes>, Unreadable>> {
+        Box::pin(async move {
+            readable(process, false)?;
+            Ok(self.open().0.inboxes.subscribe(process))
+        })
+    }
+
+    fn life(&self) -> Reply<'_, Result<Life, Unreadable>> {
+        Box::pin(async move {
+            let (bucket, now) = self.open();
+            Ok(bucket.life(now))
+        })
+    }
+
+    fn cover_ttl(&self, ttl_secs: u64) -> Reply<'_, Result<(), Unreadable>> {
+        Box::pin(async move {
+            let mut bucket = self.open().0;
+            bucket.longest_ttl_secs = bucket.longest_ttl_secs.max(ttl_secs);
+            Ok(())
+        })
+    }
+
+    fn connected(&self) -> bool {
+        true
+    }
+
+    fn probe(&self) -> Reply<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    /// Says how much is kept, not what: values may be long, and metadata is the user's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("MemoryStore")
+            .field("generation", &bucket.generation)
+            .field("entries", &bucket.shelf.len())
+            .field("ids", &bucket.ids.len())
+            .field("followers", &bucket.followers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Refuses what a NATS server would refuse.
+fn check(write: &Write) -> Result<(), WriteError> {
+    if let Some(why) = fault(&write.key, false) {
+        return Err(WriteError::Refused(format!("invalid key {:?}: {why}", write.key)));
+    }
+    let (Body::Put(bytes) | Body::Delete(bytes)) = &write.body;
+    if bytes.len() > MAX_BODY {
+        return Err(WriteError::Refused(format!("{} bytes are more than {MAX_BODY}", bytes.len())));
+    }
+    Ok(())
+}
+
+fn readable(key: &str, wild: bool) -> Result<(), Unreadable> {
+    match fault(key, wild) {
+        Some(why) => Err(Unreadable(format!("invalid key {key:?}: {why}"))),
+        None => Ok(()),
+    }
+}
+
+/// What makes `key` unfit for a subject's end. Unlike a name it has no bound of 200 bytes: it holds a name and more.
+fn fault(key: &str, wild: bool) -> Option<&'static str> {
+    let mut tokens = key.split('.').peekable();
+    while let Some(token) = tokens.next() {
+        if token.is_empty() {
+            return Some("it has an empty token");
+        }
+        if wild && (token == "*" || (token == ">" && tokens.peek().is_none())) {
+            continue;
+        }
+        if !token.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_=/".contains(&c)) {
+            return Some("allowed are A-Z a-z 0-9 - _ = / .");
+        }
+    }
+    None
+}

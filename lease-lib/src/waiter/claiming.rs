@@ -1,0 +1,128 @@
+//! Running a [`Claim`] against the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+
+use super::{OVERTIME, Verdict, Waiter};
+use crate::ambient::{Moment, sleep_until};
+use crate::error::Error;
+use crate::lease::Lease;
+use crate::lock::Attempt;
+use crate::observe::Observation;
+use crate::protocol::{Claim, ClaimStep, Hold, Slot, key};
+
+impl Waiter {
+    /// Claims what `slot` shows: a free record, or one that is kept free for (or already names) this attempt.
+    /// `None`: somebody else was faster.
+    ///
+    /// Once sent, a claim is not interrupted: a caller that goes meanwhile is one that the lease is given back for.
+    pub(super) async fn claim(&mut self, slot: &Slot, news: Option<Moment>) -> Option<Verdict> {
+        let core = Arc::clone(&self.core);
+        let record = self.record(slot);
+        // Without this, a newly opened bucket could hold longer leases than it is on record to have.
+        if core.store.cover_ttl(self.wanted.times.store_secs()).await.is_err() {
+            return match self.pause(Duration::from_millis(200)).await {
+                Ok(()) if self.is_try() => Some(Verdict::Failed(Error::Unreachable("the longest TTL could not be recorded".into()))),
+                Ok(()) => None,
+                Err(verdict) => Some(verdict),
+            };
+        }
+        let serial = self.next_serial();
+        let name = key::lock(&self.wanted.name);
+        let mut claim = Claim::new(name, record, self.wanted.times, slot.revision(), serial, core.now());
+        let mut step = ClaimStep::Send(Duration::ZERO);
+        let mut was_open = false;
+        let verdict = loop {
+            was_open |= claim.is_open();
+            let serial = self.next_serial();
+            step = match step {
+                ClaimStep::Send(pause) => {
+                    if !pause.is_zero() {
+                        self.rest(core.now() + pause, claim.is_open()).await;
+                    }
+                    if core.now() >= claim.deadline() {
+                        break self.too_late(None, claim.is_open()).await;
+                    }
+                    let write = claim.write().clone();
+                    let answer = core.write(&write).await;
+                    claim.answered(core.now(), serial, answer)
+                }
+                ClaimStep::Look(revision) => {
+                    // What a revision holds is true for ever; if it cannot be read, the next CAS names a newer one.
+                    let found = core.asked("read-revision", core.store.read_revision(revision)).await;
+                    let slot = found.ok().flatten().map(|entry| Slot::of(Some(&entry)));
+                    claim.found(core.now(), serial, slot.as_ref())
+                }
+                ClaimStep::Granted(hold) => break Some(self.granted(*hold, news)),
+                ClaimStep::NotOurs(_) => break None,
+                ClaimStep::TooLate { ours } => break self.too_late(ours, true).await,
+                ClaimStep::Refused(why) => break Some(Verdict::Failed(self.refusal(why).await)),
+            };
+        };
+        if was_open {
+            let how = match &verdict {
+                Some(Verdict::Granted(_)) => "applied",
+                None => "not-applied",
+                Some(_) => "given-up",
+            };
+            core.observe(Observation::UnknownResolved { how });
+        }
+        verdict
+    }
+
+    /// Waits between two tries. A caller whose limit passes meanwhile is told that the outcome is unknown; the claim
+    /// goes on and cleans up behind.
+    async fn rest(&mut self, until: Moment, open: bool) {
+        let core = Arc::clone(&self.core);
+        let overdue = self.wanted.limit.map(|limit| self.started + limit.max(super::PATIENCE / 4) + OVERTIME);
+        sleep_until(core.ambient.as_ref(), until).await;
+        if overdue.is_some_and(|at| core.now() >= at)
+            && let Some(caller) = self.caller.take()
+        {
+            let error = if open {
+                Error::Unknown("the store did not answer the granting write")
+            } else {
+                Error::Unreachable("the store took no write".into())
+            };
+            let took = core.now().since(self.started);
+            core.observe(Observation::Acquired { outcome: "unknown", took });
+            // The caller may have gone; the claim is brought to its end in any case.
+            let _ = caller.send(Err::<Attempt, _>(error));
+        }
+    }
+
+    fn granted(&mut self, mut hold: Hold, news: Option<Moment>) -> Verdict {
+        let now = self.core.now();
+        if let Some(news) = news {
+            self.core.observe(Observation::HandedOver { took: now.since(news) });
+        }
+        if self.wanted.renewed_by_caller {
+            hold.renewed_by_caller();
+        }
+        let place = (!self.person.place.is_empty()).then(|| self.person.place.clone());
+        Verdict::Granted(Lease::start(&self.core, self.wanted.name.clone(), place, hold))
+    }
+
+    /// The deadline passed before the outcome was known. What is known to be ours is freed; what is not ends by TTL.
+    async fn too_late(&mut self, ours: Option<u64>, open: bool) -> Option<Verdict> {
+        if let Some(revision) = ours {
+            self.core.forget(key::lock(&self.wanted.name), revision).await;
+        }
+        match (self.is_try(), open) {
+            (true, true) => Some(Verdict::Failed(Error::Unknown("the store did not answer the granting write"))),
+            (true, false) => Some(Verdict::Failed(Error::Unreachable("the store took no write".into()))),
+            // A waiter has time: it looks again, and finds its own record if one landed after all.
+            (false, _) => None,
+        }
+    }
+
+    pub(super) async fn refusal(&self, why: String) -> Error {
+        match self.core.may_grant().await {
+            Err(error) => error,
+            Ok(()) if why.contains("ermission") => Error::Denied(why),
+            Ok(()) => Error::Unreachable(why),
+        }
+    }
+}
+

@@ -1,0 +1,292 @@
+//! An attempt to acquire, from the first look to the grant.
+//!
+//! Each attempt is a task of its own, so that dropping the caller's future interrupts nothing half-way: the task sees
+//! that nobody listens any more, brings a write of unknown outcome to its end, leaves the line, and gives back what it
+//! was granted after all.
+//!
+//! ```text
+//!            look at record and line
+//!     free, no line ──► claim ──► granted
+//!          │ taken, or a line        ▲
+//!          ▼                         │ kept free for us, deleted, or expired
+//!     take a place ──► follow the place ahead ──► first: follow the record
+//! ```
+
+mod claiming;
+mod place;
+mod position;
+mod queue;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::ambient::{Moment, fresh_id, sleep_until};
+use crate::core::Core;
+use crate::error::Error;
+use crate::lease::Lease;
+use crate::lock::Attempt;
+use crate::observe::Observation;
+use crate::protocol::line::{self, Waiter as Person};
+use crate::protocol::{Holder, Record, Slot, Times, key};
+use crate::store::{Revision, Unreadable};
+
+/// How long a first look, or a single try, may take over an unresponsive store before it gives up. Longer than a
+/// leader failover.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// How long a claim that is under way may outlive the caller's limit before the caller is told `unknown`.
+const OVERTIME: Duration = Duration::from_secs(2);
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub name: String,
+    pub owner: String,
+    pub metadata: std::collections::BTreeMap<String, String>,
+    pub times: Times,
+    pub renewed_by_caller: bool,
+    /// How long to wait in line; `None` for as long as the caller listens, zero for a single try.
+    pub limit: Option<Duration>,
+}
+
+type Answer = Result<Attempt, Error>;
+
+/// The task behind one acquire.
+pub(super) struct Waiter {
+    core: Arc<Core>,
+    wanted: Wanted,
+    person: Person,
+    /// Where to answer; `None` once answered.
+    caller: Option<oneshot::Sender<Answer>>,
+    ahead: watch::Sender<Option<usize>>,
+    started: Moment,
+    /// Numbers this attempt's writes, so that each logical write has an id of its own.
+    serial: u64,
+    last_seen: Option<Holder>,
+    /// The process that was told last that this waiter comes next.
+    told: Option<String>,
+}
+
+/// How a stage of the attempt ended, other than by going on.
+pub(super) enum Verdict {
+    Granted(Lease),
+    /// Not granted in the time given; whoever holds it.
+    Held,
+    Failed(Error),
+    /// The caller has gone, or was answered already.
+    GivenUp,
+}
+
+/// Starts an attempt; dropping the receiver gives it up.
+pub(crate) fn start(core: &Arc<Core>, wanted: Wanted) -> (oneshot::Receiver<Answer>, watch::Receiver<Option<usize>>) {
+    let (caller, answer) = oneshot::channel();
+    let (ahead, place) = watch::channel(None);
+    let attempt = fresh_id(core.ambient.as_ref());
+    let person = core.waiter(String::new(), attempt, wanted.owner.clone());
+    let started = core.now();
+    let core = Arc::clone(core);
+    let caller = Some(caller);
+    let waiter = Waiter { core, wanted, person, caller, ahead, started, serial: 0, last_seen: None, told: None };
+    waiter.core.tasks.clone().spawn(waiter.run());
+    (answer, place)
+}
+
+impl Waiter {
+    async fn run(mut self) {
+        let verdict = self.pursue().await;
+        let (outcome, answer) = match verdict {
+            Verdict::Granted(lease) => ("granted", Ok(Attempt::Granted(lease))),
+            Verdict::Held if self.is_try() => ("held", Ok(Attempt::Held(self.last_seen.take()))),
+            Verdict::Held => ("timeout", Ok(Attempt::Held(self.last_seen.take()))),
+            Verdict::Failed(error) => (outcome_of(&error), Err(error)),
+            Verdict::GivenUp => ("cancelled", Err(Error::Closing)),
+        };
+        // Without a listener a lease in the answer is dropped, and dropping it gives it back.
+        if let Some(caller) = self.caller.take() {
+            let took = self.core.now().since(self.started);
+            let outcome = if caller.is_closed() { "cancelled" } else { outcome };
+            self.core.observe(Observation::Acquired { outcome, took });
+            let _ = caller.send(answer);
+        }
+    }
+
+    async fn pursue(&mut self) -> Verdict {
+        let mut marker = self.core.post.take_freed(&self.wanted.name, self.started);
+        let mut tries = 0;
+        loop {
+            if let Err(verdict) = self.admitted().await {
+                return verdict;
+            }
+            // Our own last release left this marker: the CAS tells whether it is still the newest.
+            let slot = match marker.take() {
+                Some(revision) => Slot::Free { revision, previous: None, by: None },
+                None => match self.look().await {
+                    Ok((slot, true)) if !self.is_try() && !self.is_mine(&slot) => {
+                        self.note_holder(&slot);
+                        return self.queue().await;
+                    }
+                    Ok((slot, _)) => slot,
+                    Err(verdict) => return verdict,
+                },
+            };
+            self.note_holder(&slot);
+            if let Slot::Taken { .. } | Slot::Foreign { .. } = slot
+                && !self.is_mine(&slot)
+            {
+                return if self.is_try() { Verdict::Held } else { self.queue().await };
+            }
+            if let Some(verdict) = self.claim(&slot, None).await {
+                return verdict;
+            }
+            // Somebody was faster: look again. A try that finds it free but loses it, time and again, has its answer.
+            tries += 1;
+            if self.is_try() && tries >= 8 {
+                return Verdict::Held;
+            }
+        }
+    }
+
+    /// Reads the record, and whether anybody waits in line. Repeats while the store does not answer.
+    async fn look(&mut self) -> Result<(Slot, bool), Verdict> {
+        let give_up_at = self.started + self.wanted.limit.unwrap_or(PATIENCE).clamp(PATIENCE / 4, PATIENCE);
+        loop {
+            let (record, line) = (key::lock(&self.wanted.name), key::line(&self.wanted.name));
+            let core = &self.core;
+            // Both may be old: then the CAS that follows fails, or a newcomer takes a turn that was not its own.
+            let (record, tail) = tokio::join!(
+                core.asked("read", core.store.read(&record)),
+                core.asked("last", core.store.last(&line))
+            );
+            let trouble = match (record, tail) {
+                (Ok(record), Ok(tail)) => {
+                    let slot = Slot::of(record.as_ref());
+                    let waited_for = match tail {
+                        None => false,
+                        Some(tail) if line::place(&tail).is_some() => true,
+                        // The newest of the line's entries is of one who left: look whether others are there.
+                        Some(_) if matches!(slot, Slot::Free { .. }) => !self.places().await.is_empty(),
+                        Some(_) => true,
+                    };
+                    return Ok((slot, waited_for));
+                }
+                (Err(Unreadable(why)), _) | (_, Err(Unreadable(why))) => why,
+            };
+            if self.core.now() >= give_up_at {
+                return Err(Verdict::Failed(Error::Unreachable(trouble)));
+            }
+            match self.pause(Duration::from_millis(100)).await {
+                Ok(()) => {}
+                // The time is up, but nobody knows whether it is held.
+                Err(Verdict::Held) => return Err(Verdict::Failed(Error::Unreachable(trouble))),
+                Err(verdict) => return Err(verdict),
+            }
+        }
+    }
+
+    /// Waits until the space may grant; a try does not wait.
+    async fn admitted(&mut self) -> Result<(), Verdict> {
+        loop {
+            match self.core.may_grant().await {
+                Ok(()) => return Ok(()),
+                Err(Error::Quiet(left)) if !self.is_try() => {
+                    self.pause(left.min(Duration::from_secs(1))).await?;
+                }
+                Err(error) => return Err(Verdict::Failed(error)),
+            }
+        }
+    }
+
+    /// Sleeps, unless the caller goes or the time is up first.
+    async fn pause(&mut self, pause: Duration) -> Result<(), Verdict> {
+        let core = Arc::clone(&self.core);
+        let until = core.now() + pause;
+        tokio::select! {
+            biased;
+            verdict = self.end_of_waiting() => Err(verdict),
+            () = sleep_until(core.ambient.as_ref(), until) => Ok(()),
+        }
+    }
+
+    /// Resolves when waiting must end: the caller has gone, its limit has passed, or the space closes.
+    async fn end_of_waiting(&mut self) -> Verdict {
+        let core = Arc::clone(&self.core);
+        let limit = self.wanted.limit.filter(|limit| !limit.is_zero()).map(|limit| self.started + limit);
+        let Some(caller) = self.caller.as_mut() else { return Verdict::GivenUp };
+        tokio::select! {
+            biased;
+            () = caller.closed() => Verdict::GivenUp,
+            () = core.closing.cancelled() => Verdict::Failed(Error::Closing),
+            () = async {
+                match limit {
+                    Some(at) => sleep_until(core.ambient.as_ref(), at).await,
+                    None => std::future::pending().await,
+                }
+            } => Verdict::Held,
+        }
+    }
+
+    fn is_try(&self) -> bool {
+        self.wanted.limit.is_some_and(|limit| limit.is_zero())
+    }
+
+    fn is_mine(&self, slot: &Slot) -> bool {
+        slot.attempt() == Some(&self.person.attempt)
+    }
+
+    fn note_holder(&mut self, slot: &Slot) {
+        self.last_seen = match slot {
+            Slot::Taken { record, revision, .. } => Some(record.holder_at(*revision)),
+            _ => None,
+        };
+    }
+
+    fn record(&self, slot: &Slot) -> Record {
+        let previous = match slot {
+            Slot::Free { previous, .. } => previous.clone(),
+            Slot::Taken { record, .. } => record.previous.clone(),
+            Slot::Foreign { .. } => None,
+        };
+        Record {
+            since: self.core.timestamp(),
+            metadata: self.wanted.metadata.clone(),
+            previous,
+            ..self.core.record(&self.person, self.wanted.times.ttl_ms())
+        }
+    }
+
+    fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    /// The key of this waiter's place.
+    fn place_key(&self) -> String {
+        key::place(&self.wanted.name, &self.person.place)
+    }
+
+    /// Everything in line, by order; empty if it cannot be read.
+    async fn places(&self) -> Vec<line::Place> {
+        let filter = key::line(&self.wanted.name);
+        let mut places = Vec::new();
+        let mut from: Revision = 1;
+        loop {
+            let Ok(page) = self.core.asked("scan", self.core.store.scan(&filter, from)).await else { break };
+            places.extend(page.entries.iter().filter_map(line::place));
+            match page.next {
+                Some(next) if next > from => from = next,
+                _ => break,
+            }
+        }
+        places.sort_by_key(|place| place.order);
+        places
+    }
+}
+
+fn outcome_of(error: &Error) -> &'static str {
+    match error {
+        Error::Unknown(_) => "unknown",
+        Error::Unreachable(_) => "unreachable",
+        _ => "refused",
+    }
+}

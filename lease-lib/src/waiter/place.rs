@@ -1,0 +1,104 @@
+//! Taking and leaving a place in line.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Verdict, Waiter};
+use crate::ambient::{fresh_id, sleep_until};
+use crate::core::Core;
+use crate::protocol::line::{self, Left};
+use crate::store::{Body, Revision, Write, WriteError};
+
+/// A place outlives its waiter by no more than this where nobody else comes along to remove it. A wait that lasts
+/// longer goes to the end of the line.
+const PLACE_SECS: u64 = 24 * 3600;
+/// How long the marker of a place that was left is kept: it only has to be seen by the one behind.
+const LEFT_SECS: u64 = 2;
+/// The pause before a write that was not answered is sent again.
+const PAUSE: Duration = Duration::from_millis(100);
+/// For how long leaving a place insists. After that, others pass it over, or its TTL ends it.
+const INSIST: Duration = Duration::from_secs(60);
+
+impl Waiter {
+    /// Creates this waiter's place and returns its order.
+    pub(super) async fn join(&mut self) -> Result<Revision, Verdict> {
+        let value = Bytes::from(serde_json::to_vec(&self.person).unwrap_or_default());
+        let key = self.place_key();
+        let mut expect = 0;
+        let mut id = fresh_id(self.core.ambient.as_ref());
+        let mut open = false;
+        loop {
+            let body = Body::Put(value.clone());
+            let write = Write { key: key.clone(), expect, body, ttl_secs: PLACE_SECS, id: id.clone() };
+            let pause = match self.core.write(&write).await {
+                // A duplicate was applied once; should it have been removed since, the look at the line notices.
+                Ok(ack) => return Ok(ack.revision),
+                Err(WriteError::Conflict { current }) => {
+                    // Perhaps our own first try stands in the way. Nobody else writes to this key but to remove it.
+                    if open && let Ok(Some(entry)) = self.core.store.read(&key).await
+                        && line::place(&entry).is_some_and(|place| place.waiter.attempt == self.person.attempt)
+                    {
+                        return Ok(entry.revision);
+                    }
+                    expect = current.unwrap_or_default();
+                    id = fresh_id(self.core.ambient.as_ref());
+                    Duration::ZERO
+                }
+                Err(WriteError::InFlight) => Duration::from_millis(5),
+                Err(WriteError::NotTaken) => PAUSE,
+                Err(WriteError::Unknown(_)) => {
+                    open = true;
+                    PAUSE
+                }
+                Err(WriteError::Refused(why)) => return Err(Verdict::Failed(self.refusal(why).await)),
+            };
+            self.pause(pause).await?;
+        }
+    }
+
+    /// Leaves the line in the background, for good: whoever is behind follows this place and hears of it. `order` is
+    /// 0 if it is unknown whether the place was ever taken.
+    pub(super) fn leave(&self, order: Revision, granted: bool) {
+        let core = Arc::clone(&self.core);
+        let (name, place, key) = (self.wanted.name.clone(), self.person.place.clone(), self.place_key());
+        self.core.tasks.spawn(async move {
+            core.presence.leave(core.now());
+            // The number is not used again before this is done, so whatever stands there is ours.
+            remove(&core, key, order, granted, true).await;
+            core.post.unwait(&name, &place);
+        });
+    }
+}
+
+/// Removes a place by CAS on the revision that made it, so that a later one under the same key is not hit; with
+/// `whatever` on any revision that is found there.
+pub(super) async fn remove(core: &Core, key: String, order: Revision, granted: bool, whatever: bool) {
+    let note = Bytes::from(serde_json::to_vec(&Left { granted }).unwrap_or_default());
+    let mut write = Write {
+        key,
+        expect: order,
+        body: Body::Delete(note),
+        ttl_secs: LEFT_SECS,
+        id: fresh_id(core.ambient.as_ref()),
+    };
+    let give_up_at = core.now() + INSIST;
+    while core.now() < give_up_at {
+        let pause = match core.write(&write).await {
+            Err(WriteError::Conflict { current: Some(current) }) if whatever && current != 0 => {
+                // Our own place under another revision, or a marker. Once more, as another logical write.
+                let again = write.expect == current;
+                write.expect = current;
+                write.id = fresh_id(core.ambient.as_ref());
+                if again { PAUSE } else { Duration::ZERO }
+            }
+            // Applied, or not there any more: in either case it is gone.
+            Ok(_) | Err(WriteError::Conflict { .. } | WriteError::Refused(_)) => return,
+            Err(WriteError::InFlight) => Duration::from_millis(5),
+            // Sent again, unchanged: if it had been applied, the answer is a conflict or a duplicate.
+            Err(WriteError::NotTaken | WriteError::Unknown(_)) => PAUSE,
+        };
+        sleep_until(core.ambient.as_ref(), core.now() + pause).await;
+    }
+}

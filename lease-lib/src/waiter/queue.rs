@@ -1,0 +1,265 @@
+//! Waiting in line: follow one key, be woken once, and rely on nothing but a timer and a try.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::position::{NotInLine, Position};
+use super::{Verdict, Waiter};
+use crate::ambient::{Moment, sleep_until};
+use crate::observe::Observation;
+use crate::post::Told;
+use crate::protocol::line::{self, Note};
+use crate::protocol::{Record, Slot, key};
+use crate::store::{Entry, Events, Revision};
+
+/// How often a waiter looks, whatever it heard or did not hear.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The store removes an expired entry up to 0.33 s late; the first try comes a little after the expiry.
+const AFTER_EXPIRY: Duration = Duration::from_millis(60);
+/// Then it is tried again this often, so that the worst case is within half a second of the expiry.
+const EXPIRY_RETRY: Duration = Duration::from_millis(120);
+/// Up to here, whoever shows its place in line reads the line with every look, beyond that with every fifth.
+const SHORT_LINE: usize = 16;
+
+/// What a waiter in line knows.
+struct InLine {
+    order: Revision,
+    told: mpsc::Receiver<Told>,
+    position: Position,
+    /// First in line: writes to the record.
+    record: Option<Events<Entry>>,
+    /// When to look again, at the latest.
+    look_at: Moment,
+    looks: u32,
+    /// When the record expires unless it is renewed; only the first in line cares.
+    expires_at: Option<Moment>,
+    /// The revision of the record that the expiry belongs to.
+    seen: Revision,
+}
+
+enum News {
+    Told(Told),
+    /// The place ahead was written to: removed, that is. `None`: it cannot be followed any more.
+    Ahead(Option<Entry>),
+    /// The record was written to. `None`: it cannot be followed any more.
+    Record(Option<Entry>),
+    /// Time to look.
+    Look,
+    /// What the space rests on has changed: everything must be read again.
+    Upheaval,
+}
+
+impl Waiter {
+    /// Joins the line and waits for the grant.
+    pub(super) async fn queue(&mut self) -> Verdict {
+        let core = Arc::clone(&self.core);
+        core.observe(Observation::Waiters(1));
+        let verdict = loop {
+            core.presence.enter(&core).await;
+            let (place, told) =
+                core.post.take_place(&self.wanted.name, &core.identity.process, &self.person.attempt);
+            self.person.place = place;
+            let order = match self.join().await {
+                Ok(order) => order,
+                Err(verdict) => {
+                    self.leave(0, false);
+                    break verdict;
+                }
+            };
+            let line = InLine {
+                order,
+                told,
+                position: Position::Unknown,
+                record: None,
+                look_at: core.now(),
+                looks: 0,
+                expires_at: None,
+                seen: 0,
+            };
+            let stood = self.stand(line).await;
+            self.leave(order, matches!(stood, Ok(Verdict::Granted(_))));
+            if let Some(process) = self.told.take() {
+                let note = Note::Gone { name: self.wanted.name.clone(), place: self.person.place.clone() };
+                core.tell(&process, note).await;
+            }
+            match stood {
+                Ok(verdict) => break verdict,
+                Err(NotInLine) => {
+                    core.observe(Observation::Resynced);
+                    if let Err(verdict) = self.admitted().await {
+                        break verdict;
+                    }
+                }
+            }
+        };
+        core.observe(Observation::Waiters(-1));
+        verdict
+    }
+
+    /// Stands in line until the verdict.
+    async fn stand(&mut self, mut line: InLine) -> Result<Verdict, NotInLine> {
+        let core = Arc::clone(&self.core);
+        let mut calamity = core.calamity.subscribe();
+        loop {
+            let wake = line.expires_at.map_or(line.look_at, |at| at.min(line.look_at));
+            let ahead = match &mut line.position {
+                Position::Behind(ahead) => ahead.events.as_mut(),
+                Position::Unknown | Position::First => None,
+            };
+            let news = tokio::select! {
+                biased;
+                verdict = self.end_of_waiting() => return Ok(verdict),
+                _ = calamity.changed() => News::Upheaval,
+                Some(told) = line.told.recv() => News::Told(told),
+                entry = next(ahead) => News::Ahead(entry),
+                entry = next(line.record.as_mut()) => News::Record(entry),
+                () = sleep_until(core.ambient.as_ref(), wake) => News::Look,
+            };
+            if let Some(verdict) = self.hear(&mut line, news).await? {
+                return Ok(verdict);
+            }
+        }
+    }
+
+    async fn hear(&mut self, line: &mut InLine, news: News) -> Result<Option<Verdict>, NotInLine> {
+        let heard = self.core.now();
+        match news {
+            News::Upheaval => Err(NotInLine),
+            News::Told(Told::Handed { revision, previous }) => {
+                let record = Record { previous, ..self.person.reservation() };
+                let slot = Slot::Taken { revision, record, ttl_secs: 0, written_micros: 0 };
+                Ok(self.take(line, slot, heard).await)
+            }
+            News::Told(Told::Empty(place)) => {
+                if let Position::Behind(ahead) = &line.position
+                    && ahead.place.waiter.place == place
+                {
+                    self.pass_over(ahead).await;
+                    return self.move_up(line, heard).await;
+                }
+                Ok(None)
+            }
+            News::Ahead(None) => {
+                if let Position::Behind(ahead) = &mut line.position {
+                    ahead.events = None;
+                }
+                Ok(None)
+            }
+            // Written by somebody else's hand, perhaps; it is a place still.
+            News::Ahead(Some(entry)) if line::place(&entry).is_some() => Ok(None),
+            News::Ahead(Some(entry)) if line::granted(&entry) => {
+                // It was first, so now we are: no need to read the line.
+                line.position = Position::First;
+                self.ahead.send_if_modified(|ahead| ahead.replace(0) != Some(0));
+                Ok(self.be_first(line, heard).await)
+            }
+            News::Ahead(Some(_)) => self.move_up(line, heard).await,
+            News::Record(None) => {
+                line.record = None;
+                Ok(None)
+            }
+            News::Record(Some(entry)) => Ok(self.seen(line, Slot::of(Some(&entry)), true, heard).await),
+            News::Look => self.look_around(line).await,
+        }
+    }
+
+    /// The regular look: at the one ahead, or at the record.
+    async fn look_around(&mut self, line: &mut InLine) -> Result<Option<Verdict>, NotInLine> {
+        let heard = self.core.now();
+        line.look_at = heard + LOOK_EVERY;
+        line.looks = line.looks.wrapping_add(1);
+        let watched = self.ahead.receiver_count() > 0;
+        let short = self.ahead.borrow().is_none_or(|ahead| ahead <= SHORT_LINE);
+        let read_all = line.looks.is_multiple_of(5) || (watched && short);
+        match &mut line.position {
+            Position::Behind(ahead) => {
+                let there = self.still_ahead(ahead).await && ahead.events.is_some();
+                if there && !read_all { Ok(None) } else { self.move_up(line, heard).await }
+            }
+            Position::Unknown => self.move_up(line, heard).await,
+            Position::First => Ok(self.be_first(line, heard).await),
+        }
+    }
+
+    /// Reads the line to see who is ahead now.
+    async fn move_up(&mut self, line: &mut InLine, heard: Moment) -> Result<Option<Verdict>, NotInLine> {
+        let was = std::mem::replace(&mut line.position, Position::Unknown);
+        line.position = self.locate(line.order, was).await?;
+        match line.position {
+            Position::First => Ok(self.be_first(line, heard).await),
+            Position::Behind(_) => Ok(None),
+            Position::Unknown => {
+                line.look_at = self.core.now() + Duration::from_millis(200);
+                Ok(None)
+            }
+        }
+    }
+
+    /// First in line: follow the record, and read it in case something happened before.
+    async fn be_first(&mut self, line: &mut InLine, heard: Moment) -> Option<Verdict> {
+        let core = Arc::clone(&self.core);
+        let record = key::lock(&self.wanted.name);
+        if line.record.is_none() {
+            line.record = core.asked("follow", core.store.follow(&record)).await.ok();
+            // Servers tell each other who follows what; what happens until then is caught by an early second look.
+            line.look_at = core.now() + Duration::from_millis(100);
+        }
+        match core.asked("read", core.store.read(&record)).await {
+            Ok(entry) => self.seen(line, Slot::of(entry.as_ref()), false, heard).await,
+            Err(_) => {
+                line.look_at = core.now() + Duration::from_millis(200);
+                None
+            }
+        }
+    }
+
+    /// The record was seen, just written (`fresh`) or some time ago.
+    async fn seen(&mut self, line: &mut InLine, slot: Slot, fresh: bool, heard: Moment) -> Option<Verdict> {
+        let core = Arc::clone(&self.core);
+        self.note_holder(&slot);
+        if self.is_mine(&slot) || matches!(slot, Slot::Free { .. }) {
+            return self.take(line, slot, heard).await;
+        }
+        let Slot::Taken { revision, record, ttl_secs, written_micros } = slot else { return None };
+        let now = core.now();
+        if revision > line.seen {
+            let lived = core.ambient.wall_micros().saturating_sub(written_micros);
+            let ttl = Duration::from_secs(ttl_secs);
+            // The age goes by two wall clocks and is an estimate: too early a try does no harm, and a look every two
+            // seconds comes in any case.
+            let left = if fresh { ttl } else { ttl.saturating_sub(Duration::from_micros(lived)) };
+            line.seen = revision;
+            line.expires_at = (ttl_secs > 0).then(|| now + left + AFTER_EXPIRY);
+        } else if line.expires_at.is_some_and(|at| at <= now) {
+            line.expires_at = Some(now + EXPIRY_RETRY);
+        }
+        // Said again and again while we are first, since notes may be lost and holders change.
+        let note =
+            Note::First { name: self.wanted.name.clone(), order: line.order, waiter: self.person.clone() };
+        core.tell(&record.holder, note).await;
+        self.told = Some(record.holder);
+        None
+    }
+
+    /// Claims a record that is free or kept free for us.
+    async fn take(&mut self, line: &mut InLine, slot: Slot, heard: Moment) -> Option<Verdict> {
+        if let Err(verdict) = self.admitted().await {
+            return Some(verdict);
+        }
+        let verdict = self.claim(&slot, Some(heard)).await;
+        if verdict.is_none() {
+            // Somebody was faster, or the news was old: look soon.
+            line.look_at = self.core.now() + Duration::from_millis(5);
+        }
+        verdict
+    }
+}
+
+async fn next(events: Option<&mut Events<Entry>>) -> Option<Entry> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
+    }
+}

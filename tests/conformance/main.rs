@@ -1,0 +1,71 @@
+//! The definition of the seam (`lease::store::Store`): one suite, run against every store there is.
+//!
+//! Each case gets two views of one bucket, `a` and `b`: of NATS two connections, at R3 through different servers; of
+//! the embedded store the same one twice. Cases run at the same time, each under keys of its own, as many users of
+//! one bucket do. Where a case is true of one store and not of another, the seam is wrong or a store is.
+
+mod cas;
+mod events;
+mod ids;
+mod kit;
+mod reads;
+mod scans;
+mod ttl;
+
+use std::sync::Arc;
+
+use kit::{Case, cases};
+use lease::ambient::System;
+use lease::store::{MemoryStore, Store};
+
+/// Every case. One that is missing here is dead code, and the compiler says so.
+fn suite() -> Vec<(&'static str, Case)> {
+    cases![
+        cas::creates_where_nothing_is,
+        cas::conflict_names_the_current_revision,
+        cas::update_moves_on_and_the_old_revision_is_void,
+        cas::marker_counts_with_its_revision,
+        cas::one_of_a_race_wins,
+        cas::revisions_rise_across_keys,
+        cas::bad_keys_are_refused,
+        ids::repeat_is_told_so,
+        ids::repeat_is_told_so_after_an_overwrite,
+        ids::repeat_is_told_so_after_the_entry_has_expired,
+        ids::failed_cas_does_not_use_the_id_up,
+        ids::sent_many_times_at_once_it_is_applied_once,
+        ttl::value_expires,
+        ttl::marker_expires,
+        ttl::update_without_ttl_stays,
+        ttl::update_restarts_the_ttl,
+        ttl::expiry_makes_no_event,
+        reads::absent_is_none,
+        reads::entry_tells_what_was_written,
+        reads::marker_gives_its_note_back,
+        reads::empty_value_is_no_marker,
+        reads::revision_is_read_until_overwritten,
+        reads::values_up_to_8_kib_of_any_bytes,
+        reads::keys_of_every_allowed_character,
+        reads::life_is_stable_and_covers_ttls,
+        reads::the_store_answers,
+        scans::last_is_the_highest_revision_that_matches,
+        scans::last_may_be_a_marker,
+        scans::scan_is_in_order_and_shows_markers,
+        scans::scan_starts_where_told,
+        scans::pages_are_complete,
+        scans::a_key_rewritten_during_a_scan_is_not_missed,
+        scans::filters_match_token_by_token,
+        events::literal_follow_sees_puts_and_deletes,
+        events::wildcard_follow_sees_what_matches,
+        events::followers_do_not_disturb_each_other,
+        events::only_applied_writes_make_events,
+        events::events_come_in_order,
+        events::a_full_buffer_drops_the_newest_and_goes_on,
+        events::notes_reach_their_process_only,
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn embedded() {
+    let store: Arc<dyn Store> = MemoryStore::new(Arc::new(System));
+    kit::run(suite(), store.clone(), store).await;
+}

@@ -1,0 +1,111 @@
+//! Single entries, and what the store says of itself.
+
+use bytes::Bytes;
+use lease::ambient::{Ambient, System};
+use lease::store::{Body, Write};
+
+use crate::kit::{Fixture, put, scan_all, settle, write};
+
+pub async fn absent_is_none(f: Fixture) {
+    let key = f.key("k");
+    assert_eq!(f.read(&key).await, None);
+    assert_eq!(f.a.last(&key).await, Ok(None));
+    assert_eq!(f.a.last(&f.key(">")).await, Ok(None));
+    assert_eq!(scan_all(&f.a, &f.key(">")).await, []);
+    assert_eq!(f.a.read_revision(1).await, Ok(None), "before the first");
+    assert_eq!(f.a.read_revision(1 << 53).await, Ok(None), "after the last");
+}
+
+pub async fn entry_tells_what_was_written(f: Fixture) {
+    let write = Write { ttl_secs: 77, ..put(&f.key("k"), 0, "one") };
+    let before = System.wall_micros();
+    let revision = settle(&f.a, &write).await.expect("created").revision;
+    let after = System.wall_micros();
+    let entry = f.read(&write.key).await.expect("an entry");
+    assert_eq!((&entry.key, &entry.body, entry.revision), (&write.key, &write.body, revision));
+    assert_eq!(entry.ttl_secs, 77);
+    assert!((before..=after).contains(&entry.written_micros), "{entry:?} in {before}..{after}");
+    assert_eq!(
+        f.b.read_revision(revision).await,
+        Ok(Some(entry.clone())),
+        "every way of reading says the same"
+    );
+    assert_eq!(f.b.last(&f.key("*")).await, Ok(Some(entry.clone())));
+    assert_eq!(scan_all(&f.b, &f.key(">")).await, [entry]);
+}
+
+pub async fn marker_gives_its_note_back(f: Fixture) {
+    let key = f.key("k");
+    let revision = f.put(&key, 0, "one", 0).await;
+    let marker = f.delete(&key, revision, "{\"why\":\"released\"}", 60).await;
+    let entry = f.read(&key).await.expect("a marker");
+    assert_eq!((entry.revision, entry.ttl_secs, entry.value()), (marker, 60, None));
+    assert_eq!(entry.body, Body::Delete(Bytes::from_static(b"{\"why\":\"released\"}")));
+    let bare = f.delete(&key, marker, "", 0).await;
+    let entry = f.a.read_revision(bare).await.expect("readable").expect("a marker");
+    assert_eq!(entry.body, Body::Delete(Bytes::new()), "a note may be empty");
+}
+
+pub async fn empty_value_is_no_marker(f: Fixture) {
+    let key = f.key("k");
+    f.put(&key, 0, "", 0).await;
+    assert_eq!(f.read(&key).await.map(|e| e.body), Some(Body::Put(Bytes::new())));
+}
+
+pub async fn revision_is_read_until_overwritten(f: Fixture) {
+    let key = f.key("k");
+    let first = f.put(&key, 0, "one", 0).await;
+    let entry = f.a.read_revision(first).await.expect("readable").expect("an entry");
+    assert_eq!((entry.key.as_str(), entry.revision), (key.as_str(), first));
+    let second = f.put(&key, first, "two", 0).await;
+    assert_eq!(f.a.read_revision(first).await, Ok(None));
+    let marker = f.delete(&key, second, "", 0).await;
+    assert_eq!(f.b.read_revision(second).await, Ok(None));
+    assert!(f.b.read_revision(marker).await.expect("readable").is_some());
+}
+
+pub async fn values_up_to_8_kib_of_any_bytes(f: Fixture) {
+    for size in [1, 255, 256, 4096, 8192] {
+        let value: Bytes = (0..size).map(|n: u32| (n * 7 + n / 256) as u8).collect();
+        for (kind, body) in [("put", Body::Put(value.clone())), ("delete", Body::Delete(value.clone()))] {
+            let key = f.key(&format!("{kind}.{size}"));
+            settle(&f.a, &write(&key, 0, body.clone())).await.expect("created");
+            assert!(f.read(&key).await.is_some_and(|e| e.body == body), "{key}");
+            assert!(f.b.last(&key).await.is_ok_and(|e| e.is_some_and(|e| e.body == body)), "{key}");
+            assert!(scan_all(&f.b, &key).await.iter().all(|e| e.body == body), "{key}");
+        }
+    }
+}
+
+pub async fn keys_of_every_allowed_character(f: Fixture) {
+    let long = ["n".repeat(200), "i".repeat(22)].join(".");
+    let odd = ["a-b", "a_b", "a=b", "a/b", "/", "=", "-", "_", "A.z.0", "a/b=c-d_e.F/G", long.as_str()];
+    for rest in odd {
+        let key = f.key(rest);
+        let revision = f.put(&key, 0, rest, 0).await;
+        assert_eq!(f.read(&key).await.map(|e| (e.key, e.revision)), Some((key.clone(), revision)));
+        assert_eq!(scan_all(&f.b, &key).await.len(), 1, "{key}");
+    }
+    let keys: Vec<String> = scan_all(&f.b, &f.key(">")).await.into_iter().map(|e| e.key).collect();
+    assert_eq!(keys, odd.map(|rest| f.key(rest)));
+}
+
+pub async fn life_is_stable_and_covers_ttls(f: Fixture) {
+    let life = f.a.life().await.expect("a life");
+    assert!(!life.id.is_empty());
+    assert_eq!(life.quiet_secs, None, "a first life has nothing to wait for");
+    f.a.cover_ttl(86_402).await.expect("covered");
+    f.b.cover_ttl(22).await.expect("covered");
+    for store in [&f.a, &f.b] {
+        let again = store.life().await.expect("a life");
+        assert_eq!((again.id, again.quiet_secs), (life.id.clone(), None));
+        assert_eq!(again.longest_ttl_secs, 86_402, "a shorter one does not take it back");
+    }
+}
+
+pub async fn the_store_answers(f: Fixture) {
+    for store in [&f.a, &f.b] {
+        assert!(store.connected());
+        assert_eq!(store.probe().await, Ok(()));
+    }
+}
