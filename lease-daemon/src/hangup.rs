@@ -4,17 +4,16 @@
 //! its body, or the next request early, and then dies, would keep its lock until a write to it fails.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 
 /// Watches a connection without reading from it.
 #[derive(Debug)]
 pub struct Hangup {
-    /// A second descriptor of the same socket, with a readiness of its own.
-    socket: AsyncFd<OwnedFd>,
+    /// The same socket by a second descriptor, with a readiness of its own.
+    socket: UnixStream,
 }
 
 impl Hangup {
@@ -23,19 +22,20 @@ impl Hangup {
     /// # Errors
     /// If there are no descriptors left.
     pub fn watch(stream: &UnixStream) -> io::Result<Hangup> {
-        let socket = stream.as_fd().try_clone_to_owned()?;
-        Ok(Hangup { socket: AsyncFd::with_interest(socket, Interest::READABLE)? })
+        let socket = std::os::unix::net::UnixStream::from(stream.as_fd().try_clone_to_owned()?);
+        Ok(Hangup { socket: UnixStream::from_std(socket)? })
     }
 
     /// Waits until the client has closed its side. Cancel-safe. Returns whether it left something unread.
     pub async fn seen(&self) -> bool {
         loop {
-            let Ok(mut ready) = self.socket.readable().await else { return true };
-            if ready.ready().is_read_closed() {
+            let Ok(ready) = self.socket.ready(Interest::READABLE).await else { return true };
+            if ready.is_read_closed() {
                 // Closing a Unix socket with unread bytes in it resets the connection.
                 return !matches!(rustix::net::sockopt::socket_error(&self.socket), Ok(Ok(())));
             }
-            ready.clear_ready();
+            // Something to read, which is not for us: forget it, and wait for the next change. It always fails.
+            let _ = self.socket.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
         }
     }
 }

@@ -15,6 +15,10 @@ use crate::wire;
 /// How long a `renew` waits for its confirmation before it says that there is none yet.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a lease is kept for a client that has been told that the daemon is stopping: longer than a command that is
+/// asked to stop takes before it is killed, short enough for the daemon to exit within 10 s.
+pub const GRACE: Duration = Duration::from_secs(5);
+
 /// Who keeps a lease alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenewedBy {
@@ -80,6 +84,7 @@ struct Ending {
 #[derive(Debug)]
 pub struct Keeper {
     lease: lease::Lease,
+    renewed_by: RenewedBy,
     fate: watch::Sender<Option<Fate>>,
     renewals: mpsc::Receiver<oneshot::Sender<()>>,
     end: oneshot::Receiver<Ending>,
@@ -104,7 +109,7 @@ impl Held {
             renewals: ask,
             end: Mutex::new(Some(end)),
         };
-        (held, Keeper { lease, fate, renewals: asked, end: ended })
+        (held, Keeper { lease, renewed_by, fate, renewals: asked, end: ended })
     }
 
     /// Until when the holder may believe, unless a renewal is confirmed before.
@@ -117,7 +122,7 @@ impl Held {
         self.deadline.clone()
     }
 
-    /// Changes once, when the lease ends.
+    /// Changes once, when the lease ends. Its sender is dropped when the lease has been given back.
     pub fn watch_fate(&self) -> watch::Receiver<Option<Fate>> {
         self.fate.clone()
     }
@@ -128,10 +133,9 @@ impl Held {
         told.or_else(|| (app::now() >= self.deadline()).then_some(Fate::Lost(Loss::Expired)))
     }
 
-    /// The smaller of 1 and what is left of the lease as a share of its TTL.
+    /// What is left of the lease as a share of its TTL.
     pub fn share_left(&self) -> f64 {
-        let left = app::now().until(self.deadline()).as_secs_f64();
-        (left / self.ttl.as_secs_f64().max(f64::MIN_POSITIVE)).min(1.0)
+        app::now().until(self.deadline()).as_secs_f64() / self.ttl.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
     /// The lease as its holder sees it.
@@ -173,49 +177,78 @@ impl Held {
         Some(outcome)
     }
 
+    /// Waits until the lease is given back, or nothing more can be done for that.
+    pub async fn gone(&self) {
+        let mut fate = self.fate.clone();
+        while fate.changed().await.is_ok() {}
+    }
+
     /// Waits for the end of the lease.
     pub async fn ended(&self) -> Fate {
         let mut fate = self.fate.clone();
-        match fate.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(fate)) => fate.clone(),
-            // A keeper that is gone without a word was dropped with the runtime: nothing is held any more.
-            Ok(None) | Err(_) => Fate::Released,
-        }
+        let told = fate.wait_for(Option::is_some).await.ok().and_then(|fate| fate.clone());
+        // A keeper that is gone without a word was dropped with the runtime: nothing is held any more.
+        told.unwrap_or(Fate::Released)
     }
 }
 
 impl Keeper {
-    /// Keeps the lease until it is lost or given back, tells that to `ended` before anybody else, then to everybody.
-    pub async fn run(mut self, ended: impl FnOnce(&Fate)) {
-        let ending = loop {
-            tokio::select! {
-                biased;
-                Ok(ending) = &mut self.end, if !self.end.is_terminated() => break Ok(ending),
-                loss = self.lease.lost() => break Err(loss),
-                Some(told) = self.renewals.recv() => {
-                    let renewed = tokio::select! {
-                        biased;
-                        Ok(ending) = &mut self.end, if !self.end.is_terminated() => break Ok(ending),
-                        renewed = self.lease.renew() => renewed,
-                    };
-                    match renewed {
-                        // The asker may have gone.
-                        Ok(_) => drop(told.send(())),
-                        Err(lease::Error::Lost(loss)) => break Err(loss),
-                        Err(error) => tracing::warn!(%error, "a renewal failed"),
+    /// Keeps the lease until it is lost or given back.
+    ///
+    /// If the daemon is stopping, the holder is told, and the lease is kept until it lets go, for at most [`GRACE`]:
+    /// nobody is granted it under a client that still works. A client that renews by itself cannot be told before it
+    /// asks; its lease is left to its TTL.
+    pub async fn run(mut self) {
+        let mut ending = self.keep().await;
+        if let Err(loss) = &ending {
+            self.fate.send_replace(Some(Fate::Lost(loss.clone())));
+            if *loss == Loss::Draining {
+                let grace = async {
+                    match self.renewed_by {
+                        RenewedBy::Daemon => tokio::time::sleep(GRACE).await,
+                        RenewedBy::Client => std::future::pending().await,
                     }
+                };
+                tokio::select! {
+                    Ok(end) = &mut self.end, if !self.end.is_terminated() => ending = Ok(end),
+                    () = grace => {}
                 }
             }
-        };
-        let fate = match &ending {
-            Ok(_) => Fate::Released,
-            Err(loss) => Fate::Lost(loss.clone()),
-        };
-        ended(&fate);
-        self.fate.send_replace(Some(fate));
-        if let Ok(Ending { why, told }) = ending {
-            // The asker may have gone.
-            let _ = told.send(self.lease.release_as(why).await);
+        } else {
+            self.fate.send_replace(Some(Fate::Released));
+        }
+        match ending {
+            Ok(Ending { why, told }) => {
+                // The asker may have gone.
+                let _ = told.send(self.lease.release_as(why).await);
+            }
+            // What was lost is given back all the same, if it is still ours: then it need not run out first.
+            Err(_) => {
+                let _ = self.lease.release_as(End::ClientGone).await;
+            }
+        }
+    }
+
+    /// Renews when asked, until the end.
+    async fn keep(&mut self) -> Result<Ending, Loss> {
+        loop {
+            let told = tokio::select! {
+                biased;
+                Ok(ending) = &mut self.end, if !self.end.is_terminated() => return Ok(ending),
+                loss = self.lease.lost() => return Err(loss),
+                Some(told) = self.renewals.recv() => told,
+            };
+            let renewed = tokio::select! {
+                biased;
+                Ok(ending) = &mut self.end, if !self.end.is_terminated() => return Ok(ending),
+                renewed = self.lease.renew() => renewed,
+            };
+            match renewed {
+                // The asker may have gone.
+                Ok(_) => drop(told.send(())),
+                Err(lease::Error::Lost(loss)) => return Err(loss),
+                Err(error) => tracing::warn!(%error, "a renewal failed"),
+            }
         }
     }
 }

@@ -103,10 +103,32 @@ impl Holders {
         tracing::info!(name = held.name, token = held.token, uid, "granted");
         let holders = Arc::clone(self);
         self.keepers.spawn(async move {
-            keeper.run(|fate| holders.ended(&id, fate)).await;
+            keeper.run().await;
+            holders.ended(&id);
             drop(permit);
         });
         Ok(held)
+    }
+
+    /// Gives back the lease `id`, and waits until the store has taken that.
+    ///
+    /// # Errors
+    /// As [`Holders::find`]; and if the store did not answer, which leaves the rest to the lease's TTL.
+    pub async fn release(&self, id: &str, uid: u32) -> Result<Arc<Held>, Problem> {
+        let mine = self.table().held.get(id).filter(|held| held.uid == uid).cloned();
+        // While the daemon stops, a lease that is kept for a client at work is there to be given back.
+        let held = match mine {
+            Some(held) if held.fate() == Some(Fate::Lost(Loss::Draining)) => held,
+            _ => self.find(id, uid)?,
+        };
+        let outcome = held.end(End::Released).ok_or_else(unknown_lease)?;
+        match outcome.await {
+            Ok(Ok(()) | Err(lease::Error::Lost(Loss::Draining))) => Ok(held),
+            Ok(Err(lease::Error::Lost(loss))) => Err(lost(&held.name, &loss)),
+            Ok(Err(error)) => Err(Problem::from(error)),
+            // The keeper is dropped with the daemon only.
+            Err(_) => Err(app::draining()),
+        }
     }
 
     /// The lease `id`, as far as the user `uid` may know of it.
@@ -138,7 +160,8 @@ impl Holders {
 
     /// Gives back the lease of a client that is gone.
     pub fn client_gone(&self, held: &Held) {
-        if held.end(End::ClientGone).is_some() {
+        let ours = matches!(held.fate(), None | Some(Fate::Lost(Loss::Draining)));
+        if ours && held.end(End::ClientGone).is_some() {
             tracing::info!(name = held.name, token = held.token, "released: the client closed its connection");
             self.metrics.client_gone();
         }
@@ -163,15 +186,24 @@ impl Holders {
         let now = app::now();
         self.all(RenewedBy::Daemon)
             .into_iter()
+            .filter(|held| held.fate().is_none())
             .map(|held| (held.share_left(), now.until(held.deadline()).as_secs_f64()))
             .min_by(|a, b| a.0.total_cmp(&b.0))
     }
 
-    fn ended(&self, id: &str, fate: &Fate) {
+    /// Waits until no lease that the daemon renews is left.
+    pub async fn let_go(&self) {
+        for held in self.all(RenewedBy::Daemon) {
+            held.gone().await;
+        }
+    }
+
+    fn ended(&self, id: &str) {
         let now = app::now();
         let mut table = self.table();
         if let Some(held) = table.held.remove(id) {
-            let ended = Ended { uid: held.uid, name: held.name.clone(), fate: fate.clone() };
+            let fate = held.fate().unwrap_or(Fate::Released);
+            let ended = Ended { uid: held.uid, name: held.name.clone(), fate };
             table.ended.insert(id.to_owned(), ended);
             table.order.push_back((now, id.to_owned()));
         }

@@ -1,6 +1,31 @@
 //! The sidecar that gives distributed locks to any language over a Unix socket, and the command line `lease`.
+//!
+//! ```text
+//!   listen ─► serve ─► api/* ─► holders ─► held ─► the library's lease
+//!   socket    HTTP,    one file  the table  one task each, which alone owns it
+//!   file      hang-up  a resource
+//! ```
+//!
+//! [`wire`] is what travels over the socket, [`problem`] how it is refused; the daemon and its clients share both.
 
+pub mod api;
+pub mod app;
+pub mod attempts;
+pub mod cli;
+pub mod config;
+mod convert;
+pub mod drain;
+pub mod failure;
+pub mod hangup;
+pub mod held;
+pub mod holders;
+pub mod limits;
+pub mod listen;
+pub mod metrics;
+pub mod peer;
 pub mod problem;
+pub mod serve;
 pub mod socket_path;
 pub mod span;
+pub mod start;
 pub mod wire;

@@ -59,8 +59,6 @@ impl Socket {
     /// # Errors
     /// [`ListenError`]
     pub fn bind(path: &Path) -> Result<Socket, ListenError> {
-        let refused =
-            |what, path: &Path| move |error| ListenError::Refused { what, path: path.to_owned(), error };
         if path.as_os_str().len() > MAX_PATH {
             return Err(ListenError::TooLong(path.to_owned()));
         }
@@ -85,14 +83,19 @@ impl Socket {
         fs::rename(&new, path).map_err(refused("make", path))?;
         Ok(Socket { listener, path: path.to_owned(), inode, _lock: lock })
     }
-}
 
-impl Drop for Socket {
-    fn drop(&mut self) {
+    /// Removes the file, so that clients see at once that nobody serves it.
+    pub fn remove(&self) {
         if fs::symlink_metadata(&self.path).is_ok_and(|m| (m.dev(), m.ino()) == self.inode) {
             // At the worst a stale file stays, which the next daemon replaces.
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 
@@ -109,11 +112,12 @@ fn make_way(path: &Path) -> Result<(), ListenError> {
         // Somebody listens, or there is no telling.
         Ok(_) | Err(_) => return Err(ListenError::InUse(path.to_owned())),
     }
-    fs::remove_file(path).map_err(|error| ListenError::Refused {
-        what: "replace the stale socket",
-        path: path.to_owned(),
-        error,
-    })
+    fs::remove_file(path).map_err(refused("replace the stale socket", path))
+}
+
+fn refused(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ListenError + use<> {
+    let path = path.to_owned();
+    move |error| ListenError::Refused { what, path, error }
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

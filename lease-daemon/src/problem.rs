@@ -184,10 +184,10 @@ pub struct Problem {
     pub retry: Retry,
     /// With `held` and `wait-elapsed`: who holds it, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holder: Option<Holder>,
+    pub holder: Option<Box<Holder>>,
     /// With `lost`: why, in the words of the `lost` event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<Box<str>>,
 }
 
 impl Problem {
@@ -214,12 +214,12 @@ impl Problem {
     /// The same, saying who is in the way.
     #[must_use]
     pub fn held_by(self, holder: Option<Holder>) -> Problem {
-        Problem { holder, ..self }
+        Problem { holder: holder.map(Box::new), ..self }
     }
 
     /// The same, saying why a lease was lost.
     #[must_use]
-    pub fn because(self, reason: impl Into<String>) -> Problem {
+    pub fn because(self, reason: impl Into<Box<str>>) -> Problem {
         Problem { reason: Some(reason.into()), ..self }
     }
 }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error as _;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
+use crate::failure::Failure;
 use crate::hangup::Hangup;
 use crate::listen::Socket;
 use crate::peer::{Connection, Peer};
@@ -37,6 +39,9 @@ const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 64 * 1024;
 /// How long a client that is refused may take to send its request.
 const REFUSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long requests that are under way may take once the daemon has released everything.
+pub const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Serves `router` at `socket` until `stop`; then lets requests end that are under way.
 pub async fn unix(socket: &Socket, router: Router, app: Arc<App>, stop: CancellationToken) {
@@ -72,6 +77,21 @@ pub async fn unix(socket: &Socket, router: Router, app: Arc<App>, stop: Cancella
     }
     connections.close();
     connections.wait().await;
+}
+
+/// Makes the port for metrics.
+///
+/// # Errors
+/// If the address cannot be had.
+pub async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| Failure::listen(format!("cannot listen at {address} for metrics: {error}")))?;
+    match listener.local_addr() {
+        Ok(address) if !address.ip().is_loopback() => tracing::warn!(%address, "metrics are served beyond this host"),
+        Ok(address) => tracing::info!(%address, "metrics"),
+        Err(_) => {}
+    }
+    Ok(listener)
 }
 
 /// Serves `router` (which knows nothing but metrics) over TCP.

@@ -57,6 +57,11 @@ pub struct AcquireRequest {
     pub attempt: Option<String>,
 }
 
+/// The body of requests that have no settings: nothing, or `{}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
 /// A lease as its holder sees it: the answer of `acquire`, of `renew`, and of `GET` and `DELETE /v1/leases/{id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {

@@ -15,7 +15,7 @@ mod ttl;
 use std::sync::Arc;
 
 use kit::{Case, cases};
-use lease::ambient::System;
+use lease::System;
 use lease::store::{MemoryStore, Store};
 
 /// Every case. One that is missing here is dead code, and the compiler says so.

@@ -1,7 +1,7 @@
 //! Single entries, and what the store says of itself.
 
 use bytes::Bytes;
-use lease::ambient::{Ambient, System};
+use lease::{Ambient, System};
 use lease::store::{Body, Write};
 
 use crate::kit::{Fixture, put, scan_all, settle, write};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lease::ambient::{Ambient, System};
+use lease::{Ambient, System};
 
 use crate::kit::{Fixture, conflict, next, put, scan_all, settle};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use support::cluster::Life;
-use support::{Cluster, Options, Release, binary, eventually, server_binary};
+use support::{Cluster, Launch, Options, Release, binary, eventually, server_binary};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -77,8 +77,10 @@ async fn three_servers_survive_the_loss_of_the_leader() {
 async fn clients_and_messages_are_counted() {
     let cluster = Cluster::single().await;
     assert_eq!(cluster.client_count(0).await, 0);
-    let client = async_nats::connect(cluster.url()).await.unwrap();
+    let client = async_nats::ConnectOptions::new().name("the counted").connect(cluster.url()).await.unwrap();
     eventually("one client", LIMIT, async || (cluster.client_count(0).await == 1).then_some(())).await;
+    assert_eq!(cluster.server_of_client("counted").await, Some(0));
+    assert_eq!(cluster.server_of_client("another").await, None);
     let before = cluster.messages().await;
     for _ in 0..10 {
         client.publish("nobody.listens", "x".into()).await.unwrap();
@@ -93,10 +95,44 @@ async fn clients_and_messages_are_counted() {
 
 #[tokio::test]
 async fn a_release_can_be_chosen() {
-    let path = server_binary(Release::Exactly(binary::OLDEST)).unwrap();
-    assert!(path.is_file());
-    let options = Options { release: Release::Exactly(binary::OLDEST), ..Options::default() };
-    let cluster = Cluster::start(1, options).await;
-    let state = support::http::json_tcp(&cluster.monitor_of(0), "/varz", LIMIT).await.unwrap();
-    assert_eq!(state["version"], binary::OLDEST);
+    for release in [binary::OLDEST, binary::TOO_OLD] {
+        let cluster =
+            Cluster::start(1, Options { release: Release::Exactly(release), ..Options::default() }).await;
+        let state = support::http::json_tcp(&cluster.monitor_of(0), "/varz", LIMIT).await.unwrap();
+        assert_eq!(state["version"], release);
+    }
+}
+
+/// Runs the program that looks for servers with one variable set; gives success and all it said.
+async fn look_for_servers(variable: &str, value: &str) -> (bool, String) {
+    let program = Launch::program(env!("CARGO_BIN_EXE_lease-tests-prepare"));
+    let output = program.env(variable, value).output(Duration::from_secs(300)).await;
+    (output.exit.code == Some(0), output.stdout + &output.stderr)
+}
+
+#[tokio::test]
+async fn an_old_server_is_never_taken_silently() {
+    let path = |release| server_binary(Release::Exactly(release)).unwrap();
+    let (old, good) = (path(binary::TOO_OLD), path(binary::OLDEST));
+
+    let (found, said) = look_for_servers("NATS_SERVER", &old.display().to_string()).await;
+    assert!(!found && said.contains("is release 2.11.11") && said.contains("2.12 or newer"), "{said}");
+    let (found, said) = look_for_servers("NATS_SERVER", "/nowhere/nats-server").await;
+    assert!(!found && said.contains("/nowhere/nats-server") && said.contains("2.12 or newer"), "{said}");
+    let (found, said) = look_for_servers("NATS_SERVER", &good.display().to_string()).await;
+    assert!(found && said.contains(&format!("Pinned: {}", good.display())), "{said}");
+
+    let first_on_path = |binary: &std::path::Path| {
+        let others = std::env::var("PATH").unwrap_or_default();
+        format!("{}:{others}", binary.parent().unwrap().display())
+    };
+    let (found, said) = look_for_servers("PATH", &first_on_path(&old)).await;
+    assert!(
+        found
+            && said.contains("is not used (2.11.11")
+            && !said.contains(&format!("Pinned: {}", old.display())),
+        "{said}"
+    );
+    let (found, said) = look_for_servers("PATH", &first_on_path(&good)).await;
+    assert!(found && said.contains(&format!("Pinned: {}", good.display())), "{said}");
 }

@@ -35,7 +35,6 @@ pub enum Release {
 /// # Errors
 /// With the way to mend it, where none was found and none could be fetched, or `$NATS_SERVER` cannot be used.
 pub fn server_binary(release: Release) -> Result<PathBuf, String> {
-    // One look per process and release would do, but the answer is quick once the binary is there.
     match release {
         Release::Pinned => match from_environment()? {
             Some(path) => Ok(path),

@@ -284,6 +284,18 @@ impl Cluster {
         self.servers[index].ask("/varz").await.and_then(|state| state["connections"].as_u64()).unwrap_or(0)
     }
 
+    /// Which server a client whose name contains `name` is connected to; the first, if there are several.
+    pub async fn server_of_client(&self, name: &str) -> Option<usize> {
+        for (index, server) in self.servers.iter().enumerate() {
+            let Some(state) = server.ask("/connz?limit=10000").await else { continue };
+            let mut clients = state["connections"].as_array().into_iter().flatten();
+            if clients.any(|client| client["name"].as_str().is_some_and(|known| known.contains(name))) {
+                return Some(index);
+            }
+        }
+        None
+    }
+
     /// Messages so far, over all servers that run. A difference of two readings tells what happened between them,
     /// heartbeats of the cluster itself included.
     pub async fn messages(&self) -> Messages {

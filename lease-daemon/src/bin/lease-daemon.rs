@@ -1,2 +1,94 @@
-//! bin
-fn main() {}
+//! The sidecar: settings, build, listen, wait, drain.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use lease_daemon::app::App;
+use lease_daemon::config::Config;
+use lease_daemon::drain::{self, Signals};
+use lease_daemon::failure::Failure;
+use lease_daemon::listen::Socket;
+use lease_daemon::metrics::Metrics;
+use lease_daemon::{api, limits, serve, start};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let config = match Config::try_parse() {
+        Ok(config) => config,
+        Err(usage) => {
+            // Without a terminal to write to there is nobody to tell.
+            let _ = usage.print();
+            return if usage.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(&config).await {
+        // The process ends here and now: leases that are left to their TTL must not be dropped one by one, because
+        // dropping a lease releases it.
+        Ok(()) => std::process::exit(0),
+        Err(failure) => {
+            // As above.
+            let _ = writeln!(std::io::stderr(), "lease-daemon: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+async fn run(config: &Config) -> Result<(), Failure> {
+    let filter = config.log.parse::<tracing_subscriber::EnvFilter>().map_err(Failure::log)?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    limits::raise();
+
+    let metrics = Arc::new(Metrics::new().map_err(Failure::internal)?);
+    let store = if config.nats.is_some() { "nats" } else { "embedded" };
+    let app = Arc::new(App::new(store, Arc::clone(&metrics)));
+
+    let mut signals = Signals::new().map_err(Failure::internal)?;
+    let path = config.socket();
+    let socket = Arc::new(Socket::bind(&path)?);
+    let stop = CancellationToken::new();
+    let serving = {
+        let (socket, app, stop) = (Arc::clone(&socket), Arc::clone(&app), stop.clone());
+        tokio::spawn(async move { serve::unix(&socket, api::router(Arc::clone(&app)), app, stop).await })
+    };
+    if let Some(address) = config.metrics {
+        let listener = serve::bind_tcp(address).await?;
+        tokio::spawn(serve::tcp(listener, api::metrics_router(Arc::clone(&app))));
+    }
+
+    let opened = tokio::select! {
+        space = start::open(config, &metrics) => { app.open(space?); true }
+        signal = signals.next() => { tracing::info!(signal, "stopped before the store was reached"); false }
+    };
+    if opened {
+        tracing::info!(socket = %path.display(), store, "ready");
+        try_next(&path);
+        let signal = signals.next().await;
+        tracing::info!(signal, "stopping; a second signal stops at once");
+    }
+    tokio::select! {
+        () = drain::drain(&app) => {}
+        signal = signals.next() => {
+            tracing::warn!("stopped at once: what is held ends by its TTL");
+            std::process::exit(128 + signal);
+        }
+    }
+    stop.cancel();
+    // Clients that do not read their answers are not waited for.
+    let _ = tokio::time::timeout(serve::GOODBYE, serving).await;
+    socket.remove();
+    Ok(())
+}
+
+/// Shows what to try.
+fn try_next(socket: &Path) {
+    let socket = socket.display().to_string();
+    let plain = socket.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+=:,@%".contains(&c));
+    let socket = if plain { socket } else { format!("'{}'", socket.replace('\'', r"'\''")) };
+    let line = format!(r#"curl --unix-socket {socket} -d '{{"ttl":"5s"}}' http://localhost/v1/locks/hello/acquire"#);
+    // Nobody may be reading.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

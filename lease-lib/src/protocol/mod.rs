@@ -21,6 +21,8 @@ pub mod key;
 pub mod line;
 mod record;
 mod times;
+#[cfg(test)]
+mod tests;
 
 pub use cas::{Cas, Step};
 pub use claim::{Claim, ClaimStep};

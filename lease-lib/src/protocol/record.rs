@@ -8,7 +8,7 @@ use crate::store::{Body, Entry, Revision};
 use crate::token::Token;
 
 /// The version this code writes. A record of a higher one counts as held and is never overwritten.
-pub const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// What is stored under a lock's key while somebody holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

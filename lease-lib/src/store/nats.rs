@@ -1,25 +1,415 @@
-//! Stub.
-use crate::ambient::SharedAmbient; use crate::error::Error; use std::time::Duration;
-use super::*;
-/// x
-#[derive(Clone,Debug,Default)] pub struct NatsOptions { /// b
- pub bucket: String, /// s
- pub slack: Duration }
-/// x
-#[derive(Debug)] pub struct NatsStore(std::sync::Arc<MemoryStore>);
-impl NatsStore { /// o
- pub async fn open(_:&str,_:NatsOptions,a:SharedAmbient)->Result<NatsStore,Error>{ Ok(NatsStore(MemoryStore::new(a))) } }
-impl Store for NatsStore {
- fn write<'a>(&'a self, w: &'a Write) -> Reply<'a, Result<Ack, WriteError>>{self.0.write(w)}
- fn read<'a>(&'a self, w: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>>{self.0.read(w)}
- fn read_revision(&self, w: u64) -> Reply<'_, Result<Option<Entry>, Unreadable>>{self.0.read_revision(w)}
- fn last<'a>(&'a self, w: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>>{self.0.last(w)}
- fn scan<'a>(&'a self, w: &'a str, f:u64) -> Reply<'a, Result<Page, Unreadable>>{self.0.scan(w,f)}
- fn follow<'a>(&'a self, w: &'a str) -> Reply<'a, Result<Events<Entry>, Unreadable>>{self.0.follow(w)}
- fn inbox<'a>(&'a self, w: &'a str) -> Reply<'a, Result<Events<Bytes>, Unreadable>>{self.0.inbox(w)}
- fn tell<'a>(&'a self, w: &'a str, n:Bytes) -> Reply<'a, ()>{self.0.tell(w,n)}
- fn life(&self) -> Reply<'_, Result<Life, Unreadable>>{self.0.life()}
- fn cover_ttl(&self,t:u64) -> Reply<'_, Result<(), Unreadable>>{self.0.cover_ttl(t)}
- fn connected(&self)->bool{true}
- fn probe(&self) -> Reply<'_, Result<(), Error>>{self.0.probe()}
+//! One connection to a NATS server: the only file that names `async_nats`.
+//!
+//! `async_nats` reconnects by itself, but what was queued meanwhile it sends afterwards, however late: a claim or a
+//! renewal would go out long after its try was given up, and past its holder's deadline. So each of its clients
+//! serves for one connection only (a [`Session`]), and dies with it and with all that was queued. Keeping connected
+//! is the business of [`Link`](super::nats_link::Link).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Message, PublishErrorKind};
+use async_nats::{ServerAddr, ServerError, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::nats_link::Secrets;
+use super::nats_wire::{Headers, new_enough};
+use crate::error::Error;
+
+/// How long one request may take, from handing it over to its answer.
+pub(super) const TRY_LIMIT: Duration = Duration::from_millis(1_500);
+/// How long a server may take to accept, to greet and to let in.
+const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+/// A server that says nothing for this long is asked; one that leaves two such questions open is left. So a server
+/// that hangs is left within 2.4 s.
+const PING_EVERY: Duration = Duration::from_millis(800);
+/// How often it is checked that the connection stands, in case the news of its end was dropped.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How many messages a subscription holds until they are looked at.
+const BACKLOG: usize = 8_192;
+
+/// Where a server is. Holds no credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Address(ServerAddr);
+
+impl Address {
+    /// Takes the user and password (or token) out of the URL: no log is to show them, and `async_nats` would ignore
+    /// them. Escaped as the URL has them.
+    pub(super) fn take_user(&mut self) -> Option<(String, Option<String>)> {
+        let taken = (self.0.username()?.to_owned(), self.0.password().map(str::to_owned));
+        let mut url = self.0.clone().into_inner();
+        let _ = (url.set_username(""), url.set_password(None));
+        self.0 = ServerAddr::from_url(url).ok()?;
+        Some(taken)
+    }
+
+    pub(super) fn tls(&self) -> bool {
+        self.0.tls_required()
+    }
+}
+
+impl FromStr for Address {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Address, ()> {
+        let address: ServerAddr = text.parse().map_err(|_| ())?;
+        let known = ["nats", "tls"].contains(&address.scheme()) && !address.host().is_empty();
+        if known { Ok(Address(address)) } else { Err(()) }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.0.host(), self.0.port())
+    }
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It was never sent.
+    NotSent,
+    /// It is too large or its subject is wrong, and was never sent.
+    Malformed(String),
+    /// The server does not let us publish there, so it reached nobody. Its own words.
+    Denied(String),
+    /// Nobody listens there (NATS status 503), so it reached nobody.
+    NoResponders,
+    /// It was sent; no answer came in time.
+    Silence,
+    /// It was sent; then the connection ended.
+    Ended,
+    /// It may have been sent; the server does not let us hear answers. Its own words.
+    Deaf(String),
+}
+
+/// A message that came in.
+pub(super) struct Answer(Message);
+
+impl Answer {
+    pub(super) fn subject(&self) -> &str {
+        self.0.subject.as_str()
+    }
+
+    pub(super) fn status(&self) -> Option<u16> {
+        self.0.status.map(|status| status.as_u16())
+    }
+
+    pub(super) fn payload(&self) -> Bytes {
+        self.0.payload.clone()
+    }
+}
+
+impl Headers for Answer {
+    fn last_value(&self, name: &str) -> Option<&str> {
+        self.0.headers.as_ref()?.get_last(name).map(|value| value.as_str())
+    }
+}
+
+/// Who waits for the answers to one request.
+struct Waiter {
+    subject: String,
+    answers: mpsc::UnboundedSender<Result<Message, Failure>>,
+}
+
+/// What a session shares with the callbacks and tasks of its connection.
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<BTreeMap<u64, Waiter>>,
+    next: AtomicU64,
+    over: CancellationToken,
+    deaf: OnceLock<String>,
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<u64, Waiter>> {
+        // Nothing panics while it is held, so poison is no reason to fail.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// News of the connection. Any may be missing: `async_nats` drops them when many come at once.
+    fn event(&self, event: &Event, inbox: &str) {
+        match event {
+            Event::Disconnected | Event::Closed => self.end(),
+            Event::ServerError(ServerError::Other(text)) => self.refused(text, inbox),
+            Event::SlowConsumer(_) => tracing::warn!("messages from NATS come in faster than they are looked at"),
+            _ => {}
+        }
+    }
+
+    /// The server's no to a publish or a subscription, which comes on its own some time later, naming the subject.
+    /// It concerns those who wait now and sent to just that subject; or everybody, if answers cannot be heard.
+    fn refused(&self, text: &str, inbox: &str) {
+        let quotes = |subject: &str| text.contains(&format!("\"{subject}\""));
+        let deaf = quotes(&format!("{inbox}.*"));
+        if deaf {
+            let _ = self.deaf.set(text.to_owned());
+        }
+        let mut told = false;
+        for waiter in self.waiting().values() {
+            if deaf || quotes(&waiter.subject) {
+                let failure = if deaf { Failure::Deaf } else { Failure::Denied };
+                told |= waiter.answers.send(Err(failure(text.to_owned()))).is_ok();
+            }
+        }
+        if !told {
+            tracing::warn!(error = text, "the NATS server complains");
+        }
+    }
+
+    /// The connection is over: nobody need wait any longer.
+    fn end(&self) {
+        self.over.cancel();
+        self.waiting().clear();
+    }
+}
+
+/// One connection, from the greeting to its end.
+pub(super) struct Session {
+    client: Client,
+    shared: Arc<Shared>,
+    inbox: String,
+    pub address: Address,
+    pub server: String,
+    /// Whether this server itself runs JetStream.
+    pub jetstream: bool,
+    /// Other servers of the cluster, as this one knows them.
+    pub others: Vec<Address>,
+}
+
+impl Session {
+    /// Connects, once. `nonce` makes the inbox its own.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], [`Error::ServerTooOld`]; everything that another server or another time may mend is
+    /// [`Error::Unreachable`].
+    pub(super) async fn connect(
+        address: &Address,
+        secrets: &Secrets,
+        name: &str,
+        tls: bool,
+        nonce: &str,
+    ) -> Result<Session, Error> {
+        let unreachable = |why: &dyn fmt::Display| Error::Unreachable(format!("{address}: {why}"));
+        let shared = Arc::new(Shared::default());
+        let inbox = format!("_INBOX.{nonce}");
+        let (listener, prefix) = (shared.clone(), inbox.clone());
+        let options = ConnectOptions::new()
+            .name(name)
+            .connection_timeout(CONNECT_LIMIT)
+            .ping_interval(PING_EVERY)
+            .subscription_capacity(BACKLOG)
+            .require_tls(tls)
+            .ignore_discovered_servers()
+            .max_reconnects(1)
+            .reconnect_delay_callback(|_| Duration::ZERO)
+            .event_callback(move |event| {
+                listener.event(&event, &prefix);
+                std::future::ready(())
+            });
+        let options = let_in(options, secrets).await?;
+        // Its own limit leaves out the name's resolution. A connection that is given up before or after the greeting
+        // has sent nothing that matters.
+        let client = match timeout(2 * CONNECT_LIMIT, options.connect(address.0.clone())).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(error)) => {
+                return Err(match error.kind() {
+                    ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                        Error::Denied(format!("{address}: {error}"))
+                    }
+                    _ => unreachable(&error),
+                });
+            }
+            Err(_) => return Err(unreachable(&"no answer")),
+        };
+        // From here on it knows no server that it could reconnect to: it ends with this connection.
+        client.set_server_pool("nats://127.0.0.1:0").await.map_err(|error| unreachable(&error))?;
+        let info = client.server_info();
+        if !new_enough(&info.version) {
+            return Err(Error::ServerTooOld { version: info.version });
+        }
+        let answers = client.subscribe(format!("{inbox}.*")).await.map_err(|error| unreachable(&error))?;
+        tokio::spawn(deliver(shared.clone(), answers));
+        let others = info.connect_urls.iter().filter_map(|url| url.parse().ok()).collect();
+        let (server, jetstream) = (info.server_name, info.jetstream);
+        Ok(Session { client, shared, inbox, address: address.clone(), server, jetstream, others })
+    }
+
+    /// Returns once the connection is over.
+    pub(super) async fn ended(&self) {
+        while timeout(LOOK_EVERY, self.shared.over.cancelled()).await.is_err() {
+            if self.client.connection_state() != State::Connected {
+                self.shared.end();
+            }
+        }
+    }
+
+    /// One request, one answer.
+    ///
+    /// Lost: [`Failure::Silence`] after [`TRY_LIMIT`]. Late: nobody waits for its token any more. Old: a token is used
+    /// for one request only, so an answer is never that of another.
+    pub(super) async fn request(&self, subject: &str, headers: HeaderList<'_>, payload: Bytes) -> Result<Answer, Failure> {
+        let mut sent = false;
+        let whole = async {
+            let mut answers = self.ask(subject, headers, payload).await?;
+            sent = true;
+            answers.receive().await
+        };
+        match timeout(TRY_LIMIT, whole).await {
+            Ok(outcome) => outcome,
+            Err(_) if sent => Err(self.shared.silence()),
+            Err(_) => Err(Failure::NotSent),
+        }
+    }
+
+    /// One request, any number of answers.
+    pub(super) async fn ask(&self, subject: &str, headers: HeaderList<'_>, payload: Bytes) -> Result<Answers, Failure> {
+        let token = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.shared.waiting().insert(token, Waiter { subject: subject.to_owned(), answers: sender });
+        let answers = Answers { shared: self.shared.clone(), token, receiver };
+        // Looked at after the insertion, while `end` clears after the cancellation: one of them sees the other.
+        if self.shared.over.is_cancelled() {
+            return Err(Failure::NotSent);
+        }
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, *value);
+        }
+        let reply = format!("{}.{token}", self.inbox);
+        let handing = self.client.publish_with_reply_and_headers(subject.to_owned(), reply, map, payload);
+        self.handed(handing).await.map(|()| answers)
+    }
+
+    /// Publishes without an answer: it may be lost.
+    pub(super) async fn publish(&self, subject: &str, payload: Bytes) -> Result<(), Failure> {
+        self.handed(self.client.publish(subject.to_owned(), payload)).await
+    }
+
+    /// Waits until the client's queue takes a message. A queue that stays full has not taken it.
+    async fn handed(&self, handing: impl Future<Output = Result<(), async_nats::PublishError>>) -> Result<(), Failure> {
+        match timeout(TRY_LIMIT, handing).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if error.kind() != PublishErrorKind::Send => Err(Failure::Malformed(error.to_string())),
+            Ok(Err(_)) | Err(_) => Err(Failure::NotSent),
+        }
+    }
+
+    /// Messages on a subject (or filter), until the connection ends.
+    pub(super) async fn subscribe(&self, subject: &str) -> Result<Subscription, Failure> {
+        let over = self.shared.over.clone();
+        // The same queue as above; if it stays full, the connection ends soon.
+        let subscriber = tokio::select! {
+            () = over.cancelled() => return Err(Failure::NotSent),
+            subscriber = self.client.subscribe(subject.to_owned()) => subscriber,
+        };
+        match subscriber {
+            Ok(subscriber) => Ok(Subscription { subscriber, over }),
+            Err(error) => Err(Failure::Malformed(error.to_string())),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.end();
+    }
+}
+
+/// Headers to send.
+pub(super) type HeaderList<'a> = &'a [(&'a str, &'a str)];
+
+/// Adds the credentials.
+async fn let_in(mut options: ConnectOptions, secrets: &Secrets) -> Result<ConnectOptions, Error> {
+    if let Some(user) = &secrets.user {
+        options = options.user_and_password(user.clone(), secrets.password.clone().unwrap_or_default());
+    }
+    if let Some(token) = &secrets.token {
+        options = options.token(token.clone());
+    }
+    if let Some(seed) = &secrets.nkey_seed {
+        options = options.nkey(seed.clone());
+    }
+    if let Some(file) = &secrets.credentials_file {
+        // Read for each connection, since credentials are renewed while processes run.
+        options = options.credentials_file(file).await.map_err(|error| Error::Denied(error.to_string()))?;
+    }
+    Ok(options)
+}
+
+/// Hands answers to those who wait for them, until the connection ends.
+async fn deliver(shared: Arc<Shared>, mut answers: Subscriber) {
+    loop {
+        let message = tokio::select! {
+            () = shared.over.cancelled() => break,
+            message = answers.next() => message,
+        };
+        let Some(message) = message else { break };
+        let token = message.subject.rsplit('.').next().and_then(|token| token.parse().ok());
+        let waiter = token.and_then(|token: u64| shared.waiting().get(&token).map(|waiter| waiter.answers.clone()));
+        if let Some(waiter) = waiter {
+            let _ = waiter.send(Ok(message));
+        }
+    }
+    shared.end();
+}
+
+impl Shared {
+    fn silence(&self) -> Failure {
+        self.deaf.get().map_or(Failure::Silence, |text| Failure::Deaf(text.clone()))
+    }
+}
+
+/// Answers to one request, as they come.
+pub(super) struct Answers {
+    shared: Arc<Shared>,
+    token: u64,
+    receiver: mpsc::UnboundedReceiver<Result<Message, Failure>>,
+}
+
+impl Answers {
+    /// The next answer, if it comes within [`TRY_LIMIT`].
+    pub(super) async fn next(&mut self) -> Result<Answer, Failure> {
+        timeout(TRY_LIMIT, self.receive()).await.unwrap_or_else(|_| Err(self.shared.silence()))
+    }
+
+    async fn receive(&mut self) -> Result<Answer, Failure> {
+        match self.receiver.recv().await {
+            Some(Ok(message)) if message.status.is_some_and(|status| status == 503) => Err(Failure::NoResponders),
+            Some(Ok(message)) => Ok(Answer(message)),
+            Some(Err(failure)) => Err(failure),
+            None => Err(Failure::Ended),
+        }
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.shared.waiting().remove(&self.token);
+    }
+}
+
+/// Messages on a subject. Dropping it unsubscribes.
+pub(super) struct Subscription {
+    subscriber: Subscriber,
+    over: CancellationToken,
+}
+
+impl Subscription {
+    /// The next message; `None` once the connection has ended.
+    pub(super) async fn next(&mut self) -> Option<Answer> {
+        tokio::select! {
+            () = self.over.cancelled() => None,
+            message = self.subscriber.next() => message.map(Answer),
+        }
+    }
 }

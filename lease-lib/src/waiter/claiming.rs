@@ -11,21 +11,32 @@ use crate::lease::Lease;
 use crate::lock::Attempt;
 use crate::observe::Observation;
 use crate::protocol::{Claim, ClaimStep, Hold, Slot, key};
+use crate::store::{Revision, Unreadable};
+
+/// What came of a claim.
+pub(super) enum Claimed {
+    /// The attempt is over, granted or not.
+    Over(Verdict),
+    /// Somebody else was faster, or the store could not be asked: look again.
+    No,
+    /// The outcome could not be learned before the deadline. To claim again at once could keep everybody else waiting
+    /// for as long as answers are lost, so it is the next one's turn.
+    TooLate,
+}
 
 impl Waiter {
     /// Claims what `slot` shows: a free record, or one that is kept free for (or already names) this attempt.
-    /// `None`: somebody else was faster.
     ///
     /// Once sent, a claim is not interrupted: a caller that goes meanwhile is one that the lease is given back for.
-    pub(super) async fn claim(&mut self, slot: &Slot, news: Option<Moment>) -> Option<Verdict> {
+    pub(super) async fn claim(&mut self, slot: &Slot, news: Option<Moment>) -> Claimed {
         let core = Arc::clone(&self.core);
         let record = self.record(slot);
         // Without this, a newly opened bucket could hold longer leases than it is on record to have.
-        if core.store.cover_ttl(self.wanted.times.store_secs()).await.is_err() {
+        if let Err(Unreadable(why)) = core.store.cover_ttl(self.wanted.times.store_secs()).await {
             return match self.pause(Duration::from_millis(200)).await {
-                Ok(()) if self.is_try() => Some(Verdict::Failed(Error::Unreachable("the longest TTL could not be recorded".into()))),
-                Ok(()) => None,
-                Err(verdict) => Some(verdict),
+                Ok(()) if self.is_try() => Claimed::Over(Verdict::Failed(Error::Unreachable(why))),
+                Ok(()) => Claimed::No,
+                Err(verdict) => Claimed::Over(verdict),
             };
         }
         let serial = self.next_serial();
@@ -33,7 +44,7 @@ impl Waiter {
         let mut claim = Claim::new(name, record, self.wanted.times, slot.revision(), serial, core.now());
         let mut step = ClaimStep::Send(Duration::ZERO);
         let mut was_open = false;
-        let verdict = loop {
+        let claimed = loop {
             was_open |= claim.is_open();
             let serial = self.next_serial();
             step = match step {
@@ -54,21 +65,21 @@ impl Waiter {
                     let slot = found.ok().flatten().map(|entry| Slot::of(Some(&entry)));
                     claim.found(core.now(), serial, slot.as_ref())
                 }
-                ClaimStep::Granted(hold) => break Some(self.granted(*hold, news)),
-                ClaimStep::NotOurs(_) => break None,
+                ClaimStep::Granted(hold) => break Claimed::Over(self.granted(*hold, news)),
+                ClaimStep::NotOurs(_) => break Claimed::No,
                 ClaimStep::TooLate { ours } => break self.too_late(ours, true).await,
-                ClaimStep::Refused(why) => break Some(Verdict::Failed(self.refusal(why).await)),
+                ClaimStep::Refused(why) => break Claimed::Over(Verdict::Failed(self.refusal(why).await)),
             };
         };
         if was_open {
-            let how = match &verdict {
-                Some(Verdict::Granted(_)) => "applied",
-                None => "not-applied",
-                Some(_) => "given-up",
+            let how = match &claimed {
+                Claimed::Over(Verdict::Granted(_)) => "applied",
+                Claimed::No => "not-applied",
+                Claimed::Over(_) | Claimed::TooLate => "given-up",
             };
             core.observe(Observation::UnknownResolved { how });
         }
-        verdict
+        claimed
     }
 
     /// Waits between two tries. A caller whose limit passes meanwhile is told that the outcome is unknown; the claim
@@ -104,16 +115,27 @@ impl Waiter {
         Verdict::Granted(Lease::start(&self.core, self.wanted.name.clone(), place, hold))
     }
 
-    /// The deadline passed before the outcome was known. What is known to be ours is freed; what is not ends by TTL.
-    async fn too_late(&mut self, ours: Option<u64>, open: bool) -> Option<Verdict> {
-        if let Some(revision) = ours {
-            self.core.forget(key::lock(&self.wanted.name), revision).await;
+    /// The deadline passed before the outcome was known. What is ours is freed; what cannot be found ends by its TTL.
+    async fn too_late(&mut self, ours: Option<Revision>, open: bool) -> Claimed {
+        let key = key::lock(&self.wanted.name);
+        let found = match ours {
+            Some(revision) => Some(revision),
+            // The read may be old, but what it shows to be ours is ours, and the CAS hits nothing else.
+            None => {
+                let entry = self.core.asked("read", self.core.store.read(&key)).await.ok().flatten();
+                let slot = Slot::of(entry.as_ref());
+                self.is_mine(&slot).then(|| slot.revision())
+            }
+        };
+        if let Some(revision) = found {
+            self.core.forget(key, revision).await;
         }
         match (self.is_try(), open) {
-            (true, true) => Some(Verdict::Failed(Error::Unknown("the store did not answer the granting write"))),
-            (true, false) => Some(Verdict::Failed(Error::Unreachable("the store took no write".into()))),
-            // A waiter has time: it looks again, and finds its own record if one landed after all.
-            (false, _) => None,
+            (false, _) => Claimed::TooLate,
+            (true, true) => {
+                Claimed::Over(Verdict::Failed(Error::Unknown("the store did not answer the granting write")))
+            }
+            (true, false) => Claimed::Over(Verdict::Failed(Error::Unreachable("the store took no write".into()))),
         }
     }
 

@@ -22,6 +22,8 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
+use claiming::Claimed;
+
 use crate::ambient::{Moment, fresh_id, sleep_until};
 use crate::core::Core;
 use crate::error::Error;
@@ -136,10 +138,12 @@ impl Waiter {
             {
                 return if self.is_try() { Verdict::Held } else { self.queue().await };
             }
-            if let Some(verdict) = self.claim(&slot, None).await {
-                return verdict;
+            match self.claim(&slot, None).await {
+                Claimed::Over(verdict) => return verdict,
+                Claimed::TooLate => return self.queue().await,
+                Claimed::No => {}
             }
-            // Somebody was faster: look again. A try that finds it free but loses it, time and again, has its answer.
+            // A try that finds it free but loses it, time and again, has its answer.
             tries += 1;
             if self.is_try() && tries >= 8 {
                 return Verdict::Held;

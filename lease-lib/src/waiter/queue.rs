@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::claiming::Claimed;
 use super::position::{NotInLine, Position};
 use super::{Verdict, Waiter};
 use crate::ambient::{Moment, sleep_until};
@@ -38,6 +39,9 @@ struct InLine {
     /// The revision of the record that the expiry belongs to.
     seen: Revision,
 }
+
+/// What came of a piece of news: a verdict, nothing yet, or the place is lost and another must be taken.
+type Heard = Result<Option<Verdict>, NotInLine>;
 
 enum News {
     Told(Told),
@@ -123,14 +127,14 @@ impl Waiter {
         }
     }
 
-    async fn hear(&mut self, line: &mut InLine, news: News) -> Result<Option<Verdict>, NotInLine> {
+    async fn hear(&mut self, line: &mut InLine, news: News) -> Heard {
         let heard = self.core.now();
         match news {
             News::Upheaval => Err(NotInLine),
             News::Told(Told::Handed { revision, previous }) => {
                 let record = Record { previous, ..self.person.reservation() };
                 let slot = Slot::Taken { revision, record, ttl_secs: 0, written_micros: 0 };
-                Ok(self.take(line, slot, heard).await)
+                self.take(line, slot, heard).await
             }
             News::Told(Told::Empty(place)) => {
                 if let Position::Behind(ahead) = &line.position
@@ -153,20 +157,20 @@ impl Waiter {
                 // It was first, so now we are: no need to read the line.
                 line.position = Position::First;
                 self.ahead.send_if_modified(|ahead| ahead.replace(0) != Some(0));
-                Ok(self.be_first(line, heard).await)
+                self.be_first(line, heard).await
             }
             News::Ahead(Some(_)) => self.move_up(line, heard).await,
             News::Record(None) => {
                 line.record = None;
                 Ok(None)
             }
-            News::Record(Some(entry)) => Ok(self.seen(line, Slot::of(Some(&entry)), true, heard).await),
+            News::Record(Some(entry)) => self.seen(line, Slot::of(Some(&entry)), true, heard).await,
             News::Look => self.look_around(line).await,
         }
     }
 
     /// The regular look: at the one ahead, or at the record.
-    async fn look_around(&mut self, line: &mut InLine) -> Result<Option<Verdict>, NotInLine> {
+    async fn look_around(&mut self, line: &mut InLine) -> Heard {
         let heard = self.core.now();
         line.look_at = heard + LOOK_EVERY;
         line.looks = line.looks.wrapping_add(1);
@@ -179,16 +183,16 @@ impl Waiter {
                 if there && !read_all { Ok(None) } else { self.move_up(line, heard).await }
             }
             Position::Unknown => self.move_up(line, heard).await,
-            Position::First => Ok(self.be_first(line, heard).await),
+            Position::First => self.be_first(line, heard).await,
         }
     }
 
     /// Reads the line to see who is ahead now.
-    async fn move_up(&mut self, line: &mut InLine, heard: Moment) -> Result<Option<Verdict>, NotInLine> {
+    async fn move_up(&mut self, line: &mut InLine, heard: Moment) -> Heard {
         let was = std::mem::replace(&mut line.position, Position::Unknown);
         line.position = self.locate(line.order, was).await?;
         match line.position {
-            Position::First => Ok(self.be_first(line, heard).await),
+            Position::First => self.be_first(line, heard).await,
             Position::Behind(_) => Ok(None),
             Position::Unknown => {
                 line.look_at = self.core.now() + Duration::from_millis(200);
@@ -198,7 +202,7 @@ impl Waiter {
     }
 
     /// First in line: follow the record, and read it in case something happened before.
-    async fn be_first(&mut self, line: &mut InLine, heard: Moment) -> Option<Verdict> {
+    async fn be_first(&mut self, line: &mut InLine, heard: Moment) -> Heard {
         let core = Arc::clone(&self.core);
         let record = key::lock(&self.wanted.name);
         if line.record.is_none() {
@@ -210,19 +214,19 @@ impl Waiter {
             Ok(entry) => self.seen(line, Slot::of(entry.as_ref()), false, heard).await,
             Err(_) => {
                 line.look_at = core.now() + Duration::from_millis(200);
-                None
+                Ok(None)
             }
         }
     }
 
     /// The record was seen, just written (`fresh`) or some time ago.
-    async fn seen(&mut self, line: &mut InLine, slot: Slot, fresh: bool, heard: Moment) -> Option<Verdict> {
+    async fn seen(&mut self, line: &mut InLine, slot: Slot, fresh: bool, heard: Moment) -> Heard {
         let core = Arc::clone(&self.core);
         self.note_holder(&slot);
         if self.is_mine(&slot) || matches!(slot, Slot::Free { .. }) {
             return self.take(line, slot, heard).await;
         }
-        let Slot::Taken { revision, record, ttl_secs, written_micros } = slot else { return None };
+        let Slot::Taken { revision, record, ttl_secs, written_micros } = slot else { return Ok(None) };
         let now = core.now();
         if revision > line.seen {
             let lived = core.ambient.wall_micros().saturating_sub(written_micros);
@@ -240,20 +244,23 @@ impl Waiter {
             Note::First { name: self.wanted.name.clone(), order: line.order, waiter: self.person.clone() };
         core.tell(&record.holder, note).await;
         self.told = Some(record.holder);
-        None
+        Ok(None)
     }
 
     /// Claims a record that is free or kept free for us.
-    async fn take(&mut self, line: &mut InLine, slot: Slot, heard: Moment) -> Option<Verdict> {
+    async fn take(&mut self, line: &mut InLine, slot: Slot, heard: Moment) -> Heard {
         if let Err(verdict) = self.admitted().await {
-            return Some(verdict);
+            return Ok(Some(verdict));
         }
-        let verdict = self.claim(&slot, Some(heard)).await;
-        if verdict.is_none() {
-            // Somebody was faster, or the news was old: look soon.
-            line.look_at = self.core.now() + Duration::from_millis(5);
+        match self.claim(&slot, Some(heard)).await {
+            Claimed::Over(verdict) => Ok(Some(verdict)),
+            Claimed::TooLate => Err(NotInLine),
+            Claimed::No => {
+                // The news may have been old: look soon.
+                line.look_at = self.core.now() + Duration::from_millis(5);
+                Ok(None)
+            }
         }
-        verdict
     }
 }
 

@@ -71,11 +71,10 @@ impl Shelf {
 
     /// Removes what has reached the end of its TTL.
     pub(super) fn expire(&mut self, now: Moment) {
-        while let Some(&(at, revision)) = self.expiry.first() {
-            if at > now {
-                return;
+        while self.expiry.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, revision)) = self.expiry.pop_first() {
+                self.take(revision);
             }
-            self.take(revision);
         }
     }
 

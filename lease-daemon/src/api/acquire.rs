@@ -1,0 +1,72 @@
+//! `POST /v1/locks/{name}/acquire`: a lease that the caller renews.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+
+use super::ask::{Question, Wishes, held};
+use super::input::{Input, LockName, Over};
+use super::leases::with_token;
+use crate::app::{self, App};
+use crate::attempts::{Key, Turn};
+use crate::held::RenewedBy;
+use crate::wire::{AcquireRequest, Code, Problem};
+
+/// Acquires a lock.
+///
+/// A connection that is dropped while it waits leaves the line. If it is dropped after the grant and before the
+/// answer was read, the lease is released, unless an `attempt` was given: then a repeat gets it, within its TTL.
+pub(super) async fn acquire(
+    State(app): State<Arc<App>>, LockName(name): LockName, Over(connection): Over,
+    Input(asked): Input<AcquireRequest>,
+) -> Result<Response, Problem> {
+    let AcquireRequest { ttl, wait, owner, metadata, attempt } = asked;
+    let uid = connection.peer.uid;
+    let key = attempt.map(|attempt| Key::new(uid, name.as_str(), &attempt)).transpose()?;
+    let mut question = Question::new(&app, &connection.peer, &name, Wishes { ttl, wait, owner, metadata })?;
+    let _seat = app.holders.seat()?;
+    let turn = match key {
+        Some(key) => Some(own_turn(&app, key, &mut question, name.as_str()).await?),
+        None => None,
+    };
+    if let Some(id) = turn.as_ref().and_then(Turn::earlier)
+        && app.holders.remembers(id)
+    {
+        let held = app.holders.find(id, uid).map_err(|problem| ended(problem, name.as_str()))?;
+        return Ok(with_token(held.token, Json(held.view()).into_response()));
+    }
+    let mut wait = question.renewed_by_client().put(&app)?;
+    let held = app.holders.add(uid, RenewedBy::Client, wait.outcome().await?)?;
+    match turn {
+        Some(turn) => turn.granted(&held.id),
+        None => connection.grants(&held.id),
+    }
+    Ok(with_token(held.token, Json(held.view()).into_response()))
+}
+
+/// Waits until no other request of the same attempt is under way, and takes that off the time to wait.
+async fn own_turn(app: &App, key: Key, question: &mut Question, name: &str) -> Result<Turn, Problem> {
+    let began = app::now();
+    let turn = app.attempts.turn(key, &app.holders);
+    let at_most = question.limit.unwrap_or(Duration::MAX);
+    let turn = tokio::select! {
+        biased;
+        turn = tokio::time::timeout(at_most, turn) => turn,
+        () = app.draining.cancelled() => return Err(app::draining()),
+    };
+    let turn = turn.map_err(|_| held(name, at_most.is_zero(), None))?;
+    question.limit = question.limit.map(|limit| limit.saturating_sub(app::now().since(began)));
+    Ok(turn)
+}
+
+/// An attempt whose lease was released must not take the lock again by a repeat that comes late.
+fn ended(problem: Problem, name: &str) -> Problem {
+    if problem.code == Code::UnknownLease {
+        let detail = format!("this attempt at {name} was granted, and its lease released; a new one needs a new id");
+        return Problem::new(Code::AttemptEnded, detail);
+    }
+    problem
+}

@@ -1,0 +1,38 @@
+//! `/healthz`: the daemon lives. `/readyz`: it can grant locks now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::app::App;
+use crate::wire::{Code, Health, Problem, Retry};
+
+/// How long the store may take.
+const PROBE_WITHIN: Duration = Duration::from_secs(2);
+
+/// The daemon lives. Says nothing about the store: restarting the daemon would not mend that.
+pub(super) async fn healthz(State(app): State<Arc<App>>) -> Json<Health> {
+    Json(ok(&app))
+}
+
+/// The daemon can grant locks now: it is not stopping, and the store answers and may be trusted.
+pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, Problem> {
+    match tokio::time::timeout(PROBE_WITHIN, app.granting()?.probe()).await {
+        Ok(answer) => answer?,
+        Err(_) => {
+            let problem = Problem::new(Code::StoreUnreachable, "the store did not answer within 2s");
+            return Err(problem.retry(Retry::After(1000)));
+        }
+    }
+    Ok(Json(ok(&app)))
+}
+
+fn ok(app: &App) -> Health {
+    Health {
+        status: "ok".to_owned(),
+        store: app.store.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}

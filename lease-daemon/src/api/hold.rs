@@ -1,0 +1,204 @@
+//! `POST /v1/locks/{name}/hold`: a lock that is held as long as the connection stays.
+//!
+//! ```text
+//!   asked ──► waiting ──► held ──► alive, alive, …
+//!     │          │          │         │
+//!     ▼          ▼          ▼         ▼
+//!    4xx      timeout     lost      lost          and whenever the client hangs up: released
+//! ```
+//!
+//! The stream is a state machine that hyper polls. It is dropped as soon as the client is gone, and dropping it is
+//! what leaves the line or releases the lock. A crash and an orderly close of a Unix socket look the same, so the next
+//! holder is told `client-gone` of both.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use lease::{Loss, Moment, sleep_until};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use super::ask::{Question, Refusal, Wait, Wishes};
+use super::input::{Input, LockName, Over};
+use crate::app::{self, App, CLOCK};
+use crate::held::{Fate, Held, RenewedBy};
+use crate::wire::{Event, HoldRequest, NDJSON, Problem};
+
+/// The time between two `waiting` events.
+const WAITING_PACE: Duration = Duration::from_secs(1);
+
+/// Holds a lock for a connection.
+pub(super) async fn hold(
+    State(app): State<Arc<App>>, LockName(name): LockName, Over(connection): Over,
+    Input(asked): Input<HoldRequest>,
+) -> Result<Response, Problem> {
+    let HoldRequest { ttl, wait, owner, metadata } = asked;
+    let uid = connection.peer.uid;
+    let question = Question::new(&app, &connection.peer, &name, Wishes { ttl, wait, owner, metadata })?;
+    let seat = app.holders.seat()?;
+    let mut wait = question.put(&app)?;
+    let mut ahead = wait.ahead();
+    // Nothing is streamed before there is news: until then a refusal is a plain one, with a status.
+    let phase = tokio::select! {
+        biased;
+        outcome = wait.outcome() => {
+            let held = app.holders.add(uid, RenewedBy::Daemon, outcome?)?;
+            Phase::Granted(Client { app: Arc::clone(&app), held })
+        }
+        () = known(&mut ahead) => Phase::Waiting(InLine { wait, ahead, said: None, _seat: seat }),
+    };
+    let lines = futures_util::stream::unfold(Stream { app, uid, phase }, |mut stream| async move {
+        let event = stream.next().await?;
+        Some((Ok::<Bytes, Infallible>(line(&event)), stream))
+    });
+    let headers = [(CONTENT_TYPE, NDJSON), (CACHE_CONTROL, "no-store")];
+    Ok((headers, Body::from_stream(lines)).into_response())
+}
+
+/// The stream of one `hold`.
+struct Stream {
+    app: Arc<App>,
+    uid: u32,
+    phase: Phase,
+}
+
+enum Phase {
+    /// In line.
+    Waiting(InLine),
+    /// Granted, and not told yet.
+    Granted(Client),
+    /// Held.
+    Holding(Client, watch::Receiver<Moment>, watch::Receiver<Option<Fate>>),
+    /// Told that the daemon is stopping, and kept until the client lets go.
+    LettingGo(Client),
+    /// Nothing more will be said.
+    Over,
+}
+
+struct InLine {
+    wait: Wait,
+    ahead: watch::Receiver<Option<usize>>,
+    /// What was said last, and when.
+    said: Option<(usize, Moment)>,
+    _seat: OwnedSemaphorePermit,
+}
+
+/// The client that a lock is held for. When this is dropped, the client is gone.
+struct Client {
+    app: Arc<App>,
+    held: Arc<Held>,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.app.holders.client_gone(&self.held);
+    }
+}
+
+impl Stream {
+    /// The next event; `None` at the end.
+    async fn next(&mut self) -> Option<Event> {
+        if let Phase::Waiting(line) = &mut self.phase {
+            let outcome = tokio::select! {
+                biased;
+                outcome = line.wait.outcome() => outcome,
+                ahead = place(&mut line.ahead, line.said) => {
+                    line.said = Some((ahead, app::now()));
+                    return Some(Event::Waiting { ahead });
+                }
+            };
+            // Leaves the line, and gives the seat to another.
+            self.phase = Phase::Over;
+            let lease = match outcome {
+                Ok(lease) => lease,
+                Err(Refusal::Held(_, holder)) => return Some(Event::Timeout { holder }),
+                Err(Refusal::Other(problem)) => return Some(failed(problem)),
+            };
+            match self.app.holders.add(self.uid, RenewedBy::Daemon, lease) {
+                Ok(held) => self.phase = Phase::Granted(Client { app: Arc::clone(&self.app), held }),
+                Err(problem) => return Some(failed(problem)),
+            }
+        }
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Granted(client) => {
+                let event = Event::Held(client.held.view());
+                let (deadline, fate) = (client.held.watch_deadline(), client.held.watch_fate());
+                self.phase = Phase::Holding(client, deadline, fate);
+                Some(event)
+            }
+            Phase::Holding(client, mut deadline, mut fate) => {
+                let ended = tokio::select! {
+                    biased;
+                    // A keeper that is gone without a word was dropped with the daemon.
+                    ended = fate.wait_for(Option::is_some) => ended.ok().and_then(|fate| fate.clone()).or(Some(Fate::Released)),
+                    Ok(()) = deadline.changed() => None,
+                };
+                match ended {
+                    None => {
+                        let event = alive(&client.held);
+                        self.phase = Phase::Holding(client, deadline, fate);
+                        Some(event)
+                    }
+                    Some(Fate::Lost(loss)) => {
+                        if loss == Loss::Draining {
+                            self.phase = Phase::LettingGo(client);
+                        }
+                        Some(lost(loss.code(), loss.to_string()))
+                    }
+                    Some(Fate::Released) => Some(lost("released", "its lease was released by its id".to_owned())),
+                }
+            }
+            Phase::LettingGo(client) => {
+                client.held.gone().await;
+                None
+            }
+            Phase::Waiting(_) | Phase::Over => None,
+        }
+    }
+}
+
+/// Waits until the place in line is known.
+async fn known(ahead: &mut watch::Receiver<Option<usize>>) {
+    if ahead.wait_for(Option::is_some).await.is_err() {
+        // The wait has its outcome, and that is the news.
+        std::future::pending().await
+    }
+}
+
+/// Waits until there is a place to tell that was not told last, and at least a second has passed since that.
+async fn place(ahead: &mut watch::Receiver<Option<usize>>, said: Option<(usize, Moment)>) -> usize {
+    if let Some((_, at)) = said {
+        sleep_until(&CLOCK, at + WAITING_PACE).await;
+    }
+    let told = said.map(|(told, _)| told);
+    let news = ahead.wait_for(|ahead| ahead.is_some() && *ahead != told).await.ok().and_then(|ahead| *ahead);
+    match news {
+        Some(ahead) => ahead,
+        // The wait has its outcome, and that is the news.
+        None => std::future::pending().await,
+    }
+}
+
+fn alive(held: &Held) -> Event {
+    let deadline = held.deadline();
+    Event::Alive { expires_in: app::now().until(deadline).into(), deadline_boottime_ns: deadline.as_nanos() }
+}
+
+fn failed(problem: Problem) -> Event {
+    lost(problem.code.as_str(), problem.detail)
+}
+
+fn lost(reason: &str, detail: String) -> Event {
+    Event::Lost { reason: reason.to_owned(), detail: Some(detail) }
+}
+
+fn line(event: &Event) -> Bytes {
+    // An enum of strings and numbers always encodes.
+    let mut line = serde_json::to_vec(event).unwrap_or_default();
+    line.push(b'\n');
+    line.into()
+}

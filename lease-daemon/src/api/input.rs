@@ -1,0 +1,147 @@
+//! What a request brings along: names, ids and bodies, checked before anything is done.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::Uri;
+use http_body_util::BodyExt;
+use lease::Name;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::holders;
+use crate::peer::Connection;
+use crate::wire::{Code, Problem, Span};
+
+/// The longest body.
+const MAX_BODY: usize = 64 * 1024;
+/// How much of a body that is too long is read and thrown away, so that its sender gets to read the answer.
+const MAX_DISCARD: usize = 4 * 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+
+/// The lock's name in the path.
+pub(super) struct LockName(pub Name);
+
+impl<S: Send + Sync> FromRequestParts<S> for LockName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<LockName, Problem> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(LockName(Name::new(name)?)),
+            Err(rejection) => Err(Problem::new(Code::InvalidName, format!("the name in the path: {rejection}"))),
+        }
+    }
+}
+
+/// The lease's id in the path.
+pub(super) struct LeaseId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for LeaseId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<LeaseId, Problem> {
+        no_query(&parts.uri)?;
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(id)| LeaseId(id)).map_err(|_| holders::unknown_lease())
+    }
+}
+
+/// The connection that the request came over.
+pub(super) struct Over(pub Arc<Connection>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Over {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Over, Problem> {
+        let connection = parts.extensions.get::<Arc<Connection>>().cloned();
+        connection.map(Over).ok_or_else(|| Problem::new(Code::Internal, "the connection's peer is not known"))
+    }
+}
+
+/// A JSON body; an empty one counts as `{}`, and its media type does not matter.
+pub(super) struct Input<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Input<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Input<T>, Problem> {
+        no_query(request.uri())?;
+        let read = tokio::time::timeout(BODY_WITHIN, read(request.into_body())).await;
+        let body = read.map_err(|_| {
+            Problem::new(Code::RequestTimeout, format!("the body did not arrive within {}", Span(BODY_WITHIN)))
+        })??;
+        if body.trim_ascii().is_empty() {
+            return Ok(Input(T::default()));
+        }
+        serde_json::from_slice(&body).map(Input).map_err(|error| diagnose(&body, &error))
+    }
+}
+
+/// Refuses a query string where none has a meaning: `?ttl=5s` would otherwise be overlooked.
+pub(super) fn no_query(uri: &Uri) -> Result<(), Problem> {
+    match uri.query() {
+        None | Some("") => Ok(()),
+        Some(query) => {
+            let shown: String = query.chars().take(64).collect();
+            let detail = format!("query {shown:?}: this path takes none; settings go into the body");
+            Err(Problem::new(Code::InvalidQuery, detail))
+        }
+    }
+}
+
+async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    let mut length = 0usize;
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|error| Problem::new(Code::InvalidBody, format!("the body could not be read: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        if length <= MAX_BODY {
+            bytes.extend_from_slice(&data);
+        } else if length > MAX_DISCARD {
+            break;
+        }
+    }
+    if length > MAX_BODY {
+        return Err(Problem::new(Code::BodyTooLarge, format!("at most {MAX_BODY} bytes are read")));
+    }
+    Ok(bytes)
+}
+
+/// Says what is wrong with a body, by the field if one of the known fields has the wrong type or value.
+fn diagnose(body: &[u8], error: &serde_json::Error) -> Problem {
+    let fields: BTreeMap<String, Value> = match serde_json::from_slice(body) {
+        Ok(fields) => fields,
+        Err(_) if error.is_data() => {
+            return Problem::new(Code::InvalidBody, format!("the body must be a JSON object: {error}"));
+        }
+        Err(_) => return Problem::new(Code::InvalidBody, format!("the body is not JSON: {error}")),
+    };
+    for (field, code, allowed) in [
+        ("ttl", Code::InvalidTtl, "allowed is 2s to 24h"),
+        ("wait", Code::InvalidWait, "allowed is 0s to 30 days; left out, it waits as long as the connection stays"),
+    ] {
+        if let Some(value) = fields.get(field)
+            && let Err(error) = serde_json::from_value::<Option<Span>>(value.clone())
+        {
+            return Problem::new(code, format!("{field}: {error}; {allowed}"));
+        }
+    }
+    for (field, code) in [("owner", Code::InvalidOwner), ("attempt", Code::InvalidAttempt)] {
+        if fields.get(field).is_some_and(|value| !value.is_string() && !value.is_null()) {
+            return Problem::new(code, format!("{field} must be a string"));
+        }
+    }
+    if let Some(value) = fields.get("metadata")
+        && serde_json::from_value::<Option<BTreeMap<String, String>>>(value.clone()).is_err()
+    {
+        return Problem::new(Code::InvalidMetadata, "metadata must be an object whose values are strings");
+    }
+    Problem::new(Code::InvalidBody, error.to_string())
+}

@@ -1,0 +1,87 @@
+//! `GET /v1/locks` and `GET /v1/locks/{name}`: who holds what, and who waits.
+//!
+//! Looking decides nothing: what is shown may be some seconds old.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, State};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream, StreamExt};
+use lease::{Error, Seen};
+use serde::Deserialize;
+
+use super::input::{LockName, no_query};
+use super::leases::with_token;
+use crate::app::App;
+use crate::wire::{Code, Lock, NDJSON, Problem};
+
+/// The query of a list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    filter: Option<String>,
+}
+
+/// One lock, held or not, with its line.
+pub(super) async fn show(
+    State(app): State<Arc<App>>, LockName(name): LockName, uri: Uri,
+) -> Result<Response, Problem> {
+    no_query(&uri)?;
+    let lock = Lock::seen(app.space()?.look(name.as_str()).await?, true);
+    let token = lock.token;
+    let answer = Json(lock).into_response();
+    Ok(match token {
+        Some(token) => with_token(token, answer),
+        None => answer,
+    })
+}
+
+/// The locks that are held: as one JSON object, or one a line for whoever accepts `application/x-ndjson`. Either is
+/// written while the store is read, so a list needs little memory however long it is; if the store stops answering
+/// in the middle, the connection is closed before the list's end.
+pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let wanted = Query::<Wanted>::try_from_uri(&uri)
+        .map_err(|error| Problem::new(Code::InvalidQuery, format!("{}; known is: filter", error.body_text())))?;
+    let filter = wanted.0.filter.unwrap_or_else(|| ">".to_owned());
+    let locks = app.space()?.list(&filter).map_err(|error| match error {
+        Error::InvalidName { name, why } => {
+            let detail = format!("invalid filter {name:?}: {why}; between dots also * for any, and > at the end");
+            Problem::new(Code::InvalidFilter, detail)
+        }
+        error => Problem::from(error),
+    })?;
+    let mut locks = Box::pin(locks);
+    // While nothing has been written, a store out of reach is still a plain refusal.
+    let first = locks.next().await.transpose()?;
+    let locks = stream::iter(first.map(Ok)).chain(locks).boxed();
+    let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accepts.contains(NDJSON) {
+        let lines = locks.map(|seen| Ok::<_, Error>(written("", seen?, "\n")));
+        return Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response());
+    }
+    let body = Body::from_stream(as_object(locks));
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// `{"locks":[…]}`, piece by piece.
+fn as_object(
+    locks: Pin<Box<dyn Stream<Item = Result<Seen, Error>> + Send>>,
+) -> impl Stream<Item = Result<Bytes, Error>> + Send {
+    let items = locks.enumerate().map(|(index, seen)| Ok(written(if index == 0 { "" } else { "," }, seen?, "")));
+    let open = stream::once(async { Ok(Bytes::from_static(b"{\"locks\":[")) });
+    let close = stream::once(async { Ok(Bytes::from_static(b"]}")) });
+    open.chain(items).chain(close)
+}
+
+fn written(before: &str, seen: Seen, after: &str) -> Bytes {
+    let mut text = before.as_bytes().to_vec();
+    // A struct of strings and numbers always encodes.
+    text.extend(serde_json::to_vec(&Lock::seen(seen, false)).unwrap_or_default());
+    text.extend_from_slice(after.as_bytes());
+    text.into()
+}

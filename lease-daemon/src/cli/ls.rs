@@ -1,0 +1,60 @@
+//! `lease ls`: the locks that are held.
+
+use super::args::Ls;
+use super::exit::Exit;
+use super::say::{plain, print, say};
+use super::source::{Refusal, Source};
+use super::table::Table;
+use crate::span::Span;
+use crate::wire::Lock;
+
+/// Lists them: a table, or one JSON object a line. That there is none is said on standard error, and is no fault.
+pub(super) async fn ls(args: Ls) -> Exit {
+    let locks = async { Source::open(&args.place).await?.list(args.filter.as_str()).await };
+    let locks: Vec<Lock> = match locks.await {
+        Ok(locks) => locks,
+        Err(Refusal { exit, text }) => {
+            say(text);
+            return exit;
+        }
+    };
+    if locks.is_empty() {
+        say(match args.filter.as_str() {
+            ">" => "no lock is held".to_owned(),
+            filter => format!("no lock that matches {filter} is held"),
+        });
+        return Exit::OK;
+    }
+    let text = if args.json { lines(&locks) } else { table(&locks) };
+    print(&text).map_or_else(|exit| exit, |()| Exit::OK)
+}
+
+fn lines(locks: &[Lock]) -> String {
+    // Strings and numbers always encode.
+    locks.iter().map(|lock| serde_json::to_string(lock).unwrap_or_default() + "\n").collect()
+}
+
+fn table(locks: &[Lock]) -> String {
+    let mut table = Table::new(&["NAME", "OWNER", "HOST", "TOKEN", "LEFT", "SINCE"]);
+    for lock in locks {
+        let holder = lock.holder.as_ref();
+        let text = |text: Option<&String>| text.map_or_else(|| "-".to_owned(), |text| plain(text));
+        table.row(vec![
+            plain(&lock.name),
+            text(holder.map(|holder| &holder.owner)),
+            text(holder.map(|holder| &holder.host)),
+            lock.token.map_or_else(|| "-".to_owned(), |token| token.to_string()),
+            left(lock.expires_in),
+            text(holder.map(|holder| &holder.since)),
+        ]);
+    }
+    table.render()
+}
+
+/// What is left of a lease, in tenths of a second: the rest is noise.
+pub(super) fn left(expires_in: Option<Span>) -> String {
+    match expires_in {
+        Some(Span(left)) => format!("{:.1}s", left.as_secs_f64()),
+        None => "-".to_owned(),
+    }
+}

@@ -1,0 +1,82 @@
+//! The command line `lease`.
+//!
+//! ```text
+//!  args ─► run ──► source ──► remote ─► http          the daemon's socket
+//!          ls        │        local                   the library
+//!          show      ▼
+//!                  queue ──► work ──► group ─► launch  the command's process group
+//!                              ├────► notice          when it must stop (pure)
+//!                              ├────► signals, terminal
+//! ```
+//!
+//! `lease run` is one loop in `work`: news of the lease, signals, and the clock. Timers only wake it; what happens
+//! depends on the clock as it is read then, so a late timer or a stopped process never makes a lease look longer.
+
+mod args;
+mod durations;
+mod exit;
+mod group;
+mod http;
+mod launch;
+mod local;
+mod ls;
+mod notice;
+mod queue;
+mod remote;
+mod run;
+mod say;
+mod show;
+mod signals;
+mod source;
+mod table;
+mod terminal;
+mod work;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Verb};
+use exit::Exit;
+use say::{print, say};
+
+/// Runs the command line on this process's arguments.
+pub fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if let Some(exit) = launch::launched(&args) {
+        return exit;
+    }
+    let verb = match Cli::try_parse_from(args) {
+        Ok(cli) => cli.verb,
+        Err(error) => return explain(&error).into(),
+    };
+    // One thread: the kernel ties the command to the thread that started it, which must live as long as this process.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(format_args!("cannot start: {error}"));
+            return Exit::UNAVAILABLE.into();
+        }
+    };
+    let exit = runtime.block_on(async {
+        match verb {
+            Verb::Run(args) => run::run(args).await,
+            Verb::Ls(args) => ls::ls(args).await,
+            Verb::Show(args) => show::show(args).await,
+        }
+    });
+    // Nothing that still runs in the background is worth waiting for.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+/// `--help` and `--version` are answers; everything else is a complaint about the usage.
+fn explain(error: &clap::Error) -> Exit {
+    let text = error.render().to_string();
+    if error.use_stderr() {
+        say(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+        return Exit::USAGE;
+    }
+    print(&text).map_or_else(|exit| exit, |()| Exit::OK)
+}

@@ -1,0 +1,103 @@
+//! `lease run`: takes a lock, runs a command under it, and gives the lock back when nothing of the command is left.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+
+use lease::{Ambient, System};
+use rustix::termios::isatty;
+
+use super::args::{OnLost, Run};
+use super::exit::Exit;
+use super::group::Group;
+use super::launch;
+use super::notice::Notice;
+use super::queue::{Ended, turn};
+use super::say::say;
+use super::signals::Signals;
+use super::source::{Hold, Refusal, Source, Wanted};
+use super::terminal::Terminal;
+use super::work::Work;
+
+/// Runs it all, to the exit code.
+pub(super) async fn run(args: Run) -> Exit {
+    if let Err(why) = args.check() {
+        say(why);
+        return Exit::USAGE;
+    }
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            say(format_args!("cannot listen for signals: {error}"));
+            return Exit::UNAVAILABLE;
+        }
+    };
+    let source = tokio::select! {
+        biased;
+        signal = signals.next() => return Exit::signal(signal.as_raw()),
+        source = Source::open(&args.place) => source,
+    };
+    let source = match source {
+        Ok(source) => source,
+        Err(refusal) => return refused(&args, &refusal),
+    };
+    let exit = match wait(&args, &source, &mut signals).await {
+        Ok(hold) => work(&args, hold, &mut signals).await,
+        Err(Ended::Refused(refusal)) => refused(&args, &refusal),
+        Err(Ended::Signal(signal)) => Exit::signal(signal.as_raw()),
+    };
+    source.close().await;
+    exit
+}
+
+async fn wait(args: &Run, source: &Source, signals: &mut Signals) -> Result<Hold, Ended> {
+    let wanted =
+        Wanted { name: args.name.clone(), ttl: args.ttl, wait: args.limit(), metadata: args.metadata() };
+    let line = source.queue(wanted).map_err(Ended::Refused)?;
+    let tell = args.verbose || isatty(io::stderr());
+    turn(source, line, &args.name, tell, signals).await
+}
+
+async fn work(args: &Run, mut hold: Hold, signals: &mut Signals) -> Exit {
+    let exit = start(args, &mut hold, signals).await;
+    if let Err(why) = hold.release().await {
+        say(format_args!("{} may stay taken for up to its ttl: giving it back failed: {why}", args.name));
+    }
+    exit
+}
+
+async fn start(args: &Run, hold: &mut Hold, signals: &mut Signals) -> Exit {
+    let mut notice = Notice::new(args.on_lost, args.kill_after(), hold.deadline());
+    // We may have been stopped since the grant.
+    if notice.due(System.now()).is_some() {
+        say(format_args!("the lease of {} was over before the command could be started", args.name));
+        return Exit::LOST;
+    }
+    if let Err(error) = signals.attend() {
+        say(format_args!("cannot listen for signals: {error}"));
+        return Exit::UNAVAILABLE;
+    }
+    let mut env = BTreeMap::from([
+        ("LEASE_NAME", OsString::from(args.name.as_str())),
+        ("LEASE_TOKEN", OsString::from(hold.token().to_string())),
+    ]);
+    if let Some(socket) = hold.socket() {
+        env.insert("LEASE_SOCKET", socket.into());
+    }
+    let group = match Group::start(&args.command, env, args.on_lost != OnLost::Ignore) {
+        Ok(group) => group,
+        Err(error) => return launch::failed(args.command.first().map_or("".as_ref(), |program| program), &error),
+    };
+    let mut terminal = Terminal::find();
+    if let Some(terminal) = &mut terminal
+        && Terminal::is_wanted()
+    {
+        terminal.lend(group.id());
+    }
+    Work { name: &args.name, hold, notice, on_lost: args.on_lost, group, terminal, signals }.finish().await
+}
+
+fn refused(args: &Run, refusal: &Refusal) -> Exit {
+    say(&refusal.text);
+    if refusal.exit == Exit::BUSY { Exit::code(args.conflict_exit_code) } else { refusal.exit }
+}

@@ -1,0 +1,177 @@
+//! While the command runs: signals go to it, news of the lease come from its keeper, and the clock decides.
+
+use std::time::Duration;
+
+use lease::{Ambient, Moment, Name, System, sleep_until};
+use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
+
+use super::args::OnLost;
+use super::exit::Exit;
+use super::group::Group;
+use super::notice::{Act, Notice};
+use super::say::say;
+use super::signals::Signals;
+use super::source::{Hold, News};
+use super::terminal::{Terminal, is_job};
+
+/// How often to look for processes that others must bury: the end of our own children is told by a signal.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long to wait for killed processes. What the kernel cannot end by then (a dead disk) is beyond us.
+const BURIAL: Duration = Duration::from_secs(5);
+/// How long to look for news that are there already, before the clock alone decides.
+const LAST_LOOK: Duration = Duration::from_millis(100);
+
+/// A command at work under a lease.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    /// The lock's name.
+    pub name: &'a Name,
+    /// The lease.
+    pub hold: &'a mut Hold,
+    /// When to stop the command.
+    pub notice: Notice,
+    /// What to do if the lease is lost.
+    pub on_lost: OnLost,
+    /// The command.
+    pub group: Group,
+    /// The terminal, if there is one.
+    pub terminal: Option<Terminal>,
+    /// Signals that reach this process.
+    pub signals: &'a mut Signals,
+}
+
+impl Work<'_> {
+    /// Stays with the command until its whole group has gone, and gives its exit code, or 79 if the lease was lost.
+    pub(super) async fn finish(mut self) -> Exit {
+        let mut killed: Option<Moment> = None;
+        loop {
+            if let Some(signal) = self.group.reap() {
+                self.stopped(signal);
+            }
+            if self.group.is_gone() {
+                break;
+            }
+            if self.notice.wake().is_some_and(|wake| wake <= System.now()) {
+                self.last_look().await;
+            }
+            while let Some(act) = self.notice.due(System.now()) {
+                self.act(act);
+                if act == Act::Kill {
+                    killed = Some(System.now());
+                }
+            }
+            if killed.is_some_and(|at| System.now().since(at) > BURIAL) {
+                say(format_args!("process group {} does not end, though it was killed", self.group.id().as_raw_nonzero()));
+                break;
+            }
+            let look = (self.group.ended().is_some() || killed.is_some()).then(|| System.now() + LOOK);
+            let wake = [self.notice.wake(), look].into_iter().flatten().min();
+            tokio::select! {
+                biased;
+                news = self.hold.news() => self.heard(news),
+                signal = self.signals.next() => self.attend(signal),
+                () = async {
+                    match wake {
+                        Some(at) => sleep_until(&System, at).await,
+                        None => std::future::pending().await,
+                    }
+                } => {}
+            }
+        }
+        match self.group.ended() {
+            Some(exit) if self.on_lost == OnLost::Ignore || !self.notice.is_over(System.now()) => exit,
+            _ => Exit::LOST,
+        }
+    }
+
+    /// A process that was stopped (SIGSTOP, suspend) may find news in the socket that say that all is well: the
+    /// keeper went on without us. The clock is compared with the newest of them.
+    async fn last_look(&mut self) {
+        let until = System.now() + LAST_LOOK;
+        while let Ok(news) = tokio::time::timeout(LAST_LOOK / 10, self.hold.news()).await {
+            self.heard(news);
+            let now = System.now();
+            if now >= until || self.notice.wake().is_none_or(|wake| wake > now) {
+                return;
+            }
+        }
+    }
+
+    fn heard(&mut self, news: News) {
+        match news {
+            News::Alive(deadline) => self.notice.alive(deadline),
+            News::Lost { why, kept } => {
+                say(format_args!("the lease of {} is lost: {why}", self.name));
+                self.notice.lost(kept.map(|kept| System.now() + kept));
+            }
+            News::Silence(why) => {
+                let left = System.now().until(self.notice.deadline());
+                say(format_args!(
+                    "{why}: no renewals any more; the lease of {} is good for another {:.1}s",
+                    self.name,
+                    left.as_secs_f64()
+                ));
+            }
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        let left = System.now().until(self.notice.deadline()).as_secs_f64();
+        match act {
+            Act::Term => {
+                say(format_args!("sending SIGTERM to the command: the lease of {} ends in {left:.1}s", self.name));
+                self.group.signal(Signal::TERM);
+                // A stopped process would not hear of it.
+                self.group.signal(Signal::CONT);
+            }
+            Act::Kill => {
+                say(format_args!("sending SIGKILL to the command: the lease of {} ends in {left:.1}s", self.name));
+                self.group.signal(Signal::KILL);
+            }
+            Act::Tell => say(format_args!("the command goes on without {} (--on-lost ignore)", self.name)),
+        }
+    }
+
+    fn attend(&mut self, signal: Signal) {
+        match signal {
+            // `reap` follows in any case.
+            Signal::CHILD => {}
+            Signal::CONT => {
+                if let Some(terminal) = &mut self.terminal
+                    && Terminal::is_wanted()
+                {
+                    terminal.lend(self.group.id());
+                }
+                self.group.signal(Signal::CONT);
+            }
+            Signal::TSTP => {
+                self.group.signal(Signal::TSTP);
+                if is_job() {
+                    // Our listener has kept the signal from stopping us.
+                    let _ = kill_process(getpid(), Signal::STOP);
+                }
+            }
+            other => self.group.signal(other),
+        }
+    }
+
+    /// The command was stopped. If that was the terminal's doing, the shell must see its job stopped.
+    fn stopped(&mut self, signal: Signal) {
+        let wants_terminal = signal == Signal::TTIN || signal == Signal::TTOU;
+        let lent = self.terminal.as_ref().is_some_and(Terminal::is_lent);
+        if wants_terminal && self.terminal.as_mut().is_some_and(|terminal| terminal.lend(self.group.id())) {
+            self.group.signal(Signal::CONT);
+        } else if wants_terminal || (signal == Signal::TSTP && lent) {
+            if is_job() {
+                if let Some(terminal) = &mut self.terminal {
+                    terminal.take_back();
+                }
+                // All of the job, as the terminal would. SIGCONT then finds us in `attend`.
+                let _ = kill_current_process_group(Signal::STOP);
+            } else if !wants_terminal {
+                // Nobody would continue us, so the command is not to be stopped either.
+                self.group.signal(Signal::CONT);
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! From the library's words to those of the wire.
+
+use std::time::Duration;
+
+use lease::{End, Error, Holder, Previous, Seen, Waiter};
+
+use crate::app;
+use crate::wire::{self, Code, Problem, Retry};
+
+/// How soon it makes sense to ask again a store that did not answer.
+const SOON: Retry = Retry::After(1000);
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        let detail = error.to_string();
+        let (code, retry) = match &error {
+            Error::InvalidName { .. } => (Code::InvalidName, Retry::Never),
+            Error::InvalidSetting { setting, .. } => (invalid(setting), Retry::Never),
+            Error::Unreachable(_) => (Code::StoreUnreachable, SOON),
+            Error::Denied(_) => (Code::StoreDenied, Retry::Never),
+            Error::UnsafeBucket { .. } | Error::ServerTooOld { .. } => (Code::StoreUnsafe, Retry::Never),
+            Error::Unknown(_) => (Code::OutcomeUnknown, SOON),
+            Error::Lost(loss) => return Problem::new(Code::Lost, detail).because(loss.code()),
+            Error::TooMany { .. } => (Code::TooMany, SOON),
+            Error::Regressed { .. } => (Code::StoreRegressed, Retry::Never),
+            Error::Quiet(left) => (Code::BucketQuiet, Retry::from(*left)),
+            Error::Closing => return app::draining(),
+            // A newer library's error without a code of its own.
+            _ => (Code::Internal, Retry::Never),
+        };
+        Problem::new(code, detail).retry(retry)
+    }
+}
+
+fn invalid(setting: &str) -> Code {
+    match setting {
+        "ttl" => Code::InvalidTtl,
+        "wait" => Code::InvalidWait,
+        "owner" => Code::InvalidOwner,
+        "metadata" => Code::InvalidMetadata,
+        _ => Code::InvalidBody,
+    }
+}
+
+impl From<Holder> for wire::Holder {
+    fn from(holder: Holder) -> wire::Holder {
+        wire::Holder {
+            owner: holder.owner,
+            host: holder.host,
+            pid: holder.pid,
+            token: holder.token.get(),
+            since: holder.since,
+            ttl: Duration::from_millis(holder.ttl_ms).into(),
+            metadata: holder.metadata,
+        }
+    }
+}
+
+impl From<Waiter> for wire::Waiter {
+    fn from(waiter: Waiter) -> wire::Waiter {
+        wire::Waiter { owner: waiter.owner, host: waiter.host, pid: waiter.pid, since: waiter.since }
+    }
+}
+
+impl From<&Previous> for wire::Previous {
+    fn from(previous: &Previous) -> wire::Previous {
+        wire::Previous {
+            token: previous.token.get(),
+            holder: previous.holder.clone(),
+            ended: previous.ended.clone(),
+            why: why(previous.why).to_owned(),
+        }
+    }
+}
+
+fn why(end: End) -> &'static str {
+    match end {
+        End::Released => "released",
+        End::Stopped => "stopped",
+        End::ClientGone => "client-gone",
+        End::Expired => "expired",
+        End::Broken => "broken",
+        End::HandedOver => "handed-over",
+        _ => "other",
+    }
+}
+
+impl wire::Lock {
+    /// A lock as it was seen, with its line if that was looked at.
+    pub fn seen(seen: Seen, with_line: bool) -> wire::Lock {
+        let waiters = with_line.then(|| seen.waiters.into_iter().map(wire::Waiter::from).collect());
+        wire::Lock {
+            name: seen.name,
+            held: seen.holder.is_some(),
+            token: seen.holder.as_ref().map(|holder| holder.token.get()),
+            holder: seen.holder.map(wire::Holder::from),
+            expires_in: seen.expires_in.map(wire::Span),
+            revision: seen.revision,
+            waiters,
+            previous: seen.previous.as_ref().map(wire::Previous::from),
+        }
+    }
+}

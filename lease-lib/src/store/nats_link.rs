@@ -1,0 +1,342 @@
+//! Keeping connected to some server of a cluster, and asking through whichever connection stands.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::nats::{Address, Answer, Answers, Failure, HeaderList, Session, Subscription};
+use super::{EVENT_BUFFER, Events};
+use crate::ambient::{SharedAmbient, fresh_id};
+use crate::error::Error;
+
+/// The pauses between rounds over all servers grow from the first to the second.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How many rounds the first connection gets before it is an error: servers may be starting just now.
+const FIRST_ROUNDS: u32 = 4;
+/// How long the first connection may take, whatever the number of servers.
+const FIRST_LIMIT: Duration = Duration::from_millis(4_500);
+
+/// How to be let in.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Secrets {
+    pub user: Option<String>,
+    pub password: Option<String>,
+    pub token: Option<String>,
+    pub credentials_file: Option<PathBuf>,
+    pub nkey_seed: Option<String>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let masked = |secret: &Option<String>| secret.as_ref().map(|_| "***");
+        f.debug_struct("Secrets")
+            .field("user", &self.user)
+            .field("password", &masked(&self.password))
+            .field("token", &masked(&self.token))
+            .field("credentials_file", &self.credentials_file)
+            .field("nkey_seed", &masked(&self.nkey_seed))
+            .finish()
+    }
+}
+
+/// Where to connect to, and as whom.
+pub(super) struct Reach {
+    given: Vec<Address>,
+    /// What the last server that let us in knew of its cluster.
+    discovered: Mutex<Vec<Address>>,
+    secrets: Secrets,
+    name: String,
+    ambient: SharedAmbient,
+}
+
+impl Reach {
+    /// Reads URLs, separated by commas; credentials in one of them (`nats://user:password@host`,
+    /// `nats://token@host`) count for all.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`], without the credentials.
+    pub(super) fn new(
+        urls: &str,
+        mut secrets: Secrets,
+        name: String,
+        ambient: SharedAmbient,
+    ) -> Result<Reach, Error> {
+        let invalid = |url: &str| Error::InvalidSetting {
+            setting: "NATS URL",
+            value: format!("{:?}", url.rsplit('@').next().unwrap_or_default()),
+            allowed: "allowed are nats://host:port and tls://host:port, several separated by commas".into(),
+        };
+        let mut given = Vec::new();
+        for url in urls.split(',').map(str::trim) {
+            let mut address: Address = url.parse().map_err(|()| invalid(url))?;
+            match address.take_user() {
+                Some((user, Some(password))) => {
+                    secrets.user = Some(unescape(&user));
+                    secrets.password = Some(unescape(&password));
+                }
+                Some((token, None)) => secrets.token = Some(unescape(&token)),
+                None => {}
+            }
+            given.push(address);
+        }
+        Ok(Reach { given, discovered: Mutex::default(), secrets, name, ambient })
+    }
+
+    /// All known servers in random order, so that the clients of one that died spread over the others. The one just
+    /// left comes last: it may hang, and cost the whole limit of a connection.
+    fn candidates(&self, left: Option<&Address>) -> Vec<Address> {
+        let discovered = self.discovered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut all: Vec<Address> = Vec::new();
+        for address in self.given.iter().cloned().chain(discovered) {
+            if !all.contains(&address) {
+                all.push(address);
+            }
+        }
+        all.sort_by_cached_key(|address| (Some(address) == left, self.ambient.random()));
+        all
+    }
+
+    /// Tries each server once.
+    async fn round(&self, left: Option<&Address>) -> Result<Session, Error> {
+        let tls = self.given.iter().any(Address::tls);
+        let mut failed = Vec::new();
+        for address in self.candidates(left) {
+            let nonce = fresh_id(&*self.ambient);
+            match Session::connect(&address, &self.secrets, &self.name, tls, &nonce).await {
+                Ok(session) => {
+                    tracing::info!(server = session.server, %address, "connected to NATS");
+                    *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = session.others.clone();
+                    return Ok(session);
+                }
+                Err(Error::Unreachable(why)) => failed.push(why),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Unreachable(failed.join("; ")))
+    }
+
+    /// The first connection: what another try will not mend is said at once.
+    async fn first(&self) -> Result<Session, Error> {
+        let rounds = async {
+            let mut round = 0;
+            loop {
+                match self.round(None).await {
+                    Err(Error::Unreachable(_)) if round + 1 < FIRST_ROUNDS => sleep(self.pause(round + 2)).await,
+                    outcome => return outcome,
+                }
+                round += 1;
+            }
+        };
+        timeout(FIRST_LIMIT, rounds).await.unwrap_or_else(|_| {
+            let servers: Vec<String> = self.given.iter().map(ToString::to_string).collect();
+            Err(Error::Unreachable(format!("no answer from {}", servers.join(", "))))
+        })
+    }
+
+    /// Any later connection: goes on until there is one.
+    async fn again(&self, left: &Address) -> Session {
+        let mut round = 0;
+        loop {
+            sleep(self.pause(round)).await;
+            match self.round(Some(left)).await {
+                Ok(session) => return session,
+                Err(error) if round == 0 => tracing::warn!(%error, "cannot reconnect to NATS, trying on"),
+                Err(error) => tracing::debug!(%error, round, "cannot reconnect to NATS, trying on"),
+            }
+            round = round.saturating_add(1);
+        }
+    }
+
+    /// A pause that grows with the rounds that failed, between half and all of it at random.
+    fn pause(&self, rounds: u32) -> Duration {
+        let longest = PAUSES.0.saturating_mul(1 << rounds.min(10)).min(PAUSES.1);
+        let share = u32::try_from(self.ambient.random() % 1_000).unwrap_or_default();
+        longest / 2 + longest / 2 * share / 1_000
+    }
+}
+
+/// `%40` is `@`; what is no such escape stands for itself.
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = (first == b'%').then(|| after.split_at_checked(2)).flatten().and_then(|(digits, after)| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            Some((u8::from_str_radix(digits, 16).ok()?, after))
+        });
+        let (byte, after) = escaped.unwrap_or((first, after));
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Keeps connected for as long as it lives.
+pub(super) struct Link {
+    current: watch::Receiver<Option<Arc<Session>>>,
+    _stop: DropGuard,
+}
+
+impl Link {
+    /// Connects, and from then on keeps connected.
+    ///
+    /// # Errors
+    /// What [`Session::connect`] says; [`Error::Unreachable`] after [`FIRST_LIMIT`] at the latest.
+    pub(super) async fn start(reach: Reach) -> Result<Link, Error> {
+        let session = reach.first().await?;
+        let (sender, current) = watch::channel(None);
+        let stop = CancellationToken::new();
+        tokio::spawn(keep(reach, session, sender, stop.clone()));
+        Ok(Link { current, _stop: stop.drop_guard() })
+    }
+
+    /// The connection that stands, if one does.
+    pub(super) fn session(&self) -> Option<Arc<Session>> {
+        self.current.borrow().clone()
+    }
+
+    /// [`Session::request`]. Without a connection it does not wait for one: the answer is [`Failure::NotSent`], and
+    /// the caller's next try comes soon enough.
+    pub(super) async fn request(&self, subject: &str, headers: HeaderList<'_>, payload: Bytes) -> Result<Answer, Failure> {
+        self.session().ok_or(Failure::NotSent)?.request(subject, headers, payload).await
+    }
+
+    /// [`Session::ask`].
+    pub(super) async fn ask(&self, subject: &str, payload: Bytes) -> Result<Answers, Failure> {
+        self.session().ok_or(Failure::NotSent)?.ask(subject, &[], payload).await
+    }
+
+    /// [`Session::publish`].
+    pub(super) async fn publish(&self, subject: &str, payload: Bytes) -> Result<(), Failure> {
+        self.session().ok_or(Failure::NotSent)?.publish(subject, payload).await
+    }
+
+    /// Follows a subject over all connections to come. Between two connections messages are missed, and when the
+    /// buffer is full the newest are dropped. Ends when the receiver is dropped, or this link.
+    pub(super) async fn follow<T: Send + 'static>(
+        &self,
+        subject: String,
+        read: impl Fn(&Answer) -> Option<T> + Send + 'static,
+    ) -> Result<Events<T>, Failure> {
+        let first = self.session().ok_or(Failure::NotSent)?.subscribe(&subject).await?;
+        let (sender, events) = mpsc::channel(EVENT_BUFFER);
+        tokio::spawn(forward(self.current.clone(), first, subject, sender, read));
+        Ok(events)
+    }
+}
+
+/// Puts one session after the other into `current`, until told to stop.
+async fn keep(
+    reach: Reach,
+    first: Session,
+    current: watch::Sender<Option<Arc<Session>>>,
+    stop: CancellationToken,
+) {
+    let mut session = Arc::new(first);
+    loop {
+        current.send_replace(Some(session.clone()));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = session.ended() => {}
+        }
+        current.send_replace(None);
+        tracing::info!(server = session.server, "disconnected from NATS");
+        session = tokio::select! {
+            () = stop.cancelled() => return,
+            next = reach.again(&session.address) => Arc::new(next),
+        };
+    }
+}
+
+/// Passes messages on, connection after connection.
+async fn forward<T>(
+    mut current: watch::Receiver<Option<Arc<Session>>>,
+    mut subscription: Subscription,
+    subject: String,
+    events: mpsc::Sender<T>,
+    read: impl Fn(&Answer) -> Option<T>,
+) {
+    loop {
+        let message = tokio::select! {
+            () = events.closed() => return,
+            message = subscription.next() => message,
+        };
+        if let Some(message) = message {
+            if let Some(event) = read(&message) {
+                let _ = events.try_send(event);
+            }
+            continue;
+        }
+        subscription = loop {
+            tokio::select! {
+                () = events.closed() => return,
+                changed = current.changed() => if changed.is_err() { return },
+            }
+            let session = current.borrow_and_update().clone();
+            if let Some(session) = session
+                && let Ok(subscription) = session.subscribe(&subject).await
+            {
+                break subscription;
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient::System;
+
+    fn reach(urls: &str) -> Result<Reach, Error> {
+        Reach::new(urls, Secrets::default(), "test".into(), Arc::new(System))
+    }
+
+    #[test]
+    fn urls() {
+        let all = reach("nats://a:4222, b ,tls://c:4333,nats://[::1]:4222").unwrap();
+        let shown: Vec<String> = all.given.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["a:4222", "b:4222", "c:4333", "::1:4222"]);
+        for bad in ["", ",", "a,,b", "http://a", "ws://a", "nats://", "nats://a b", "nats://a:99999"] {
+            let error = reach(bad).err();
+            assert!(matches!(error, Some(Error::InvalidSetting { setting: "NATS URL", .. })), "{bad}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_leave_the_url_and_stay_out_of_sight() {
+        let both = reach("nats://al%40ice:s%3acr%t@a:4222,nats://b").unwrap();
+        assert_eq!(both.secrets.user.as_deref(), Some("al@ice"));
+        assert_eq!(both.secrets.password.as_deref(), Some("s:cr%t"));
+        assert_eq!(both.given.first().map(ToString::to_string).as_deref(), Some("a:4222"));
+        assert_eq!(reach("nats://t0ken@a").unwrap().secrets.token.as_deref(), Some("t0ken"));
+        let shown = format!("{:?} {}", both.secrets, reach("nats://alice:s3cret@a:x").err().unwrap());
+        assert!(!shown.contains("s3cret") && !shown.contains("s:cr%t"), "{shown}");
+    }
+
+    #[test]
+    fn the_server_just_left_is_tried_last() {
+        let reach = reach("nats://a,nats://b,nats://c").unwrap();
+        *reach.discovered.lock().unwrap() = vec!["d:4222".parse().unwrap(), "nats://a:4222".parse().unwrap()];
+        let left = "nats://b".parse().unwrap();
+        for _ in 0..50 {
+            let order = reach.candidates(Some(&left));
+            assert_eq!(order.len(), 4, "each once");
+            assert!(order.last() == Some(&left));
+        }
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        let reach = reach("nats://a").unwrap();
+        for round in 0..40 {
+            let pause = reach.pause(round);
+            assert!(pause <= PAUSES.1 && pause >= PAUSES.0 / 2, "{round}: {pause:?}");
+        }
+    }
+}

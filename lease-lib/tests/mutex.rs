@@ -1,0 +1,106 @@
+//! The mutex on the embedded store: what a newcomer would try first.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lease::{Attempt, Error, Loss, Space, Status};
+
+#[tokio::test]
+async fn one_holds_and_the_next_waits_its_turn() {
+    let space = Space::embedded().await.unwrap();
+    let first = space.lock("orders.42").acquire().await.unwrap();
+    assert_eq!(first.status(), Status::Held);
+    let Attempt::Held(Some(by)) = space.lock("orders.42").try_acquire().await.unwrap() else {
+        panic!("held by two");
+    };
+    assert_eq!(by.token, first.token());
+    let waiting = tokio::spawn({
+        let lock = space.lock("orders.42");
+        async move { lock.acquire().await }
+    });
+    while space.look("orders.42").await.unwrap().waiters.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let token = first.token();
+    first.release().await.unwrap();
+    let second = waiting.await.unwrap().unwrap();
+    assert!(second.token() > token);
+    assert_eq!(second.previous().unwrap().token, token);
+    second.release().await.unwrap();
+    assert_eq!(space.look("orders.42").await.unwrap().holder, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_take_turns_and_tokens_rise() {
+    let space = Space::embedded().await.unwrap();
+    let inside = Arc::new(AtomicU64::new(0));
+    let last = Arc::new(AtomicU64::new(0));
+    let workers: Vec<_> = (0..16)
+        .map(|_| {
+            let (lock, inside, last) = (space.lock("counter"), Arc::clone(&inside), Arc::clone(&last));
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    let lease = lock.acquire().await.unwrap();
+                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two inside");
+                    assert!(last.swap(lease.token().get(), Ordering::SeqCst) < lease.token().get());
+                    tokio::task::yield_now().await;
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                    lease.release().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_wait_leaves_the_line_and_a_dropped_lease_frees_the_name() {
+    let space = Space::embedded().await.unwrap();
+    let lease = space.lock("a").acquire().await.unwrap();
+    let lock = space.lock("a");
+    let gave_up = tokio::time::timeout(Duration::from_millis(100), lock.acquire()).await;
+    assert!(gave_up.is_err());
+    while !space.look("a").await.unwrap().waiters.is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(lease);
+    let again = tokio::time::timeout(Duration::from_secs(1), lock.acquire()).await;
+    again.expect("freed at once").unwrap();
+}
+
+#[tokio::test]
+async fn breaking_is_fenced_and_the_holder_hears_of_it() {
+    let space = Space::embedded().await.unwrap();
+    let lease = space.lock("a").acquire().await.unwrap();
+    let wrong = lease::Token::new(lease.token().get() + 1);
+    let refused = space.lock("a").break_by_force(wrong, "no", false).await;
+    assert!(matches!(refused, Err(Error::TokenMismatch { current: Some(token), .. }) if token == lease.token()));
+    space.lock("a").break_by_force(lease.token(), "stuck", false).await.unwrap();
+    assert_eq!(lease.lost().await, Loss::Broken("stuck".into()));
+    assert!(lease.cancellation().is_cancelled());
+    drop(lease);
+    let next = space.lock("a").acquire().await.unwrap();
+    assert_eq!(next.previous().unwrap().why, lease::End::Broken);
+}
+
+#[tokio::test]
+async fn waiting_within_a_limit_tells_who_holds() {
+    let space = Space::embedded().await.unwrap();
+    let lease = space.lock("a").owner("first").acquire().await.unwrap();
+    let Attempt::Held(Some(by)) = space.lock("a").acquire_within(Duration::from_millis(50)).await.unwrap() else {
+        panic!("held by two");
+    };
+    assert_eq!((by.owner.as_str(), by.token), ("first", lease.token()));
+}
+
+#[tokio::test]
+async fn with_runs_the_work_and_gives_back() {
+    let space = Space::embedded().await.unwrap();
+    let token = space.lock("a").with(|lease| async move { lease.token() }).await.unwrap();
+    assert!(token.get() > 0 && token.get() < 1 << 53);
+    assert_eq!(space.look("a").await.unwrap().holder, None);
+}

@@ -1,0 +1,67 @@
+//! The line: served in order, one woken per handover, whatever its length.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use support::Cluster;
+
+/// Passes a lock along `count` waiters on as many connections. Returns the messages per handover that the servers saw.
+async fn pass_along(cluster: &Cluster, name: &str, count: usize) -> f64 {
+    let first = super::space(&cluster.url_of(0)).await;
+    let start = first.lock(name).acquire().await.expect("granted");
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let mut waiters = Vec::new();
+    for index in 0..count {
+        let space = super::space(&cluster.url_of(index % 3)).await;
+        let (served, lock) = (Arc::clone(&served), space.lock(name));
+        waiters.push(tokio::spawn(async move {
+            let lease = lock.acquire().await.expect("granted");
+            served.lock().unwrap().push((index, lease.token()));
+            lease.release().await.expect("released");
+            space
+        }));
+        super::in_line(&first, name, index + 1).await;
+    }
+    let before = cluster.messages().await;
+    start.release().await.expect("released");
+    let mut spaces = Vec::new();
+    for waiter in waiters {
+        let limit = Duration::from_secs(60);
+        spaces.push(tokio::time::timeout(limit, waiter).await.expect("served in time").expect("no panic"));
+    }
+    let after = cluster.messages().await;
+    let served = served.lock().unwrap();
+    let order: Vec<usize> = served.iter().map(|(index, _)| *index).collect();
+    assert_eq!(order, (0..count).collect::<Vec<_>>(), "served in the order in which they joined");
+    assert!(served.windows(2).all(|pair| pair[0].1 < pair[1].1), "tokens rise: {served:?}");
+    let messages = (after.received + after.sent) - (before.received + before.sent);
+    messages as f64 / count as f64
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_are_served_in_order_at_the_cost_of_eight() {
+    let cluster = Cluster::three().await;
+    let few = pass_along(&cluster, "few", 8).await;
+    let many = pass_along(&cluster, "many", 200).await;
+    println!("messages per handover at the servers: {few:.1} with 8 waiters, {many:.1} with 200");
+    assert!(many <= 2.0 * few, "{many:.1} messages per handover with 200 waiters, {few:.1} with 8");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiter_that_died_is_passed_over_within_seconds() {
+    let cluster = Cluster::single().await;
+    let (holder, behind) = (super::space(&cluster.url()).await, super::space(&cluster.url()).await);
+    let lease = holder.lock("a").acquire().await.expect("granted");
+    // A process that joins and is killed while it waits.
+    let mut dead = support::Launch::lease()
+        .args(["run", "--nats", &cluster.url(), "a", "--", "true"])
+        .start();
+    super::in_line(&holder, "a", 1).await;
+    let lock = behind.lock("a");
+    let waiting = tokio::spawn(async move { lock.acquire().await });
+    super::in_line(&holder, "a", 2).await;
+    dead.kill9();
+    lease.release().await.expect("released");
+    let granted = tokio::time::timeout(Duration::from_secs(15), waiting).await;
+    granted.expect("passed over within seconds").expect("no panic").expect("granted");
+}

@@ -1,0 +1,211 @@
+//! A proxy between library and server swallows the answers of chosen writes.
+//!
+//! Whatever is lost, and however often: the outcome is resolved, nothing is held twice, nothing stays stuck for longer
+//! than a TTL.
+
+use std::time::Duration;
+
+use lease::{Error, Loss, Space, Status};
+use support::{Cluster, Proxy, Publish};
+
+const TTL: Duration = Duration::from_secs(2);
+/// TTL, slack, the store's own lateness, and some for a busy machine.
+const FREE_BY: Duration = Duration::from_secs(7);
+
+struct Stage {
+    cluster: Cluster,
+    proxy: Proxy,
+    /// Behind the proxy.
+    far: Space,
+    /// Directly at the server.
+    near: Space,
+}
+
+async fn stage() -> Stage {
+    let cluster = Cluster::single().await;
+    let proxy = Proxy::start(&cluster.url()).await;
+    let near = super::space(&cluster.url()).await;
+    let far = super::space(&proxy.url()).await;
+    Stage { cluster, proxy, far, near }
+}
+
+fn record(publish: &Publish) -> bool {
+    publish.subject == "$KV.leases.lock.a"
+}
+
+fn reservation(publish: &Publish) -> bool {
+    record(publish) && publish.header("KV-Operation").is_none() && publish.json()["reserved"] == true
+}
+
+fn release(publish: &Publish) -> bool {
+    record(publish) && publish.header("KV-Operation") == Some("DEL")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_grant() {
+    let Stage { proxy, far, near, .. } = stage().await;
+    for times in [1, 2] {
+        let lost = proxy.on(record).times(times).lose_answer();
+        let lease = super::acquire(&far, "a", Duration::from_secs(20), Duration::from_secs(10)).await;
+        assert_eq!(lost.fired(), times);
+        assert_eq!(super::held(&near, "a").await, lease.token().get(), "the record shows the holder's token");
+        lease.release().await.expect("released");
+        proxy.clear();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_grant_until_another_holds() {
+    let Stage { proxy, far, near, .. } = stage().await;
+    let lost = proxy.on(record).always().lose_answer();
+    let lock = far.lock("a").ttl(TTL);
+    let granted = tokio::spawn(async move { lock.acquire().await });
+    lost.fired_once(Duration::from_secs(5)).await;
+    let second = super::acquire(&near, "a", Duration::from_secs(20), FREE_BY + TTL).await;
+    proxy.clear();
+    assert!(!granted.is_finished(), "nobody holds a grant whose answer never came");
+    assert_eq!(second.status(), Status::Held);
+    let token = second.token();
+    second.release().await.expect("released");
+    let first = tokio::time::timeout(FREE_BY, granted).await.expect("its turn").expect("no panic").expect("granted");
+    assert!(first.token() > token);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_try() {
+    let Stage { proxy, far, near, .. } = stage().await;
+    let _rule = proxy.on(record).always().lose_answer();
+    let tried = far.lock("a").ttl(TTL).try_acquire().await;
+    assert!(matches!(tried, Err(Error::Unknown(_))), "{tried:?}");
+    super::acquire(&near, "a", TTL, FREE_BY).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_renewal() {
+    let Stage { proxy, far, near, .. } = stage().await;
+    for times in [1, 2] {
+        let lease = super::acquire(&far, "a", Duration::from_secs(10), FREE_BY).await;
+        let mut renewals = lease.renewals();
+        let lost = proxy.on(record).times(times).lose_answer();
+        lost.fired_times(times, Duration::from_secs(10)).await;
+        let renewed = tokio::time::timeout(Duration::from_secs(6), renewals.changed()).await;
+        renewed.expect("resolved").expect("kept");
+        assert_eq!(lease.status(), Status::Held);
+        assert_eq!(super::held(&near, "a").await, lease.token().get());
+        lease.release().await.expect("released");
+        proxy.clear();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_renewals_until_another_holds() {
+    let Stage { proxy, far, near, .. } = stage().await;
+    let first = super::acquire(&far, "a", TTL, FREE_BY).await;
+    let lost = proxy.on(record).always().lose_answer();
+    lost.fired_once(Duration::from_secs(5)).await;
+    let told = tokio::time::timeout(TTL, first.lost()).await.expect("told in time");
+    assert_eq!(told, Loss::Expired);
+    let second = super::acquire(&near, "a", Duration::from_secs(20), FREE_BY).await;
+    assert!(second.token() > first.token());
+    proxy.clear();
+    let seen = near.look("a").await.expect("read");
+    assert!(matches!(first.renew().await, Err(Error::Lost(Loss::Expired))));
+    assert!(matches!(first.release().await, Err(Error::Lost(Loss::Expired))));
+    assert_eq!(near.look("a").await.expect("read").revision, seen.revision, "the second's record is untouched");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_release() {
+    let Stage { proxy, far, near, .. } = stage().await;
+    for times in [1, 2] {
+        let lease = super::acquire(&far, "a", Duration::from_secs(20), FREE_BY).await;
+        let lost = proxy.on(release).times(times).lose_answer();
+        lease.release().await.expect("resolved: it was released");
+        assert_eq!(lost.fired(), times);
+        super::acquire(&near, "a", TTL, Duration::from_secs(1)).await.release().await.expect("released");
+        proxy.clear();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_release_until_another_holds() {
+    let Stage { proxy, far, near, .. } = stage().await;
+    let first = super::acquire(&far, "a", TTL, FREE_BY).await;
+    let _rule = proxy.on(release).always().lose_answer();
+    let releasing = tokio::spawn(first.release());
+    let second = super::acquire(&near, "a", Duration::from_secs(20), FREE_BY).await;
+    let outcome = tokio::time::timeout(FREE_BY, releasing).await.expect("ends").expect("no panic");
+    assert!(matches!(outcome, Ok(()) | Err(Error::Unknown(_))), "{outcome:?}");
+    assert_eq!(second.status(), Status::Held);
+    assert_eq!(super::held(&near, "a").await, second.token().get());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_handover() {
+    let Stage { cluster, proxy, far, near } = stage().await;
+    let third = super::space(&cluster.url()).await;
+    for times in [1, 2, usize::MAX] {
+        let first = super::acquire(&far, "a", Duration::from_secs(20), FREE_BY).await;
+        let token = first.token();
+        let lost = match times {
+            usize::MAX => proxy.on(reservation).always().lose_answer(),
+            times => proxy.on(reservation).times(times).lose_answer(),
+        };
+        let lock = near.lock("a");
+        let waiting = tokio::spawn(async move { lock.acquire().await });
+        super::in_line(&third, "a", 1).await;
+        // The holder has to have heard who comes next, or there is nothing to hand over to.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let releasing = tokio::spawn(first.release());
+        let second = tokio::time::timeout(Duration::from_secs(5), waiting).await;
+        let second = second.expect("handed over").expect("no panic").expect("granted");
+        assert!(lost.fired() > 0, "it was handed over, not deleted");
+        assert!(second.token() > token);
+        releasing.await.expect("no panic").expect("resolved: it was released");
+        assert_eq!(super::held(&third, "a").await, second.token().get());
+        proxy.clear();
+        second.release().await.expect("released");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_handover_to_one_who_cannot_take_it() {
+    let Stage { cluster, proxy, far, near } = stage().await;
+    let third = super::space(&cluster.url()).await;
+    let first = super::acquire(&near, "a", Duration::from_secs(20), FREE_BY).await;
+    let lock = far.lock("a").ttl(TTL);
+    let stuck = tokio::spawn(async move { lock.acquire().await });
+    super::in_line(&third, "a", 1).await;
+    let lock = third.lock("a");
+    let waiting = tokio::spawn(async move { lock.acquire().await });
+    super::in_line(&near, "a", 2).await;
+    proxy.block(support::Way::Both);
+    let (token, _) = (first.token(), first.release().await.expect("released"));
+    // Its reservation ends after 3 s, its presence after 5 s, and it is looked for every 2 s, twice.
+    let second = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    let second = second.expect("not stuck").expect("no panic").expect("granted");
+    assert!(second.token() > token && !stuck.is_finished());
+    proxy.unblock();
+    assert_eq!(second.status(), Status::Held);
+    second.release().await.expect("released");
+    tokio::time::timeout(Duration::from_secs(30), stuck).await.expect("its turn").expect("no panic").expect("granted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_the_grant_after_a_handover() {
+    let Stage { proxy, far, near, .. } = stage().await;
+    for times in [1, 2] {
+        let first = super::acquire(&near, "a", Duration::from_secs(20), FREE_BY).await;
+        let lock = far.lock("a");
+        let waiting = tokio::spawn(async move { lock.acquire().await });
+        super::in_line(&near, "a", 1).await;
+        let lost = proxy.on(record).times(times).lose_answer();
+        first.release().await.expect("released");
+        let second = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+        let second = second.expect("resolved").expect("no panic").expect("granted");
+        assert_eq!(lost.fired(), times);
+        assert_eq!(super::held(&near, "a").await, second.token().get());
+        second.release().await.expect("released");
+        proxy.clear();
+    }
+}
