@@ -104,10 +104,11 @@ impl Lease {
     /// Cancel-safe. It fires by the clock, without the network, before anybody else can be granted the name.
     pub async fn lost(&self) -> Loss {
         let mut lost = self.shared.lost.subscribe();
-        match lost.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(loss)) => loss.clone(),
+        let loss = lost.wait_for(Option::is_some).await.ok().and_then(|loss| loss.clone());
+        match loss {
+            Some(loss) => loss,
             // The sender lives in `self.shared`, so it cannot be gone while we wait.
-            Ok(None) | Err(_) => std::future::pending().await,
+            None => std::future::pending().await,
         }
     }
 

@@ -18,8 +18,8 @@ use crate::store::Revision;
 const FRESH: Duration = Duration::from_secs(5);
 /// How many successors are remembered, over all names. Beyond that handovers are a round trip slower.
 const MOST_SUCCESSORS: usize = 65_536;
-/// How many released names are remembered. Beyond that taking one again is a round trip slower.
-const MOST_FREED: usize = 4_096;
+/// How many markers are remembered. Beyond that using a key again is a round trip slower.
+const MOST_MARKERS: usize = 4_096;
 
 /// What a waiter is told.
 #[derive(Clone, Debug)]
@@ -58,13 +58,15 @@ struct State {
     successors: usize,
     /// The markers that releases of this process left, by name: taking such a name again needs no look first.
     freed: BTreeMap<String, Revision>,
+    /// The markers that leaving a place left, by name and place.
+    vacated: BTreeMap<String, Revision>,
     /// Holders of this process that want to hear when their grant is broken.
     holding: BTreeMap<String, mpsc::Sender<()>>,
 }
 
 impl Post {
-    /// Takes a waiter of this process off the register.
-    pub(crate) fn unwait(&self, name: &str, place: &str) {
+    /// Takes a waiter of this process off the register; `marker` is what its leaving left under the place's key.
+    pub(crate) fn unwait(&self, name: &str, place: &str, marker: Option<Revision>) {
         let mut state = locked(&self.state);
         if let Some(places) = state.waiting.get_mut(name) {
             places.remove(place);
@@ -72,6 +74,14 @@ impl Post {
                 state.waiting.remove(name);
             }
         }
+        if let Some(marker) = marker {
+            remember(&mut state.vacated, place_in(name, place), marker);
+        }
+    }
+
+    /// The marker that was left under a place's key when it was last used, or 0. A hint: it may have expired.
+    pub(crate) fn take_vacated(&self, name: &str, place: &str) -> Revision {
+        locked(&self.state).vacated.remove(&place_in(name, place)).unwrap_or_default()
     }
 
     /// Registers a waiter of this process under the lowest number that none of its waiters uses in this line.
@@ -139,11 +149,7 @@ impl Post {
 
     /// Remembers the marker that a release of this process left.
     pub(crate) fn freed(&self, name: &str, revision: Revision) {
-        let mut state = locked(&self.state);
-        if state.freed.len() >= MOST_FREED {
-            state.freed.clear();
-        }
-        state.freed.insert(name.to_owned(), revision);
+        remember(&mut locked(&self.state).freed, name.to_owned(), revision);
     }
 
     /// The marker that this process's last release of `name` left, unless somebody is known to wait for it. Whether
@@ -222,4 +228,15 @@ impl Post {
         }
         state.successors = state.successors.saturating_sub(removed);
     }
+}
+
+fn place_in(name: &str, place: &str) -> String {
+    format!("{name} {place}")
+}
+
+fn remember(markers: &mut BTreeMap<String, Revision>, key: String, marker: Revision) {
+    if markers.len() >= MOST_MARKERS {
+        markers.clear();
+    }
+    markers.insert(key, marker);
 }

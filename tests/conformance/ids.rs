@@ -1,6 +1,11 @@
 //! Message ids: how a write whose answer was lost is resolved.
+//!
+//! What a repeat of an applied write is told depends on which the store looks at first. A replicated stream looks at
+//! the id and answers "duplicate"; a stream with one replica compares the revision first and answers "conflict", and
+//! may name the very revision that the first send made (seen on 2.12.8, 2.14.6 and 2.15.1). Both are of the seam: in
+//! either case nothing is applied twice, and a repeat whose expectation holds again is a duplicate.
 
-use lease::store::{Ack, Write};
+use lease::store::{Ack, Revision, Write, WriteError};
 use tokio::task::JoinSet;
 
 use crate::kit::{Fixture, conflict, put, settle};
@@ -8,40 +13,40 @@ use crate::kit::{Fixture, conflict, put, settle};
 /// How many send the same write at once.
 const SENDERS: usize = 8;
 
-pub async fn repeat_is_told_so(f: Fixture) {
+/// Checks what a repeat of a write was told that had been applied as `first`, while the key is at `current`.
+pub fn assert_repeat(answer: &Result<Ack, WriteError>, first: Revision, current: Revision) {
+    let duplicate = Ok(Ack { revision: first, duplicate: true });
+    assert!(*answer == duplicate || *answer == conflict(current), "{answer:?} for {first}, now at {current}");
+}
+
+pub async fn repeat_changes_nothing(f: Fixture) {
     let write = put(&f.key("k"), 0, "one");
-    let first = settle(&f.a, &write).await.expect("created");
+    let first = settle(&f.a, &write).await.expect("created").revision;
     for store in [&f.a, &f.b, &f.a] {
-        assert_eq!(settle(store, &write).await, Ok(Ack { revision: first.revision, duplicate: true }));
+        assert_repeat(&settle(store, &write).await, first, first);
     }
-    assert_eq!(f.read(&write.key).await.map(|e| e.revision), Some(first.revision), "applied once");
+    assert_eq!(f.read(&write.key).await.map(|e| e.revision), Some(first), "applied once");
 }
 
-pub async fn repeat_is_told_so_after_an_overwrite(f: Fixture) {
+pub async fn repeat_after_an_overwrite_changes_nothing(f: Fixture) {
     let write = put(&f.key("k"), 0, "one");
-    let first = settle(&f.a, &write).await.expect("created");
-    let second = f.put(&write.key, first.revision, "two", 0).await;
-    let repeat = settle(&f.b, &write).await;
-    assert_eq!(
-        repeat,
-        Ok(Ack { revision: first.revision, duplicate: true }),
-        "the id comes before the revision"
-    );
-    f.delete(&write.key, second, "", 0).await;
-    assert_eq!(settle(&f.b, &write).await, repeat);
-    assert_eq!(
-        f.read(&write.key).await.and_then(|e| e.value().cloned()),
-        None,
-        "and nothing is written again"
-    );
+    let first = settle(&f.a, &write).await.expect("created").revision;
+    let second = f.put(&write.key, first, "two", 0).await;
+    assert_repeat(&settle(&f.b, &write).await, first, second);
+    let marker = f.delete(&write.key, second, "", 0).await;
+    assert_repeat(&settle(&f.b, &write).await, first, marker);
+    assert_eq!(f.read(&write.key).await.map(|e| e.revision), Some(marker), "nothing is written again");
 }
 
-pub async fn repeat_is_told_so_after_the_entry_has_expired(f: Fixture) {
+/// The one repeat that would be applied if ids were not kept: its expectation holds again.
+pub async fn repeat_after_expiry_is_a_duplicate(f: Fixture) {
     let write = Write { ttl_secs: 1, ..put(&f.key("k"), 0, "one") };
-    let first = settle(&f.a, &write).await.expect("created");
+    let first = settle(&f.a, &write).await.expect("created").revision;
     f.gone(&write.key).await;
-    assert_eq!(settle(&f.b, &write).await, Ok(Ack { revision: first.revision, duplicate: true }));
-    assert_eq!(f.read(&write.key).await, None, "and nothing is written again");
+    for store in [&f.b, &f.a] {
+        assert_eq!(settle(store, &write).await, Ok(Ack { revision: first, duplicate: true }));
+    }
+    assert_eq!(f.read(&write.key).await, None, "nothing is written again");
 }
 
 pub async fn failed_cas_does_not_use_the_id_up(f: Fixture) {
@@ -52,7 +57,7 @@ pub async fn failed_cas_does_not_use_the_id_up(f: Fixture) {
     let right = Write { expect: revision, ..early };
     let ack = settle(&f.a, &right).await.expect("the id is still good");
     assert!(!ack.duplicate && ack.revision > revision, "{ack:?}");
-    assert_eq!(settle(&f.a, &right).await, Ok(Ack { duplicate: true, ..ack }), "now it is used up");
+    assert_repeat(&settle(&f.a, &right).await, ack.revision, ack.revision);
 }
 
 pub async fn sent_many_times_at_once_it_is_applied_once(f: Fixture) {
@@ -62,14 +67,16 @@ pub async fn sent_many_times_at_once_it_is_applied_once(f: Fixture) {
         let (store, write) = (if sender % 2 == 0 { f.a.clone() } else { f.b.clone() }, write.clone());
         senders.spawn(async move { store.write(&write).await });
     }
-    let mut acks = Vec::new();
-    for answer in senders.join_all().await {
-        acks.push(match answer {
-            Ok(ack) => ack,
-            Err(_) => settle(&f.b, &write).await.expect("applied, by whichever send"),
-        });
-    }
+    let answers = senders.join_all().await;
+    let late = settle(&f.a, &write).await;
     let revision = f.read(&write.key).await.expect("an entry").revision;
-    assert!(acks.iter().all(|ack| ack.revision == revision), "{revision}: {acks:?}");
-    assert!(acks.iter().filter(|ack| !ack.duplicate).count() <= 1, "{acks:?}");
+    let mut applied = 0;
+    for answer in answers.iter().chain([&late]) {
+        match answer {
+            Ok(Ack { duplicate: false, revision: made }) if *made == revision => applied += 1,
+            Err(WriteError::InFlight | WriteError::Unknown(_)) => {}
+            other => assert_repeat(other, revision, revision),
+        }
+    }
+    assert!(applied <= 1, "{answers:?}");
 }

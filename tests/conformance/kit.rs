@@ -142,8 +142,19 @@ pub fn write(key: &str, expect: Revision, body: Body) -> Write {
 
 /// Repeats a write until its answer is a definite one: that is how the protocol uses the seam.
 pub async fn settle(store: &Arc<dyn Store>, write: &Write) -> Result<Ack, WriteError> {
+    let mut open = false;
     until("a write is answered", async || match store.write(write).await {
-        Err(WriteError::InFlight | WriteError::NotTaken | WriteError::Unknown(_)) => None,
+        Err(WriteError::InFlight | WriteError::NotTaken) => None,
+        Err(WriteError::Unknown(_)) => {
+            open = true;
+            None
+        }
+        // What is in the way may be what an earlier try of this very write left behind.
+        Err(WriteError::Conflict { current: Some(revision) }) if open => {
+            let there = store.read_revision(revision).await.ok()?;
+            let own = there.is_some_and(|there| there.key == write.key && there.body == write.body);
+            Some(if own { Ok(Ack { revision, duplicate: true }) } else { conflict(revision) })
+        }
         answer => Some(answer),
     })
     .await

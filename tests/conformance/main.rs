@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use kit::{Case, cases};
 use lease::System;
-use lease::store::{MemoryStore, Store};
+use lease::store::{MemoryStore, NatsOptions, NatsStore, Store};
+use support::Cluster;
 
 /// Every case. One that is missing here is dead code, and the compiler says so.
 fn suite() -> Vec<(&'static str, Case)> {
@@ -28,9 +29,9 @@ fn suite() -> Vec<(&'static str, Case)> {
         cas::one_of_a_race_wins,
         cas::revisions_rise_across_keys,
         cas::bad_keys_are_refused,
-        ids::repeat_is_told_so,
-        ids::repeat_is_told_so_after_an_overwrite,
-        ids::repeat_is_told_so_after_the_entry_has_expired,
+        ids::repeat_changes_nothing,
+        ids::repeat_after_an_overwrite_changes_nothing,
+        ids::repeat_after_expiry_is_a_duplicate,
         ids::failed_cas_does_not_use_the_id_up,
         ids::sent_many_times_at_once_it_is_applied_once,
         ttl::value_expires,
@@ -66,6 +67,32 @@ fn suite() -> Vec<(&'static str, Case)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded() {
-    let store: Arc<dyn Store> = MemoryStore::new(Arc::new(System));
+    let store = MemoryStore::new(Arc::new(System));
     kit::run(suite(), store.clone(), store).await;
+}
+
+/// The other order of looking at a write's id and at its revision: see [`ids`].
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn embedded_with_revisions_first() {
+    let store = MemoryStore::new(Arc::new(System));
+    store.revisions_first(true);
+    kit::run(suite(), store.clone(), store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats_single() {
+    let cluster = Cluster::single().await;
+    kit::run(suite(), open(&cluster, 0).await, open(&cluster, 0).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats_cluster() {
+    let cluster = Cluster::three().await;
+    kit::run(suite(), open(&cluster, 0).await, open(&cluster, 1).await).await;
+}
+
+/// Opens the bucket through one of the servers.
+async fn open(cluster: &Cluster, server: usize) -> Arc<dyn Store> {
+    let store = NatsStore::open(&cluster.url_of(server), NatsOptions::default(), Arc::new(System)).await;
+    Arc::new(store.unwrap_or_else(|error| panic!("cannot open the bucket: {error}")))
 }

@@ -1,8 +1,8 @@
 //! Single entries, and what the store says of itself.
 
 use bytes::Bytes;
-use lease::{Ambient, System};
 use lease::store::{Body, Write};
+use lease::{Ambient, System};
 
 use crate::kit::{Fixture, put, scan_all, settle, write};
 
@@ -99,7 +99,7 @@ pub async fn life_is_stable_and_covers_ttls(f: Fixture) {
     for store in [&f.a, &f.b] {
         let again = store.life().await.expect("a life");
         assert_eq!((again.id, again.quiet_secs), (life.id.clone(), None));
-        assert_eq!(again.longest_ttl_secs, 86_402, "a shorter one does not take it back");
+        assert!(again.longest_ttl_secs >= 86_402, "a shorter one does not take it back");
     }
 }
 

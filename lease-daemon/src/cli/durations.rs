@@ -19,7 +19,11 @@ pub(super) fn ttl(text: &str) -> Result<Duration, String> {
 /// `-w`.
 pub(super) fn wait(text: &str) -> Result<Duration, String> {
     let wait = read(text)?;
-    if wait <= MAX_WAIT { Ok(wait) } else { Err("allowed is 0 to 30days; leave it out to wait without limit".into()) }
+    if wait <= MAX_WAIT {
+        Ok(wait)
+    } else {
+        Err("allowed is 0 to 30days; leave it out to wait without limit".into())
+    }
 }
 
 /// `--kill-after`: what is allowed depends on the ttl, so only the form is checked here.
@@ -46,7 +50,9 @@ mod tests {
 
     #[test]
     fn a_bare_number_is_seconds() {
-        for (text, millis) in [("10", 10_000), ("0", 0), ("0.5", 500), (".25", 250), ("3.", 3_000), ("007", 7_000)] {
+        for (text, millis) in
+            [("10", 10_000), ("0", 0), ("0.5", 500), (".25", 250), ("3.", 3_000), ("007", 7_000)]
+        {
             assert_eq!(read(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         for (text, millis) in [("500ms", 500), ("2m", 120_000), ("1h 30m", 5_400_000), ("1m30s", 90_000)] {
@@ -56,7 +62,20 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "abc", "-1", "-1s", "1.2.3", ".", "1e3", "inf", "nan", "1 parsec", "1234567890123456", "1s junk"] {
+        for text in [
+            "",
+            "abc",
+            "-1",
+            "-1s",
+            "1.2.3",
+            ".",
+            "1e3",
+            "inf",
+            "nan",
+            "1 parsec",
+            "1234567890123456",
+            "1s junk",
+        ] {
             assert!(read(text).is_err(), "{text:?}");
         }
     }

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process_group, set_child_subreaper, test_kill_process_group,
-    wait,
+    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process_group, set_child_subreaper,
+    test_kill_process_group, wait,
 };
 
 use super::exit::Exit;
@@ -30,7 +30,11 @@ impl Group {
     ///
     /// # Errors
     /// If the kernel gives no process.
-    pub(super) fn start(command: &[OsString], env: BTreeMap<&str, OsString>, tied: bool) -> io::Result<Group> {
+    pub(super) fn start(
+        command: &[OsString],
+        env: BTreeMap<&str, OsString>,
+        tied: bool,
+    ) -> io::Result<Group> {
         // Processes that lose their parent become our children then, so that we see them end. Without it (it was
         // refused) we only notice later.
         let _ = set_child_subreaper(Some(getpid()));

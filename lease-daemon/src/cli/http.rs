@@ -93,7 +93,12 @@ impl Answer {
 }
 
 /// Sends a request and waits for the head of its answer; how long that may take is the caller's business.
-pub(super) async fn send(socket: &Path, method: Method, target: &str, body: String) -> Result<Answer, Refusal> {
+pub(super) async fn send(
+    socket: &Path,
+    method: Method,
+    target: &str,
+    body: String,
+) -> Result<Answer, Refusal> {
     let stream = match tokio::time::timeout(CONNECT, UnixStream::connect(socket)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(no_daemon(socket, &error)),
@@ -102,12 +107,14 @@ pub(super) async fn send(socket: &Path, method: Method, target: &str, body: Stri
     let broken = |error: hyper::Error| {
         Refusal::unavailable(format!("the daemon at {} broke the connection: {error}", socket.display()))
     };
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let connection = AbortOnDropHandle::new(tokio::spawn(async move {
         // Its errors come to light in the answer.
         let _ = connection.await;
     }));
-    let mut request = Request::builder().method(method).uri(target).header(HOST, "lease").header(ACCEPT, NDJSON);
+    let mut request =
+        Request::builder().method(method).uri(target).header(HOST, "lease").header(ACCEPT, NDJSON);
     if !body.is_empty() {
         request = request.header(CONTENT_TYPE, "application/json");
     }
@@ -129,7 +136,9 @@ fn no_daemon(socket: &Path, error: &io::Error) -> Refusal {
         io::ErrorKind::PermissionDenied => {
             Refusal::new(Exit::DENIED, format!("the daemon's socket {socket} is not for this user: {error}"))
         }
-        io::ErrorKind::InvalidInput => Refusal::new(Exit::USAGE, format!("{socket} cannot be a socket: {error}")),
+        io::ErrorKind::InvalidInput => {
+            Refusal::new(Exit::USAGE, format!("{socket} cannot be a socket: {error}"))
+        }
         _ => Refusal::unavailable(format!(
             "no daemon at {socket}: {error}; start lease-daemon, name its socket with --socket, or go without a \
              daemon by --nats URL"

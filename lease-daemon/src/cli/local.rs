@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use lease::store::NatsOptions;
-use lease::{Attempt, End, Error, Lease, Moment, Name, Seen, Space, SpaceOptions, Waiting};
+use lease::{Attempt, End, Error, Lease, Moment, Name, Space, SpaceOptions, Waiting};
 use tokio::sync::watch;
 
 use super::exit::Exit;
@@ -62,7 +62,9 @@ impl Library {
             match tokio::time::timeout(ANSWER, held.next()).await {
                 Ok(Some(seen)) => locks.push(Lock::seen(seen.map_err(refusal)?, false)),
                 Ok(None) => return Ok(locks),
-                Err(_) => return Err(Refusal::unavailable(format!("the store has not answered for {ANSWER:?}"))),
+                Err(_) => {
+                    return Err(Refusal::unavailable(format!("the store has not answered for {ANSWER:?}")));
+                }
             }
         }
     }

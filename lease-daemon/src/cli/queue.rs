@@ -30,7 +30,11 @@ pub(super) enum Ended {
 
 /// Waits for the turn. Dropped or ended by a signal, it leaves the line. With `tell` it says who is in the way.
 pub(super) async fn turn(
-    source: &Source, mut line: Line, name: &Name, tell: bool, signals: &mut Signals,
+    source: &Source,
+    mut line: Line,
+    name: &Name,
+    tell: bool,
+    signals: &mut Signals,
 ) -> Result<Hold, Ended> {
     let mut teller = Teller { source, name, ahead: None, told: None, quiet: 0, asking: None };
     let mut next = System.now() + FIRST_WORD;

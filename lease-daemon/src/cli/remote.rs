@@ -100,7 +100,10 @@ enum State {
 
 impl fmt::Debug for DaemonLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DaemonLine").field("socket", &self.socket).field("wanted", &self.wanted).finish_non_exhaustive()
+        f.debug_struct("DaemonLine")
+            .field("socket", &self.socket)
+            .field("wanted", &self.wanted)
+            .finish_non_exhaustive()
     }
 }
 
@@ -154,9 +157,18 @@ impl DaemonLine {
             State::Open(answer) => {
                 let deadline = believable(lease.deadline_boottime_ns, lease.expires_in);
                 let socket = self.socket.clone();
-                Step::Held(Hold::Daemon(DaemonHold { socket, id: lease.lease, token: lease.token, deadline, answer, over: false }))
+                Step::Held(Hold::Daemon(DaemonHold {
+                    socket,
+                    id: lease.lease,
+                    token: lease.token,
+                    deadline,
+                    answer,
+                    over: false,
+                }))
             }
-            State::Opening(_) | State::Over => Step::Refused(Refusal::unavailable("the daemon granted too late")),
+            State::Opening(_) | State::Over => {
+                Step::Refused(Refusal::unavailable("the daemon granted too late"))
+            }
         }
     }
 }
@@ -236,7 +248,8 @@ fn believable(deadline_boottime_ns: u64, expires_in: Span) -> Moment {
 
 async fn next_event(answer: &mut Answer) -> Result<Event, Cut> {
     match answer.line().await? {
-        Some(line) => serde_json::from_slice(&line).map_err(|error| Cut(format!("the daemon says what makes no sense: {error}"))),
+        Some(line) => serde_json::from_slice(&line)
+            .map_err(|error| Cut(format!("the daemon says what makes no sense: {error}"))),
         None => Err(Cut("the daemon closed the connection".into())),
     }
 }
@@ -270,7 +283,8 @@ fn exit_for(code: Code) -> Exit {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(text).map_err(|error| Refusal::unavailable(format!("the daemon says what makes no sense: {error}")))
+    serde_json::from_slice(text)
+        .map_err(|error| Refusal::unavailable(format!("the daemon says what makes no sense: {error}")))
 }
 
 /// Percent-encodes everything that could have a meaning in a path or a query.

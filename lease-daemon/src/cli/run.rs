@@ -86,7 +86,9 @@ async fn start(args: &Run, hold: &mut Hold, signals: &mut Signals) -> Exit {
     }
     let group = match Group::start(&args.command, env, args.on_lost != OnLost::Ignore) {
         Ok(group) => group,
-        Err(error) => return launch::failed(args.command.first().map_or("".as_ref(), |program| program), &error),
+        Err(error) => {
+            return launch::failed(args.command.first().map_or("".as_ref(), |program| program), &error);
+        }
     };
     let mut terminal = Terminal::find();
     if let Some(terminal) = &mut terminal

@@ -45,12 +45,16 @@ fn text(lock: &Lock) -> String {
         }
     }
     if let Some(previous) = &lock.previous {
-        line("before", &format!("{}, token {}, {} {}", previous.holder, previous.token, previous.why, previous.ended));
+        line(
+            "before",
+            &format!("{}, token {}, {} {}", previous.holder, previous.token, previous.why, previous.ended),
+        );
     }
     let waiters = lock.waiters.as_deref().unwrap_or_default();
     line("waiting", &waiters.len().to_string());
     for (place, waiter) in waiters.iter().enumerate() {
-        let who = format!("{} on {}, process {}, since {}", waiter.owner, waiter.host, waiter.pid, waiter.since);
+        let who =
+            format!("{} on {}, process {}, since {}", waiter.owner, waiter.host, waiter.pid, waiter.since);
         line(&format!("  {}.", place + 1), &who);
     }
     text
@@ -63,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_free_lock_and_its_line() {
-        let waiter = |owner: &str| Waiter { owner: owner.into(), host: "h".into(), pid: 7, since: "now".into() };
+        let waiter =
+            |owner: &str| Waiter { owner: owner.into(), host: "h".into(), pid: 7, since: "now".into() };
         let lock = Lock {
             name: "a".into(),
             held: false,

@@ -9,8 +9,7 @@ use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind};
 
 /// While waiting for the lock: these end the wait, as they would end the process if nobody listened.
-const DEADLY: &[Signal] =
-    &[Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM, Signal::USR1, Signal::USR2];
+const DEADLY: &[Signal] = &[Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM, Signal::USR1, Signal::USR2];
 /// While the command runs: these concern it too. (SIGKILL and SIGSTOP cannot be listened for.)
 const ATTENDED: &[Signal] = &[Signal::CHILD, Signal::CONT, Signal::TSTP, Signal::WINCH];
 

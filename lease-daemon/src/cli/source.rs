@@ -49,17 +49,29 @@ impl Refusal {
     /// Somebody else has it, and it was not waited for any longer.
     pub(super) fn busy(wanted: &Wanted, holder: Option<&Holder>) -> Refusal {
         let name = &wanted.name;
-        let by = holder.map_or_else(|| "held by somebody else".to_owned(), |holder| format!("held by {}", who(holder)));
-        Refusal::new(Exit::BUSY, match wanted.wait {
-            None | Some(Duration::ZERO) => format!("{name} is {by}"),
-            Some(limit) => format!("waited {} for {name} in vain: it is {by}", humantime::format_duration(limit)),
-        })
+        let by = holder
+            .map_or_else(|| "held by somebody else".to_owned(), |holder| format!("held by {}", who(holder)));
+        Refusal::new(
+            Exit::BUSY,
+            match wanted.wait {
+                None | Some(Duration::ZERO) => format!("{name} is {by}"),
+                Some(limit) => {
+                    format!("waited {} for {name} in vain: it is {by}", humantime::format_duration(limit))
+                }
+            },
+        )
     }
 }
 
 /// A holder in one line, for people.
 pub(super) fn who(holder: &Holder) -> String {
-    format!("{} on {} since {} (token {})", plain(&holder.owner), plain(&holder.host), plain(&holder.since), holder.token)
+    format!(
+        "{} on {} since {} (token {})",
+        plain(&holder.owner),
+        plain(&holder.host),
+        plain(&holder.since),
+        holder.token
+    )
 }
 
 /// Where locks come from.

@@ -26,7 +26,8 @@ impl Terminal {
     /// Whether a command should get the terminal before it asks: its input comes from there, and its output does not
     /// go to a pipe, behind which a pager may need the terminal more. Whoever asks later gets it then.
     pub(super) fn is_wanted() -> bool {
-        let piped = fstat(io::stdout()).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+        let piped =
+            fstat(io::stdout()).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
         isatty(io::stdin()) && !piped
     }
 

@@ -61,7 +61,10 @@ impl Work<'_> {
                 }
             }
             if killed.is_some_and(|at| System.now().since(at) > BURIAL) {
-                say(format_args!("process group {} does not end, though it was killed", self.group.id().as_raw_nonzero()));
+                say(format_args!(
+                    "process group {} does not end, though it was killed",
+                    self.group.id().as_raw_nonzero()
+                ));
                 break;
             }
             let look = (self.group.ended().is_some() || killed.is_some()).then(|| System.now() + LOOK);
@@ -119,13 +122,19 @@ impl Work<'_> {
         let left = System.now().until(self.notice.deadline()).as_secs_f64();
         match act {
             Act::Term => {
-                say(format_args!("sending SIGTERM to the command: the lease of {} ends in {left:.1}s", self.name));
+                say(format_args!(
+                    "sending SIGTERM to the command: the lease of {} ends in {left:.1}s",
+                    self.name
+                ));
                 self.group.signal(Signal::TERM);
                 // A stopped process would not hear of it.
                 self.group.signal(Signal::CONT);
             }
             Act::Kill => {
-                say(format_args!("sending SIGKILL to the command: the lease of {} ends in {left:.1}s", self.name));
+                say(format_args!(
+                    "sending SIGKILL to the command: the lease of {} ends in {left:.1}s",
+                    self.name
+                ));
                 self.group.signal(Signal::KILL);
             }
             Act::Tell => say(format_args!("the command goes on without {} (--on-lost ignore)", self.name)),

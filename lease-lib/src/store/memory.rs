@@ -46,6 +46,7 @@ struct Bucket {
     first: Revision,
     shelf: Shelf,
     ids: Ids,
+    revisions_first: bool,
     longest_ttl_secs: u64,
     quiet_until: Option<Moment>,
     followers: Hub<Entry>,
@@ -76,6 +77,13 @@ impl MemoryStore {
         bucket.shelf.regress(by);
         let next = bucket.shelf.next_revision();
         bucket.ids.forget_from(next);
+    }
+
+    /// For simulation: whether a write's revision is compared before its id is looked up. Then the repeat of an
+    /// applied write is a conflict, unless its expectation holds again. A stream with one replica does so, a
+    /// replicated one (and this store, unless told) does not; the protocol must live with both.
+    pub fn revisions_first(&self, yes: bool) {
+        self.open().0.revisions_first = yes;
     }
 
     /// For simulation: removes the key's entry now, as a server whose clock is ahead does. Whether there was one.
@@ -109,6 +117,7 @@ impl Bucket {
             first,
             shelf: Shelf::new(first),
             ids: Ids::default(),
+            revisions_first: false,
             longest_ttl_secs: 0,
             quiet_until: None,
             followers: Hub::default(),
@@ -124,15 +133,16 @@ impl Bucket {
         self.quiet_until = Some(now + Duration::from_secs(self.longest_ttl_secs));
     }
 
-    /// The id is looked at before the revision, as NATS does: a repeat of what was applied is told so even if the
-    /// entry has been overwritten since. Only an applied write uses its id up.
+    /// By default the id is looked at before the revision, as a replicated stream does. Only an applied write uses
+    /// its id up.
     fn write(&mut self, write: &Write, now: Moment, wall: u64) -> Result<Ack, WriteError> {
-        if let Some(revision) = self.ids.applied(&write.id) {
-            return Ok(Ack { revision, duplicate: true });
-        }
+        let duplicate = self.ids.applied(&write.id).map(|revision| Ack { revision, duplicate: true });
         let current = self.shelf.revision(&write.key);
-        if current != write.expect {
-            return Err(WriteError::Conflict { current: Some(current) });
+        match duplicate {
+            Some(ack) if !self.revisions_first => return Ok(ack),
+            _ if current != write.expect => return Err(WriteError::Conflict { current: Some(current) }),
+            Some(ack) => return Ok(ack),
+            None => {}
         }
         let entry = self.shelf.put(write, now, wall);
         self.ids.remember(&write.id, entry.revision, now);

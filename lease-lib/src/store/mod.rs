@@ -14,6 +14,10 @@
 mod memory;
 mod nats;
 mod nats_bucket;
+mod nats_call;
+mod nats_link;
+mod nats_open;
+mod nats_store;
 mod nats_wire;
 
 use std::fmt;
@@ -24,7 +28,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 pub use memory::MemoryStore;
-pub use nats::{NatsOptions, NatsStore};
+pub use nats_store::{NatsOptions, NatsStore};
 
 use crate::error::Error;
 

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::nats_call::Failure;
 use super::nats_link::Secrets;
 use super::nats_wire::{Headers, new_enough};
 use crate::error::Error;
@@ -38,8 +39,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const BACKLOG: usize = 8_192;
 
 /// Where a server is. Holds no credentials.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct Address(ServerAddr);
+
+/// However the URL spells it: a server names its neighbours without scheme, a user may leave out the port.
+impl PartialEq for Address {
+    fn eq(&self, other: &Address) -> bool {
+        (self.0.host(), self.0.port()) == (other.0.host(), other.0.port())
+    }
+}
 
 impl Address {
     /// Takes the user and password (or token) out of the URL: no log is to show them, and `async_nats` would ignore
@@ -71,25 +79,6 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.0.host(), self.0.port())
     }
-}
-
-/// Why a request has no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// It was never sent.
-    NotSent,
-    /// It is too large or its subject is wrong, and was never sent.
-    Malformed(String),
-    /// The server does not let us publish there, so it reached nobody. Its own words.
-    Denied(String),
-    /// Nobody listens there (NATS status 503), so it reached nobody.
-    NoResponders,
-    /// It was sent; no answer came in time.
-    Silence,
-    /// It was sent; then the connection ended.
-    Ended,
-    /// It may have been sent; the server does not let us hear answers. Its own words.
-    Deaf(String),
 }
 
 /// A message that came in.
@@ -141,7 +130,9 @@ impl Shared {
         match event {
             Event::Disconnected | Event::Closed => self.end(),
             Event::ServerError(ServerError::Other(text)) => self.refused(text, inbox),
-            Event::SlowConsumer(_) => tracing::warn!("messages from NATS come in faster than they are looked at"),
+            Event::SlowConsumer(_) => {
+                tracing::warn!("messages from NATS come in faster than they are looked at")
+            }
             _ => {}
         }
     }
@@ -164,6 +155,11 @@ impl Shared {
         if !told {
             tracing::warn!(error = text, "the NATS server complains");
         }
+    }
+
+    /// What no answer in time means.
+    fn silence(&self) -> Failure {
+        self.deaf.get().map_or(Failure::Silence, |text| Failure::Deaf(text.clone()))
     }
 
     /// The connection is over: nobody need wait any longer.
@@ -257,7 +253,12 @@ impl Session {
     ///
     /// Lost: [`Failure::Silence`] after [`TRY_LIMIT`]. Late: nobody waits for its token any more. Old: a token is used
     /// for one request only, so an answer is never that of another.
-    pub(super) async fn request(&self, subject: &str, headers: HeaderList<'_>, payload: Bytes) -> Result<Answer, Failure> {
+    pub(super) async fn request(
+        &self,
+        subject: &str,
+        headers: HeaderList<'_>,
+        payload: Bytes,
+    ) -> Result<Answer, Failure> {
         let mut sent = false;
         let whole = async {
             let mut answers = self.ask(subject, headers, payload).await?;
@@ -272,7 +273,12 @@ impl Session {
     }
 
     /// One request, any number of answers.
-    pub(super) async fn ask(&self, subject: &str, headers: HeaderList<'_>, payload: Bytes) -> Result<Answers, Failure> {
+    pub(super) async fn ask(
+        &self,
+        subject: &str,
+        headers: HeaderList<'_>,
+        payload: Bytes,
+    ) -> Result<Answers, Failure> {
         let token = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = mpsc::unbounded_channel();
         self.shared.waiting().insert(token, Waiter { subject: subject.to_owned(), answers: sender });
@@ -296,10 +302,15 @@ impl Session {
     }
 
     /// Waits until the client's queue takes a message. A queue that stays full has not taken it.
-    async fn handed(&self, handing: impl Future<Output = Result<(), async_nats::PublishError>>) -> Result<(), Failure> {
+    async fn handed(
+        &self,
+        handing: impl Future<Output = Result<(), async_nats::PublishError>>,
+    ) -> Result<(), Failure> {
         match timeout(TRY_LIMIT, handing).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if error.kind() != PublishErrorKind::Send => Err(Failure::Malformed(error.to_string())),
+            Ok(Err(error)) if error.kind() != PublishErrorKind::Send => {
+                Err(Failure::Malformed(error.to_string()))
+            }
             Ok(Err(_)) | Err(_) => Err(Failure::NotSent),
         }
     }
@@ -355,18 +366,13 @@ async fn deliver(shared: Arc<Shared>, mut answers: Subscriber) {
         };
         let Some(message) = message else { break };
         let token = message.subject.rsplit('.').next().and_then(|token| token.parse().ok());
-        let waiter = token.and_then(|token: u64| shared.waiting().get(&token).map(|waiter| waiter.answers.clone()));
+        let waiter =
+            token.and_then(|token: u64| shared.waiting().get(&token).map(|waiter| waiter.answers.clone()));
         if let Some(waiter) = waiter {
             let _ = waiter.send(Ok(message));
         }
     }
     shared.end();
-}
-
-impl Shared {
-    fn silence(&self) -> Failure {
-        self.deaf.get().map_or(Failure::Silence, |text| Failure::Deaf(text.clone()))
-    }
 }
 
 /// Answers to one request, as they come.
@@ -384,7 +390,9 @@ impl Answers {
 
     async fn receive(&mut self) -> Result<Answer, Failure> {
         match self.receiver.recv().await {
-            Some(Ok(message)) if message.status.is_some_and(|status| status == 503) => Err(Failure::NoResponders),
+            Some(Ok(message)) if message.status.is_some_and(|status| status == 503) => {
+                Err(Failure::NoResponders)
+            }
             Some(Ok(message)) => Ok(Answer(message)),
             Some(Err(failure)) => Err(failure),
             None => Err(Failure::Ended),

@@ -112,15 +112,16 @@ fn within<T>(
     Rule { setting, fits, needed: needed.into(), mend }
 }
 
-/// Whether a bucket with this configuration is safe for leases.
+/// Whether a bucket with this configuration is safe for leases, and has as many replicas as asked for.
 ///
 /// # Errors
 /// [`Error::UnsafeBucket`] for the first setting that is not, with the way to mend it.
-pub(super) fn check(names: &Names, config: &Value) -> Result<(), Error> {
+pub(super) fn check(names: &Names, config: &Value, replicas: Option<usize>) -> Result<(), Error> {
     use Mend::{Anew, Edit};
     let is = |setting, needed: Value, mend| exactly(config, setting, &needed, mend);
     // -1, or 0 where an old stream says so, is "no limit".
-    let unlimited = |setting| within(config, setting, Value::as_i64, |found| found <= 0, "-1 (no limit)", Edit);
+    let unlimited =
+        |setting| within(config, setting, Value::as_i64, |found| found <= 0, "-1 (no limit)", Edit);
     let absent = |setting, mend| Rule {
         setting,
         fits: config.get(setting).is_none_or(Value::is_null),
@@ -142,6 +143,14 @@ pub(super) fn check(names: &Names, config: &Value) -> Result<(), Error> {
             mend: Anew,
         },
         is("no_ack", json!(false), Edit),
+        Rule {
+            setting: "num_replicas",
+            fits: replicas.is_none_or(|replicas| {
+                config.get("num_replicas").and_then(Value::as_u64) >= u64::try_from(replicas).ok()
+            }),
+            needed: format!("at least {}", replicas.unwrap_or(1)),
+            mend: Edit,
+        },
         is("sealed", json!(false), Anew),
         // What compare-and-set and expiry rest on.
         is("max_msgs_per_subject", json!(1), Edit),

@@ -29,8 +29,8 @@ fn with(setting: &str, value: Value) -> Value {
 
 #[test]
 fn what_is_made_is_fit() {
-    assert_eq!(check(&names(), &fit()), Ok(()));
-    assert_eq!(check(&names(), &wanted(&names(), 3, FIRST)), Ok(()));
+    assert_eq!(check(&names(), &fit(), Some(1)), Ok(()));
+    assert_eq!(check(&names(), &wanted(&names(), 3, FIRST), Some(3)), Ok(()));
     let history = names().history();
     assert_eq!(check_history(&history, &wanted_history(&history, 3)), Ok(()));
 }
@@ -49,7 +49,7 @@ fn harmless_differences_are_accepted() {
         ("sources", Value::Null),
         ("description", json!("ours")),
     ] {
-        assert_eq!(check(&names(), &with(setting, value)), Ok(()), "{setting}");
+        assert_eq!(check(&names(), &with(setting, value), None), Ok(()), "{setting}");
     }
 }
 
@@ -94,7 +94,7 @@ fn each_unsafe_setting_is_named() {
         ("republish", json!({"src": "$KV.b.>", "dest": "_lease.b.ev.>", "headers_only": true})),
     ];
     for (wrong, value) in table {
-        match check(&names(), &with(wrong, value.clone())) {
+        match check(&names(), &with(wrong, value.clone()), Some(1)) {
             Err(Error::UnsafeBucket { bucket, setting, found, needed, mend }) => {
                 assert_eq!((bucket.as_str(), setting), ("b", wrong), "{value}");
                 let shown = if value.is_null() { "unset".into() } else { value.to_string() };
@@ -107,16 +107,30 @@ fn each_unsafe_setting_is_named() {
 }
 
 #[test]
+fn fewer_replicas_than_asked_for_are_refused() {
+    for (found, asked, fits) in [(1, None, true), (3, Some(3), true), (5, Some(3), true), (1, Some(3), false)]
+    {
+        let checked = check(&names(), &with("num_replicas", json!(found)), asked);
+        assert_eq!(checked.is_ok(), fits, "{found} {asked:?}: {checked:?}");
+    }
+}
+
+#[test]
 fn a_history_that_would_forget_is_refused() {
     let history = names().history();
-    for (wrong, value) in
-        [("max_age", json!(7_776_000_000_000_000_u64)), ("storage", json!("memory")), ("allow_msg_ttl", json!(false))]
-    {
+    for (wrong, value) in [
+        ("max_age", json!(7_776_000_000_000_000_u64)),
+        ("storage", json!("memory")),
+        ("allow_msg_ttl", json!(false)),
+    ] {
         let mut config = wanted_history(&history, 1);
         config[wrong] = value;
         let refused = check_history(&history, &config);
-        assert!(matches!(&refused, Err(Error::UnsafeBucket { setting, bucket, .. })
-            if *setting == wrong && bucket == "b_history"), "{wrong}: {refused:?}");
+        assert!(
+            matches!(&refused, Err(Error::UnsafeBucket { setting, bucket, .. })
+            if *setting == wrong && bucket == "b_history"),
+            "{wrong}: {refused:?}"
+        );
     }
 }
 
@@ -127,7 +141,10 @@ fn revisions_rise_over_lives() {
     assert_eq!(next_first_seq(500, 50_000_000), 60_000_000, "the clock went back");
     assert_eq!(check_rise(&names(), 60_000_000, 50_000_000), Ok(()));
     for first in [1, 50_000_000, 59_999_999] {
-        assert!(matches!(check_rise(&names(), first, 50_000_000), Err(Error::UnsafeBucket { setting: "first_seq", .. })));
+        assert!(matches!(
+            check_rise(&names(), first, 50_000_000),
+            Err(Error::UnsafeBucket { setting: "first_seq", .. })
+        ));
     }
 }
 
@@ -135,7 +152,10 @@ fn revisions_rise_over_lives() {
 fn an_edited_first_seq_is_seen_through() {
     assert_eq!(check_begun(&names(), FIRST, FIRST - 1), Ok(()), "empty");
     assert_eq!(check_begun(&names(), FIRST, FIRST + 7), Ok(()));
-    assert!(matches!(check_begun(&names(), FIRST, 12), Err(Error::UnsafeBucket { setting: "first_seq", .. })));
+    assert!(matches!(
+        check_begun(&names(), FIRST, 12),
+        Err(Error::UnsafeBucket { setting: "first_seq", .. })
+    ));
 }
 
 #[test]
@@ -145,7 +165,8 @@ fn clocks_may_differ_by_ten_seconds() {
     assert_eq!(clock(100_000_000, 90_000_000, 100_500_000), Ok(()));
     assert_eq!(clock(100_000_000, 110_500_000, 100_500_000), Ok(()));
     for (sent, server, side) in [(100_000_000, 89_999_999, "ahead"), (100_000_000, 111_000_000, "behind")] {
-        let Err(Error::UnsafeBucket { setting: "clock", found, .. }) = clock(sent, server, sent + 500_000) else {
+        let Err(Error::UnsafeBucket { setting: "clock", found, .. }) = clock(sent, server, sent + 500_000)
+        else {
             panic!("{side}");
         };
         assert!(found.contains(side), "{found}");

@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::nats::{Address, Answer, Answers, Failure, HeaderList, Session, Subscription};
+use super::nats::{Address, Answer, Answers, HeaderList, Session, Subscription};
+use super::nats_call::Failure;
 use super::{EVENT_BUFFER, Events};
 use crate::ambient::{SharedAmbient, fresh_id};
 use crate::error::Error;
@@ -127,7 +128,9 @@ impl Reach {
             let mut round = 0;
             loop {
                 match self.round(None).await {
-                    Err(Error::Unreachable(_)) if round + 1 < FIRST_ROUNDS => sleep(self.pause(round + 2)).await,
+                    Err(Error::Unreachable(_)) if round + 1 < FIRST_ROUNDS => {
+                        sleep(self.pause(round + 2)).await
+                    }
                     outcome => return outcome,
                 }
                 round += 1;
@@ -166,10 +169,11 @@ fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
-        let escaped = (first == b'%').then(|| after.split_at_checked(2)).flatten().and_then(|(digits, after)| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            Some((u8::from_str_radix(digits, 16).ok()?, after))
-        });
+        let escaped =
+            (first == b'%').then(|| after.split_at_checked(2)).flatten().and_then(|(digits, after)| {
+                let digits = std::str::from_utf8(digits).ok()?;
+                Some((u8::from_str_radix(digits, 16).ok()?, after))
+            });
         let (byte, after) = escaped.unwrap_or((first, after));
         bytes.push(byte);
         rest = after;
@@ -189,8 +193,8 @@ impl Link {
     /// # Errors
     /// What [`Session::connect`] says; [`Error::Unreachable`] after [`FIRST_LIMIT`] at the latest.
     pub(super) async fn start(reach: Reach) -> Result<Link, Error> {
-        let session = reach.first().await?;
-        let (sender, current) = watch::channel(None);
+        let session = Arc::new(reach.first().await?);
+        let (sender, current) = watch::channel(Some(session.clone()));
         let stop = CancellationToken::new();
         tokio::spawn(keep(reach, session, sender, stop.clone()));
         Ok(Link { current, _stop: stop.drop_guard() })
@@ -203,7 +207,12 @@ impl Link {
 
     /// [`Session::request`]. Without a connection it does not wait for one: the answer is [`Failure::NotSent`], and
     /// the caller's next try comes soon enough.
-    pub(super) async fn request(&self, subject: &str, headers: HeaderList<'_>, payload: Bytes) -> Result<Answer, Failure> {
+    pub(super) async fn request(
+        &self,
+        subject: &str,
+        headers: HeaderList<'_>,
+        payload: Bytes,
+    ) -> Result<Answer, Failure> {
         self.session().ok_or(Failure::NotSent)?.request(subject, headers, payload).await
     }
 
@@ -234,13 +243,11 @@ impl Link {
 /// Puts one session after the other into `current`, until told to stop.
 async fn keep(
     reach: Reach,
-    first: Session,
+    mut session: Arc<Session>,
     current: watch::Sender<Option<Arc<Session>>>,
     stop: CancellationToken,
 ) {
-    let mut session = Arc::new(first);
     loop {
-        current.send_replace(Some(session.clone()));
         tokio::select! {
             () = stop.cancelled() => return,
             () = session.ended() => {}
@@ -251,6 +258,7 @@ async fn keep(
             () = stop.cancelled() => return,
             next = reach.again(&session.address) => Arc::new(next),
         };
+        current.send_replace(Some(session.clone()));
     }
 }
 
@@ -304,7 +312,10 @@ mod tests {
         assert_eq!(shown, ["a:4222", "b:4222", "c:4333", "::1:4222"]);
         for bad in ["", ",", "a,,b", "http://a", "ws://a", "nats://", "nats://a b", "nats://a:99999"] {
             let error = reach(bad).err();
-            assert!(matches!(error, Some(Error::InvalidSetting { setting: "NATS URL", .. })), "{bad}: {error:?}");
+            assert!(
+                matches!(error, Some(Error::InvalidSetting { setting: "NATS URL", .. })),
+                "{bad}: {error:?}"
+            );
         }
     }
 

@@ -241,7 +241,7 @@ struct HeaderBlock(String);
 
 impl Headers for HeaderBlock {
     fn last_value(&self, name: &str) -> Option<&str> {
-        let mut lines = self.0.lines().skip(1).filter_map(|line| line.split_once(':'));
+        let mut lines = self.0.lines().filter_map(|line| line.split_once(':'));
         lines.rfind(|(key, _)| *key == name).map(|(_, value)| value.trim())
     }
 }

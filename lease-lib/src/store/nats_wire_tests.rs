@@ -21,16 +21,23 @@ fn acks() {
         ack(r#"{"stream":"KV_b","domain":"hub","seq":1790,"duplicate": true}"#),
         Ok(Ack { revision: 1790, duplicate: true })
     );
-    for strange in ["", "+OK", "{}", "null", r#"{"stream":"KV_b"}"#, r#"{"stream":"KV_b","seq":0}"#, r#"{"seq":7}"#] {
+    for strange in
+        ["", "+OK", "{}", "null", r#"{"stream":"KV_b"}"#, r#"{"stream":"KV_b","seq":0}"#, r#"{"seq":7}"#]
+    {
         assert!(matches!(ack(strange), Err(WriteError::Unknown(_))), "{strange}");
     }
-    assert!(matches!(ack(r#"{"stream":"KV_c","seq":7}"#), Err(WriteError::Refused(why)) if why.contains("KV_c")));
+    assert!(
+        matches!(ack(r#"{"stream":"KV_c","seq":7}"#), Err(WriteError::Refused(why)) if why.contains("KV_c"))
+    );
 }
 
 #[test]
 fn every_refusal_has_its_class() {
     use WriteError::{Conflict, InFlight, NotTaken, Refused, Unknown};
-    assert_eq!(refused(400, 10071, "wrong last sequence: 1790000000000000"), Conflict { current: Some(1790000000000000) });
+    assert_eq!(
+        refused(400, 10071, "wrong last sequence: 1790000000000000"),
+        Conflict { current: Some(1790000000000000) }
+    );
     assert_eq!(refused(400, 10071, "wrong last sequence: 0"), Conflict { current: Some(0) });
     assert_eq!(refused(400, 10071, "wrong last sequence"), Conflict { current: None });
     assert_eq!(refused(400, 10164, "wrong last sequence"), InFlight);
@@ -75,7 +82,8 @@ fn every_refusal_has_its_class() {
 
 #[test]
 fn stored_messages() {
-    let body = br#"{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","message":{"subject":"$KV.b.line.x.1",
+    let body =
+        br#"{"type":"io.nats.jetstream.api.v1.stream_msg_get_response","message":{"subject":"$KV.b.line.x.1",
         "seq":1790000000000002,"hdrs":"TkFUUy8xLjANCk5hdHMtVFRMOiAxMDANCk5hdHMtTXNnLUlkOiBsaW5lLnguMQ0KDQo=",
         "data":"dmxpbmUueC4x","time":"2026-11-23T06:26:49.429655862Z"}}"#;
     let entry = get_answer(body, &names()).unwrap().unwrap();
@@ -92,14 +100,19 @@ fn stored_messages() {
     assert!(get_answer(gone, &names()).unwrap_err().contains("stream not found"));
     let foreign = br#"{"message":{"subject":"orders.7","seq":7,"time":"2026-11-23T06:26:49Z"}}"#;
     assert!(get_answer(foreign, &names()).unwrap_err().contains("not of this bucket"));
-    for broken in [&b""[..], b"{}", b"[]", br#"{"message":{"subject":"$KV.b.k","seq":7,"data":"?","time":"x"}}"#] {
+    for broken in
+        [&b""[..], b"{}", b"[]", br#"{"message":{"subject":"$KV.b.k","seq":7,"data":"?","time":"x"}}"#]
+    {
         assert!(get_answer(broken, &names()).is_err());
     }
 }
 
 #[test]
 fn a_writer_cannot_pass_off_its_own_headers() {
-    let block = HeaderBlock("NATS/1.0\r\nNats-Sequence: 9\r\nNats-Sequence: 5\r\nNats-Time-Stamp: 2026-11-23T06:26:49Z\r\n\r\n".into());
+    let block = HeaderBlock(
+        "NATS/1.0\r\nNats-Sequence: 9\r\nNats-Sequence: 5\r\nNats-Time-Stamp: 2026-11-23T06:26:49Z\r\n\r\n"
+            .into(),
+    );
     assert_eq!(carried_entry("k", &block, Bytes::new()).map(|entry| entry.revision), Some(5));
 }
 
@@ -122,12 +135,16 @@ fn subjects() {
 
 #[test]
 fn times_and_numbers() {
-    for (text, secs) in [("7", 7), ("90s", 90), ("1h2m3s", 3723), ("2m0s", 120), ("never", 0), ("", 0), ("1.5s", 0), ("s", 0)] {
+    for (text, secs) in
+        [("7", 7), ("90s", 90), ("1h2m3s", 3723), ("2m0s", 120), ("never", 0), ("", 0), ("1.5s", 0), ("s", 0)]
+    {
         assert_eq!(ttl_secs(text), secs, "{text}");
     }
     assert_eq!(micros("1970-01-01T00:00:01.5Z"), Some(1_500_000));
     assert_eq!(micros("0001-01-01T00:00:00Z"), None, "Go's zero time");
-    for (text, bytes) in [("", &b""[..]), ("Zg==", b"f"), ("Zm8=", b"fo"), ("Zm9v", b"foo"), ("+/8=", &[0xfb, 0xff])] {
+    for (text, bytes) in
+        [("", &b""[..]), ("Zg==", b"f"), ("Zm8=", b"fo"), ("Zm9v", b"foo"), ("+/8=", &[0xfb, 0xff])]
+    {
         assert_eq!(base64(text).as_deref(), Some(bytes), "{text}");
     }
     assert_eq!(base64("Zm9 v"), None);

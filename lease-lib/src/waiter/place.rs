@@ -26,7 +26,7 @@ impl Waiter {
     pub(super) async fn join(&mut self) -> Result<Revision, Verdict> {
         let value = Bytes::from(serde_json::to_vec(&self.person).unwrap_or_default());
         let key = self.place_key();
-        let mut expect = 0;
+        let mut expect = self.core.post.take_vacated(&self.wanted.name, &self.person.place);
         let mut id = fresh_id(self.core.ambient.as_ref());
         let mut open = false;
         loop {
@@ -66,15 +66,17 @@ impl Waiter {
         self.core.tasks.spawn(async move {
             core.presence.leave(core.now());
             // The number is not used again before this is done, so whatever stands there is ours.
-            remove(&core, key, order, granted, true).await;
-            core.post.unwait(&name, &place);
+            let marker = remove(&core, key, order, granted, true).await;
+            core.post.unwait(&name, &place, marker);
         });
     }
 }
 
 /// Removes a place by CAS on the revision that made it, so that a later one under the same key is not hit; with
-/// `whatever` on any revision that is found there.
-pub(super) async fn remove(core: &Core, key: String, order: Revision, granted: bool, whatever: bool) {
+/// `whatever` on any revision that is found there. Returns the marker's revision, if the store named it.
+pub(super) async fn remove(
+    core: &Core, key: String, order: Revision, granted: bool, whatever: bool,
+) -> Option<Revision> {
     let note = Bytes::from(serde_json::to_vec(&Left { granted }).unwrap_or_default());
     let mut write = Write {
         key,
@@ -93,12 +95,14 @@ pub(super) async fn remove(core: &Core, key: String, order: Revision, granted: b
                 write.id = fresh_id(core.ambient.as_ref());
                 if again { PAUSE } else { Duration::ZERO }
             }
-            // Applied, or not there any more: in either case it is gone.
-            Ok(_) | Err(WriteError::Conflict { .. } | WriteError::Refused(_)) => return,
+            Ok(ack) => return Some(ack.revision),
+            // Not there any more, or not ours to remove.
+            Err(WriteError::Conflict { .. } | WriteError::Refused(_)) => return None,
             Err(WriteError::InFlight) => Duration::from_millis(5),
             // Sent again, unchanged: if it had been applied, the answer is a conflict or a duplicate.
             Err(WriteError::NotTaken | WriteError::Unknown(_)) => PAUSE,
         };
         sleep_until(core.ambient.as_ref(), core.now() + pause).await;
     }
+    None
 }

@@ -195,7 +195,8 @@ impl Waiter {
             Position::First => self.be_first(line, heard).await,
             Position::Behind(_) => Ok(None),
             Position::Unknown => {
-                line.look_at = self.core.now() + Duration::from_millis(200);
+                // The list came from a replica that lags behind by a moment, or not at all.
+                line.look_at = self.core.now() + Duration::from_millis(25);
                 Ok(None)
             }
         }

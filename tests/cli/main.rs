@@ -1,0 +1,13 @@
+//! The command line, as its users meet it: real programs, real signals, real servers.
+
+mod busy;
+mod cluster;
+mod command;
+mod group;
+mod kit;
+mod list;
+mod lost;
+mod paused;
+mod signals;
+mod terminal;
+mod usage;

@@ -1,0 +1,111 @@
+"""Drives `lease run` in an interactive bash at a pseudo terminal; exits with 0 if all went as it should."""
+
+import os
+import pty
+import re
+import select
+import sys
+import time
+
+LEASE = sys.argv[1]
+LIMIT = 15
+
+pid, tty = pty.fork()
+if pid == 0:
+    os.environ.update(PS1="ready> ", TERM="dumb", HISTFILE="/dev/null")
+    os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
+
+seen = ""
+
+
+def expect(pattern):
+    """Reads until the pattern comes, and forgets everything up to its end."""
+    global seen
+    end = time.monotonic() + LIMIT
+    while True:
+        found = re.search(pattern, seen)
+        if found:
+            seen = seen[found.end():]
+            return found
+        left = end - time.monotonic()
+        if left <= 0 or not select.select([tty], [], [], left)[0]:
+            sys.exit(f"waited in vain for {pattern!r}; there is: {seen!r}")
+        seen += os.read(tty, 65536).decode(errors="replace")
+
+
+def type_(text):
+    os.write(tty, text.encode())
+
+
+def shell(line):
+    type_(line + "\n")
+
+
+expect("ready> ")
+
+# The command reads from the terminal; ^D ends its input.
+shell(f"{LEASE} run t -- cat; echo code=$?")
+type_("hello\n")
+expect("hello\r\n(.*\n)?hello\r\n")
+type_("\x04")
+expect("code=0\r\n")
+expect("ready> ")
+
+# ^C reaches it, and only once. The shell has the terminal back afterwards.
+shell(f"{LEASE} run t -- sh -c 'echo up; trap \"echo got; exit 9\" INT; while :; do sleep 0.05; done'; echo code=$?")
+expect("up\r\n")
+time.sleep(0.2)
+type_("\x03")
+expect("got\r\n")
+assert expect("(got|code=.*)\r\n").group(1) == "code=9"
+expect("ready> ")
+
+# ^Z stops the job, fg continues it.
+shell(f"{LEASE} run t -- cat")
+type_("one\n")
+expect("one\r\n(.*\n)?one\r\n")
+type_("\x1a")
+expect("Stopped")
+expect("ready> ")
+shell("echo meanwhile")
+expect("\nmeanwhile\r\n")
+shell("fg; echo code=$?")
+expect("fg; echo.*\n")
+time.sleep(0.2)
+type_("two\n")
+expect("two\r\n(.*\n)?two\r\n")
+type_("\x04")
+expect("code=0\r\n")
+expect("ready> ")
+
+# In the background it stops when it wants to read, as any job does.
+shell(f"{LEASE} run t -- cat &")
+expect("ready> ")
+expect("Stopped")
+shell("")
+shell("fg; echo code=$?")
+expect("fg; echo.*\n")
+time.sleep(0.2)
+type_("three\n")
+expect("three\r\n(.*\n)?three\r\n")
+type_("\x04")
+expect("code=0\r\n")
+expect("ready> ")
+
+# In front of a pager the pager keeps the terminal, and ^C ends both.
+shell(f"{LEASE} run t -- sh -c 'while echo line; do sleep 0.05; done' | sh -c 'read a; echo got $a; read b < /dev/tty; echo $b'")
+expect("got line\r\n")
+time.sleep(0.2)
+type_("typed\n")
+expect("typed\r\n(.*\n)?typed\r\n")
+expect("ready> ")
+
+# Input from a pipe, a question at the terminal.
+shell(f"echo x | {LEASE} run t -- sh -c 'read a < /dev/tty; echo answer=$a'; echo code=$?")
+time.sleep(0.5)
+type_("yes\n")
+expect("answer=yes\r\n")
+expect("code=0\r\n")
+expect("ready> ")
+
+shell("exit")

@@ -1,0 +1,43 @@
+//! The bound on connections.
+
+use support::{Daemon, eventually};
+
+use crate::SOON;
+use crate::problem::expect;
+use crate::turns::alone;
+
+#[tokio::test]
+async fn connections_beyond_the_bound_are_refused_and_nobody_else_is_harmed() {
+    let _cores = alone().await;
+    raise_own_limit();
+    let daemon = Daemon::start([""; 0]).await;
+    let api = daemon.api();
+    let mut hold = api.open("POST", "/v1/locks/a/hold", r#"{"ttl":"2s"}"#).await;
+    hold.event("held", SOON).await;
+    let mut idle = Vec::new();
+    for _ in 0..1023 {
+        idle.push(api.connect().await.unwrap());
+    }
+    let refused = eventually("a refusal", SOON, async || {
+        let answer = api.try_send("GET", "/healthz", "").await.ok()?;
+        (answer.status == 503).then_some(answer)
+    })
+    .await;
+    expect(&refused, 503, "too-many-connections");
+    for _ in 0..4 {
+        hold.event("alive", SOON).await;
+    }
+    idle.clear();
+    eventually("room again", SOON, async || {
+        let answer = api.try_send("GET", "/healthz", "").await.ok()?;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+}
+
+/// This test has as many connections as the daemon.
+fn raise_own_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+}

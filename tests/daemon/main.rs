@@ -1,0 +1,22 @@
+//! The sidecar as its users meet it: a real process behind a real socket.
+//!
+//! Most of it runs on the embedded store, which keeps to the same definition as NATS; where the store's own time or
+//! two daemons matter, on a real server.
+
+mod acquire;
+mod attempt;
+mod client;
+mod crash;
+mod drain;
+mod hold;
+mod inputs;
+mod limits;
+mod metrics;
+mod problem;
+mod start;
+mod turns;
+
+use std::time::Duration;
+
+/// Longer than anything here takes that needs no store's TTL.
+const SOON: Duration = Duration::from_secs(10);
