@@ -61,7 +61,9 @@ impl Known {
         if self.granted.len() >= self.enough {
             self.granted.retain(|_, granted| {
                 Arc::strong_count(granted) > 1
-                    || granted.try_lock().is_ok_and(|id| id.as_deref().is_some_and(|id| holders.remembers(id)))
+                    || granted
+                        .try_lock()
+                        .is_ok_and(|id| id.as_deref().is_some_and(|id| holders.remembers(id)))
             });
             self.enough = (self.granted.len() * 2).max(64);
         }

@@ -90,7 +90,10 @@ impl Holders {
     /// # Errors
     /// `too-many-leases`; the lease is given back then.
     pub fn add(
-        self: &Arc<Self>, uid: u32, renewed_by: RenewedBy, lease: lease::Lease,
+        self: &Arc<Self>,
+        uid: u32,
+        renewed_by: RenewedBy,
+        lease: lease::Lease,
     ) -> Result<Arc<Held>, Problem> {
         let Ok(permit) = Arc::clone(&self.leases).try_acquire_owned() else {
             lease.abandon(End::Released);
@@ -162,7 +165,11 @@ impl Holders {
     pub fn client_gone(&self, held: &Held) {
         let ours = matches!(held.fate(), None | Some(Fate::Lost(Loss::Draining)));
         if ours && held.end(End::ClientGone).is_some() {
-            tracing::info!(name = held.name, token = held.token, "released: the client closed its connection");
+            tracing::info!(
+                name = held.name,
+                token = held.token,
+                "released: the client closed its connection"
+            );
             self.metrics.client_gone();
         }
     }

@@ -62,7 +62,9 @@ impl Socket {
         if path.as_os_str().len() > MAX_PATH {
             return Err(ListenError::TooLong(path.to_owned()));
         }
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        if let Some(folder) =
+            path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        {
             fs::create_dir(folder).map_err(refused("make the folder", folder))?;
         }
         let lock_path = with_suffix(path, ".lock");
@@ -78,7 +80,8 @@ impl Socket {
         let new = with_suffix(path, ".new");
         make_way(&new)?;
         let listener = UnixListener::bind(&new).map_err(refused("bind", path))?;
-        fs::set_permissions(&new, fs::Permissions::from_mode(MODE)).map_err(refused("set the mode of", path))?;
+        fs::set_permissions(&new, fs::Permissions::from_mode(MODE))
+            .map_err(refused("set the mode of", path))?;
         let inode = fs::metadata(&new).map(|m| (m.dev(), m.ino())).map_err(refused("look at", path))?;
         fs::rename(&new, path).map_err(refused("make", path))?;
         Ok(Socket { listener, path: path.to_owned(), inode, _lock: lock })

@@ -2,8 +2,8 @@
 
 use lease::{Loss, Observation, Observer};
 use prometheus::{
-    Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// The one kind of lock that there is so far.
@@ -66,7 +66,8 @@ impl Metrics {
             )?,
             held: make.gauges("lease_held", "Locks held now.", &["kind"])?,
             waiters: make.gauges("lease_waiters", "Requests that wait in line now.", &["kind"])?,
-            store_connected: make.gauge("lease_store_connected", "Whether the store is connected: 1 or 0.")?,
+            store_connected: make
+                .gauge("lease_store_connected", "Whether the store is connected: 1 or 0.")?,
             lost: make.counters("lease_lost_total", "Leases lost, by reason.", &["reason"])?,
             broken: make.counter("lease_broken_total", "Leases broken by force by this process.")?,
             unknown_outcomes: make.counters(
@@ -75,10 +76,14 @@ impl Metrics {
                 &["resolved"],
             )?,
             watch_resyncs: make.counter("lease_watch_resyncs_total", "Times events may have been missed.")?,
-            client_gone: make
-                .counter("lease_client_gone_total", "Leases released because the client's connection closed.")?,
-            store_regressions: make
-                .counter("lease_store_regressions_total", "Times the store was seen to lose acknowledged writes.")?,
+            client_gone: make.counter(
+                "lease_client_gone_total",
+                "Leases released because the client's connection closed.",
+            )?,
+            store_regressions: make.counter(
+                "lease_store_regressions_total",
+                "Times the store was seen to lose acknowledged writes.",
+            )?,
             registry: make.build_info()?,
         };
         // A series that appears with its first event hides that event from `increase()`.
@@ -168,7 +173,13 @@ impl Make {
         Ok(metric)
     }
 
-    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec, Error> {
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> Result<HistogramVec, Error> {
         self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?)
     }
 

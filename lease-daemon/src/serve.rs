@@ -1,7 +1,6 @@
 //! Serving connections: HTTP/1.1, bounded in number, ended as soon as the client is gone.
 
 use std::convert::Infallible;
-use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -24,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::hangup::Hangup;
+use crate::hangup;
 use crate::listen::Socket;
 use crate::peer::{Connection, Peer};
 use crate::wire::{Code, Problem, Retry};
@@ -85,9 +84,12 @@ pub async fn unix(socket: &Socket, router: Router, app: Arc<App>, stop: Cancella
 /// If the address cannot be had.
 pub async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
     let listener = TcpListener::bind(address).await;
-    let listener = listener.map_err(|error| Failure::listen(format!("cannot listen at {address} for metrics: {error}")))?;
+    let listener = listener
+        .map_err(|error| Failure::listen(format!("cannot listen at {address} for metrics: {error}")))?;
     match listener.local_addr() {
-        Ok(address) if !address.ip().is_loopback() => tracing::warn!(%address, "metrics are served beyond this host"),
+        Ok(address) if !address.ip().is_loopback() => {
+            tracing::warn!(%address, "metrics are served beyond this host")
+        }
         Ok(address) => tracing::info!(%address, "metrics"),
         Err(_) => {}
     }
@@ -124,10 +126,13 @@ fn http() -> http1::Builder {
 /// Serves one connection. When the client closes it, or one half of it, whatever it asked for is dropped at once:
 /// a waiting request leaves the line, a stream releases its lock.
 async fn connection(
-    stream: UnixStream, router: Router, app: &App, stop: CancellationToken,
+    stream: UnixStream,
+    router: Router,
+    app: &App,
+    stop: CancellationToken,
 ) -> io::Result<()> {
     let connection = Arc::new(Connection::new(Peer::of(&stream)?));
-    let hangup = Hangup::watch(&stream)?;
+    let (stream, hangup) = hangup::watch(stream)?;
     let inner = TowerToHyperService::new(router);
     let service = {
         let connection = Arc::clone(&connection);
@@ -139,27 +144,24 @@ async fn connection(
     };
     let mut serving = pin!(http().serve_connection(TokioIo::new(stream), service));
     let mut stopping = false;
-    let unread = loop {
+    loop {
         tokio::select! {
             biased;
-            ended = serving.as_mut() => break ended.is_err_and(|error| is_reset(&error)),
-            unread = hangup.seen() => break unread,
+            // How it ended is the client's business, but for what it did not read.
+            _ = serving.as_mut() => break,
+            () = hangup.seen() => break,
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
                 serving.as_mut().graceful_shutdown();
             }
         }
-    };
-    if unread && let Some(lease) = connection.unread() {
+    }
+    if hangup.left_something_unread()
+        && let Some(lease) = connection.unread()
+    {
         app.holders.undelivered(&lease);
     }
     Ok(())
-}
-
-/// Whether the client closed the connection before it had read everything.
-fn is_reset(error: &hyper::Error) -> bool {
-    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    source.is_some_and(|e| matches!(e.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe))
 }
 
 /// Answers one request with the news that there are too many connections.

@@ -22,7 +22,9 @@ pub async fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Space, Erro
     let nats = NatsOptions { bucket: config.bucket.clone(), ..NatsOptions::default() };
     let options = SpaceOptions { nats, observer, ..SpaceOptions::default() };
     let Some(url) = &config.nats else {
-        tracing::warn!("no --nats: locks are kept in this process, HOLD ON THIS HOST ONLY, and end with the daemon");
+        tracing::warn!(
+            "no --nats: locks are kept in this process, HOLD ON THIS HOST ONLY, and end with the daemon"
+        );
         let store = MemoryStore::new(Arc::clone(&options.ambient));
         return Space::on(store, options).await;
     };

@@ -33,6 +33,20 @@ def expect(pattern):
         seen += os.read(tty, 65536).decode(errors="replace")
 
 
+def foreground(name):
+    """Waits until the terminal belongs to a program of this name. What is typed earlier, the shell might take."""
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        try:
+            with open(f"/proc/{os.tcgetpgrp(tty)}/comm") as comm:
+                if comm.read().strip() == name:
+                    return
+        except OSError:
+            pass
+        time.sleep(0.01)
+    sys.exit(f"the terminal does not come to {name}; there is: {seen!r}")
+
+
 def type_(text):
     os.write(tty, text.encode())
 
@@ -45,6 +59,7 @@ expect("ready> ")
 
 # The command reads from the terminal; ^D ends its input.
 shell(f"{LEASE} run t -- cat; echo code=$?")
+foreground("cat")
 type_("hello\n")
 expect("hello\r\n(.*\n)?hello\r\n")
 type_("\x04")
@@ -54,7 +69,7 @@ expect("ready> ")
 # ^C reaches it, and only once. The shell has the terminal back afterwards.
 shell(f"{LEASE} run t -- sh -c 'echo up; trap \"echo got; exit 9\" INT; while :; do sleep 0.05; done'; echo code=$?")
 expect("up\r\n")
-time.sleep(0.2)
+foreground("sh")
 type_("\x03")
 expect("got\r\n")
 assert expect("(got|code=.*)\r\n").group(1) == "code=9"
@@ -62,6 +77,7 @@ expect("ready> ")
 
 # ^Z stops the job, fg continues it.
 shell(f"{LEASE} run t -- cat")
+foreground("cat")
 type_("one\n")
 expect("one\r\n(.*\n)?one\r\n")
 type_("\x1a")
@@ -70,8 +86,7 @@ expect("ready> ")
 shell("echo meanwhile")
 expect("\nmeanwhile\r\n")
 shell("fg; echo code=$?")
-expect("fg; echo.*\n")
-time.sleep(0.2)
+foreground("cat")
 type_("two\n")
 expect("two\r\n(.*\n)?two\r\n")
 type_("\x04")
@@ -81,11 +96,14 @@ expect("ready> ")
 # In the background it stops when it wants to read, as any job does.
 shell(f"{LEASE} run t -- cat &")
 expect("ready> ")
-expect("Stopped")
-shell("")
+state = "Running"
+while state == "Running":
+    time.sleep(0.02)
+    shell("jobs")
+    state = expect(r"\[1\]\S*\s+(Running|Stopped)").group(1)
+    expect("ready> ")
 shell("fg; echo code=$?")
-expect("fg; echo.*\n")
-time.sleep(0.2)
+foreground("cat")
 type_("three\n")
 expect("three\r\n(.*\n)?three\r\n")
 type_("\x04")
@@ -95,14 +113,13 @@ expect("ready> ")
 # In front of a pager the pager keeps the terminal, and ^C ends both.
 shell(f"{LEASE} run t -- sh -c 'while echo line; do sleep 0.05; done' | sh -c 'read a; echo got $a; read b < /dev/tty; echo $b'")
 expect("got line\r\n")
-time.sleep(0.2)
 type_("typed\n")
 expect("typed\r\n(.*\n)?typed\r\n")
 expect("ready> ")
 
 # Input from a pipe, a question at the terminal.
 shell(f"echo x | {LEASE} run t -- sh -c 'read a < /dev/tty; echo answer=$a'; echo code=$?")
-time.sleep(0.5)
+foreground("sh")
 type_("yes\n")
 expect("answer=yes\r\n")
 expect("code=0\r\n")

@@ -36,7 +36,8 @@ async fn a_lease_is_renewed_looked_at_and_given_back() {
 
     tokio::time::sleep(Duration::from_millis(50)).await;
     let renewed = api.post(&format!("{}/renew", path(&lease)), "").await;
-    let (before, after) = (&lease["deadline_boottime_ns"], &renewed.expect(200).json()["deadline_boottime_ns"]);
+    let (before, after) =
+        (&lease["deadline_boottime_ns"], &renewed.expect(200).json()["deadline_boottime_ns"]);
     assert!(after.as_u64() > before.as_u64(), "{before} {after}");
     assert_eq!(renewed.header("fencing-token"), Some(lease["token"].to_string().as_str()));
     let looked = api.get(&path(&lease)).await;
@@ -96,7 +97,10 @@ async fn waits_end_as_asked() {
     }
     // Whoever hangs up while waiting leaves the line.
     let mut waiter = api.connect().await.unwrap();
-    waiter.write_all(b"POST /v1/locks/a/acquire HTTP/1.1\r\nHost: l\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
+    waiter
+        .write_all(b"POST /v1/locks/a/acquire HTTP/1.1\r\nHost: l\r\nContent-Length: 2\r\n\r\n{}")
+        .await
+        .unwrap();
     let line = async |length: usize| {
         eventually(format!("{length} in line"), SOON, async || {
             let lock = api.get("/v1/locks/a").await.json();
@@ -139,7 +143,8 @@ async fn a_grant_that_nobody_read_is_given_back() {
     api.get(&path(&lease)).await.expect(200);
     api.delete(&path(&lease)).await.expect(200);
     // With an attempt it is kept: a repeat gets it.
-    let request = b"POST /v1/locks/a/acquire HTTP/1.1\r\nHost: l\r\nContent-Length: 15\r\n\r\n{\"attempt\":\"x\"}";
+    let request =
+        b"POST /v1/locks/a/acquire HTTP/1.1\r\nHost: l\r\nContent-Length: 15\r\n\r\n{\"attempt\":\"x\"}";
     let mut unread = api.connect().await.unwrap();
     unread.write_all(request).await.unwrap();
     held(true).await;
@@ -170,7 +175,13 @@ async fn a_lease_is_its_users_own() {
         let stranger = client::request(daemon.socket(), "65534", method, &path, "");
         stranger.line("unknown-lease", SOON).await;
     }
-    let stranger = client::request(daemon.socket(), "65534", "POST", "/v1/locks/a/acquire", r#"{"attempt":"x","wait":"0s"}"#);
+    let stranger = client::request(
+        daemon.socket(),
+        "65534",
+        "POST",
+        "/v1/locks/a/acquire",
+        r#"{"attempt":"x","wait":"0s"}"#,
+    );
     stranger.line(r#""code":"held""#, SOON).await;
     let stranger = client::request(daemon.socket(), "65534", "POST", "/v1/locks/b/hold", "{}");
     stranger.line(r#""event":"held""#, SOON).await;
@@ -204,7 +215,8 @@ async fn the_list_shows_what_is_held() {
     assert_eq!(names("/v1/locks?filter=payments.*").await, ["payments.eu", "payments.us"]);
     assert_eq!(names("/v1/locks?filter=orders%2F2").await, ["orders/2"]);
     assert_eq!(names("/v1/locks?filter=nix.%3E").await, [""; 0]);
-    let request = b"GET /v1/locks HTTP/1.1\r\nHost: l\r\nAccept: application/x-ndjson\r\nConnection: close\r\n\r\n";
+    let request =
+        b"GET /v1/locks HTTP/1.1\r\nHost: l\r\nAccept: application/x-ndjson\r\nConnection: close\r\n\r\n";
     let lines = api.raw_response(request).await.unwrap();
     assert_eq!(lines.header("content-type"), Some("application/x-ndjson"));
     assert_eq!(lines.text().lines().count(), 4, "{}", lines.text());

@@ -75,7 +75,8 @@ async fn a_repeat_takes_the_turn_of_one_that_hung_up() {
     let daemon = Daemon::start(EMBEDDED).await;
     let api = daemon.api();
     let blocker = acquire(&api, "{}").await;
-    let request = b"POST /v1/locks/a/acquire HTTP/1.1\r\nHost: l\r\nContent-Length: 15\r\n\r\n{\"attempt\":\"x\"}";
+    let request =
+        b"POST /v1/locks/a/acquire HTTP/1.1\r\nHost: l\r\nContent-Length: 15\r\n\r\n{\"attempt\":\"x\"}";
     let mut first = api.connect().await.unwrap();
     first.write_all(request).await.unwrap();
     in_line(&api, 1).await;

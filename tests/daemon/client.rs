@@ -15,7 +15,7 @@ if uid != "-":
     os.setuid(int(uid))
 s = socket.socket(socket.AF_UNIX)
 s.connect(path)
-s.sendall(f"{method} {target} HTTP/1.1\r\nHost: l\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+s.sendall(f"{method} {target} HTTP/1.1\r\nHost: l\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
 while data := s.recv(65536):
     sys.stdout.write(data.decode())
     sys.stdout.flush()

@@ -42,8 +42,10 @@ async fn the_death_of_a_daemon_frees_its_locks_by_ttl() {
     let other = Daemon::start(["--nats", &cluster.url()]).await;
     let mut tokens = 0;
     for (name, ttl, rounded) in [("a", "2s", 2), ("b", "3500ms", 4)] {
-        let mut holder =
-            dying.api().open("POST", &format!("/v1/locks/{name}/hold"), &format!(r#"{{"ttl":"{ttl}"}}"#)).await;
+        let mut holder = dying
+            .api()
+            .open("POST", &format!("/v1/locks/{name}/hold"), &format!(r#"{{"ttl":"{ttl}"}}"#))
+            .await;
         holder.event("held", SOON).await;
         let renewed = holder.event("alive", SOON).await;
         assert!(renewed["deadline_boottime_ns"].is_u64());

@@ -32,7 +32,11 @@ async fn a_hold_tells_what_the_contract_says() {
     let seen = daemon.api().get("/v1/locks/a%2Fb.c").await;
     assert_eq!(seen.json()["token"], held["token"]);
     assert_eq!(seen.header("fencing-token"), Some(held["token"].to_string().as_str()));
-    assert!(seen.json()["holder"]["owner"].as_str().is_some_and(|owner| owner.contains(&std::process::id().to_string())));
+    assert!(
+        seen.json()["holder"]["owner"]
+            .as_str()
+            .is_some_and(|owner| owner.contains(&std::process::id().to_string()))
+    );
 }
 
 #[tokio::test]
@@ -57,7 +61,8 @@ async fn waiters_are_told_their_place_and_served_in_turn() {
     assert_eq!(before["event"], "waiting");
     let lock = api.get("/v1/locks/a").await.json();
     assert_eq!((&lock["held"], &lock["holder"]["owner"]), (&json!(true), &json!("one")));
-    let line: Vec<_> = lock["waiters"].as_array().unwrap().iter().map(|waiter| waiter["owner"].clone()).collect();
+    let line: Vec<_> =
+        lock["waiters"].as_array().unwrap().iter().map(|waiter| waiter["owner"].clone()).collect();
     assert_eq!(line, ["two", "three"]);
     first.close();
     let next = second.event("held", SOON).await;

@@ -127,7 +127,13 @@ fn long_ones() -> Vec<(&'static str, String, String, u16, &'static str)> {
         ("body", hold.clone(), format!(r#"{{"owner":"{}"}}"#, "o".repeat(64 * 1024)), 413, "body-too-large"),
         ("1 MiB", hold.clone(), " ".repeat(1024 * 1024), 413, "body-too-large"),
         ("owner", hold.clone(), format!(r#"{{"owner":"{}"}}"#, "o".repeat(257)), 400, "invalid-owner"),
-        ("metadata", hold.clone(), format!(r#"{{"metadata":{{"k":"{}"}}}}"#, "v".repeat(4096)), 400, "invalid-metadata"),
+        (
+            "metadata",
+            hold.clone(),
+            format!(r#"{{"metadata":{{"k":"{}"}}}}"#, "v".repeat(4096)),
+            400,
+            "invalid-metadata",
+        ),
         ("entries", hold, format!(r#"{{"metadata":{{{}}}}}"#, many.join(",")), 400, "invalid-metadata"),
         (
             "attempt",
@@ -142,7 +148,9 @@ fn long_ones() -> Vec<(&'static str, String, String, u16, &'static str)> {
 /// What is not even HTTP ends with the connection, and a plain 400 where a line can be made out.
 async fn not_http(api: &Api) {
     let limit = std::time::Duration::from_secs(2);
-    for bytes in [&b"hello\r\n\r\n"[..], b"\0\0\0\0", b"GET / HTTP/9.9\r\n\r\n", b"POST /v1/locks/a/hold HTTP/1.1\r\n"] {
+    for bytes in
+        [&b"hello\r\n\r\n"[..], b"\0\0\0\0", b"GET / HTTP/9.9\r\n\r\n", b"POST /v1/locks/a/hold HTTP/1.1\r\n"]
+    {
         let answer = api.raw(bytes, limit).await.unwrap();
         let text = String::from_utf8_lossy(&answer);
         assert!(text.is_empty() || text.starts_with("HTTP/1.1 4"), "{text}");

@@ -66,7 +66,9 @@ async fn they_tell_what_happened() {
     is(r#"lease_lost_total{reason="expired"}"#, 0.0).await;
     assert!(value(&api, r#"lease_renew_seconds_count{outcome="ok"}"#).await.unwrap() >= 1.0);
     is(r#"lease_lost_total{reason="expired"}"#, 1.0).await;
-    assert!(value(&api, r#"lease_store_request_seconds_count{op="write",outcome="ok"}"#).await.unwrap() >= 4.0);
+    assert!(
+        value(&api, r#"lease_store_request_seconds_count{op="write",outcome="ok"}"#).await.unwrap() >= 4.0
+    );
 }
 
 #[tokio::test]

@@ -37,7 +37,8 @@ async fn of_many_started_at_once_one_serves() {
     let mut daemons: Vec<_> = (0..6).map(|_| Launch::daemon().arg("--socket").arg(&socket).start()).collect();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let alive = daemons.iter_mut().map(|daemon| daemon.running()).filter(|running| *running).count();
-    let refused = daemons.iter().filter(|daemon| daemon.stderr().contains("is served by another process")).count();
+    let refused =
+        daemons.iter().filter(|daemon| daemon.stderr().contains("is served by another process")).count();
     assert_eq!((alive, refused), (1, 5));
 }
 
@@ -72,7 +73,11 @@ async fn the_socket_is_where_the_environment_says() {
     let nowhere = folder.join("a/b/lease.sock");
     let refused = Launch::daemon().arg("--socket").arg(&nowhere).output(SOON).await;
     assert_eq!(refused.exit.code, Some(73));
-    assert!(refused.stderr.contains("--socket") && refused.stderr.contains("XDG_RUNTIME_DIR"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("--socket") && refused.stderr.contains("XDG_RUNTIME_DIR"),
+        "{}",
+        refused.stderr
+    );
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ fn release(publish: &Publish) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_grant() {
-    let Stage { proxy, far, near, .. } = stage().await;
+    let Stage { cluster: _cluster, proxy, far, near } = stage().await;
     for times in [1, 2] {
         let lost = proxy.on(record).times(times).lose_answer();
         let lease = super::acquire(&far, "a", Duration::from_secs(20), Duration::from_secs(10)).await;
@@ -56,7 +56,7 @@ async fn of_a_grant() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_grant_until_another_holds() {
-    let Stage { proxy, far, near, .. } = stage().await;
+    let Stage { cluster: _cluster, proxy, far, near } = stage().await;
     let lost = proxy.on(record).always().lose_answer();
     let lock = far.lock("a").ttl(TTL);
     let granted = tokio::spawn(async move { lock.acquire().await });
@@ -73,7 +73,7 @@ async fn of_a_grant_until_another_holds() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_try() {
-    let Stage { proxy, far, near, .. } = stage().await;
+    let Stage { cluster: _cluster, proxy, far, near } = stage().await;
     let _rule = proxy.on(record).always().lose_answer();
     let tried = far.lock("a").ttl(TTL).try_acquire().await;
     assert!(matches!(tried, Err(Error::Unknown(_))), "{tried:?}");
@@ -82,7 +82,7 @@ async fn of_a_try() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_renewal() {
-    let Stage { proxy, far, near, .. } = stage().await;
+    let Stage { cluster: _cluster, proxy, far, near } = stage().await;
     for times in [1, 2] {
         let lease = super::acquire(&far, "a", Duration::from_secs(10), FREE_BY).await;
         let mut renewals = lease.renewals();
@@ -99,7 +99,7 @@ async fn of_a_renewal() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_renewals_until_another_holds() {
-    let Stage { proxy, far, near, .. } = stage().await;
+    let Stage { cluster: _cluster, proxy, far, near } = stage().await;
     let first = super::acquire(&far, "a", TTL, FREE_BY).await;
     let lost = proxy.on(record).always().lose_answer();
     lost.fired_once(Duration::from_secs(5)).await;
@@ -116,7 +116,7 @@ async fn of_renewals_until_another_holds() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_release() {
-    let Stage { proxy, far, near, .. } = stage().await;
+    let Stage { cluster: _cluster, proxy, far, near } = stage().await;
     for times in [1, 2] {
         let lease = super::acquire(&far, "a", Duration::from_secs(20), FREE_BY).await;
         let lost = proxy.on(release).times(times).lose_answer();
@@ -129,7 +129,7 @@ async fn of_a_release() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_release_until_another_holds() {
-    let Stage { proxy, far, near, .. } = stage().await;
+    let Stage { cluster: _cluster, proxy, far, near } = stage().await;
     let first = super::acquire(&far, "a", TTL, FREE_BY).await;
     let _rule = proxy.on(release).always().lose_answer();
     let releasing = tokio::spawn(first.release());
@@ -161,7 +161,12 @@ async fn of_a_handover() {
         let second = second.expect("handed over").expect("no panic").expect("granted");
         assert!(lost.fired() > 0, "it was handed over, not deleted");
         assert!(second.token() > token);
-        releasing.await.expect("no panic").expect("resolved: it was released");
+        match (times, releasing.await.expect("no panic")) {
+            (_, Ok(())) => {}
+            // Every answer was lost, to the last repeat: nobody can know, and nothing else is said.
+            (usize::MAX, Err(Error::Unknown(_))) => {}
+            (_, other) => panic!("{other:?}"),
+        }
         assert_eq!(super::held(&third, "a").await, second.token().get());
         proxy.clear();
         second.release().await.expect("released");
@@ -193,7 +198,7 @@ async fn of_a_handover_to_one_who_cannot_take_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_the_grant_after_a_handover() {
-    let Stage { proxy, far, near, .. } = stage().await;
+    let Stage { cluster: _cluster, proxy, far, near } = stage().await;
     for times in [1, 2] {
         let first = super::acquire(&near, "a", Duration::from_secs(20), FREE_BY).await;
         let lock = far.lock("a");

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
+use super::answer::fenced;
 use super::ask::{Question, Wishes, held};
 use super::input::{Input, LockName, Over};
-use super::leases::with_token;
 use crate::app::{self, App};
 use crate::attempts::{Key, Turn};
 use crate::held::RenewedBy;
@@ -20,7 +19,9 @@ use crate::wire::{AcquireRequest, Code, Problem};
 /// A connection that is dropped while it waits leaves the line. If it is dropped after the grant and before the
 /// answer was read, the lease is released, unless an `attempt` was given: then a repeat gets it, within its TTL.
 pub(super) async fn acquire(
-    State(app): State<Arc<App>>, LockName(name): LockName, Over(connection): Over,
+    State(app): State<Arc<App>>,
+    LockName(name): LockName,
+    Over(connection): Over,
     Input(asked): Input<AcquireRequest>,
 ) -> Result<Response, Problem> {
     let AcquireRequest { ttl, wait, owner, metadata, attempt } = asked;
@@ -36,7 +37,7 @@ pub(super) async fn acquire(
         && app.holders.remembers(id)
     {
         let held = app.holders.find(id, uid).map_err(|problem| ended(problem, name.as_str()))?;
-        return Ok(with_token(held.token, Json(held.view()).into_response()));
+        return Ok(fenced(held.token, &held.view()));
     }
     let mut wait = question.renewed_by_client().put(&app)?;
     let held = app.holders.add(uid, RenewedBy::Client, wait.outcome().await?)?;
@@ -44,7 +45,7 @@ pub(super) async fn acquire(
         Some(turn) => turn.granted(&held.id),
         None => connection.grants(&held.id),
     }
-    Ok(with_token(held.token, Json(held.view()).into_response()))
+    Ok(fenced(held.token, &held.view()))
 }
 
 /// Waits until no other request of the same attempt is under way, and takes that off the time to wait.
@@ -65,7 +66,8 @@ async fn own_turn(app: &App, key: Key, question: &mut Question, name: &str) -> R
 /// An attempt whose lease was released must not take the lock again by a repeat that comes late.
 fn ended(problem: Problem, name: &str) -> Problem {
     if problem.code == Code::UnknownLease {
-        let detail = format!("this attempt at {name} was granted, and its lease released; a new one needs a new id");
+        let detail =
+            format!("this attempt at {name} was granted, and its lease released; a new one needs a new id");
         return Problem::new(Code::AttemptEnded, detail);
     }
     problem

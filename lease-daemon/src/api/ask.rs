@@ -33,14 +33,19 @@ impl Question {
     /// Checks the wishes of `peer`.
     pub(super) fn new(app: &App, peer: &Peer, name: &Name, wishes: Wishes) -> Result<Question, Problem> {
         if let Some(wait) = wishes.wait.filter(|wait| wait.0 > MAX_WAIT) {
-            let detail =
-                format!("invalid wait {wait}: allowed is 0s to 30 days; left out, it waits as long as the connection stays");
+            let detail = format!(
+                "invalid wait {wait}: allowed is 0s to 30 days; left out, it waits as long as the connection stays"
+            );
             return Err(Problem::new(Code::InvalidWait, detail));
         }
         if wishes.owner.as_ref().is_some_and(String::is_empty) {
-            return Err(Problem::new(Code::InvalidOwner, "the owner is empty; leave it out to be named by user and process"));
+            return Err(Problem::new(
+                Code::InvalidOwner,
+                "the owner is empty; leave it out to be named by user and process",
+            ));
         }
-        let mut lock = app.granting()?.lock(name.as_str()).owner(wishes.owner.unwrap_or_else(|| peer.owner()));
+        let mut lock =
+            app.granting()?.lock(name.as_str()).owner(wishes.owner.unwrap_or_else(|| peer.owner()));
         if let Some(Span(ttl)) = wishes.ttl {
             lock = lock.ttl(ttl);
         }
@@ -126,7 +131,8 @@ pub(super) fn held(name: &str, at_once: bool, holder: Option<Holder>) -> Problem
         None => "held by somebody else, or others wait for it".to_owned(),
     };
     let problem = if at_once {
-        Problem::new(Code::Held, format!("{name} is {by}; give a longer wait to stand in line")).retry(Retry::After(1000))
+        Problem::new(Code::Held, format!("{name} is {by}; give a longer wait to stand in line"))
+            .retry(Retry::After(1000))
     } else {
         Problem::new(Code::WaitElapsed, format!("the wait is over, and {name} is {by}")).retry(Retry::Now)
     };

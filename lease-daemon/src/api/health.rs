@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 
+use super::answer::json;
 use crate::app::App;
 use crate::wire::{Code, Health, Problem, Retry};
 
@@ -13,12 +14,12 @@ use crate::wire::{Code, Health, Problem, Retry};
 const PROBE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The daemon lives. Says nothing about the store: restarting the daemon would not mend that.
-pub(super) async fn healthz(State(app): State<Arc<App>>) -> Json<Health> {
-    Json(ok(&app))
+pub(super) async fn healthz(State(app): State<Arc<App>>) -> Response {
+    ok(&app)
 }
 
 /// The daemon can grant locks now: it is not stopping, and the store answers and may be trusted.
-pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, Problem> {
+pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     match tokio::time::timeout(PROBE_WITHIN, app.granting()?.probe()).await {
         Ok(answer) => answer?,
         Err(_) => {
@@ -26,13 +27,13 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Health>, 
             return Err(problem.retry(Retry::After(1000)));
         }
     }
-    Ok(Json(ok(&app)))
+    Ok(ok(&app))
 }
 
-fn ok(app: &App) -> Health {
-    Health {
+fn ok(app: &App) -> Response {
+    json(&Health {
         status: "ok".to_owned(),
         store: app.store.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
+    })
 }

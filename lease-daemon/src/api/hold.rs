@@ -15,13 +15,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use lease::{Loss, Moment, sleep_until};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use super::answer::line;
 use super::ask::{Question, Refusal, Wait, Wishes};
 use super::input::{Input, LockName, Over};
 use crate::app::{self, App, CLOCK};
@@ -33,7 +34,9 @@ const WAITING_PACE: Duration = Duration::from_secs(1);
 
 /// Holds a lock for a connection.
 pub(super) async fn hold(
-    State(app): State<Arc<App>>, LockName(name): LockName, Over(connection): Over,
+    State(app): State<Arc<App>>,
+    LockName(name): LockName,
+    Over(connection): Over,
     Input(asked): Input<HoldRequest>,
 ) -> Result<Response, Problem> {
     let HoldRequest { ttl, wait, owner, metadata } = asked;
@@ -53,7 +56,7 @@ pub(super) async fn hold(
     };
     let lines = futures_util::stream::unfold(Stream { app, uid, phase }, |mut stream| async move {
         let event = stream.next().await?;
-        Some((Ok::<Bytes, Infallible>(line(&event)), stream))
+        Some((Ok::<_, Infallible>(line(&event)), stream))
     });
     let headers = [(CONTENT_TYPE, NDJSON), (CACHE_CONTROL, "no-store")];
     Ok((headers, Body::from_stream(lines)).into_response())
@@ -149,7 +152,9 @@ impl Stream {
                         }
                         Some(lost(loss.code(), loss.to_string()))
                     }
-                    Some(Fate::Released) => Some(lost("released", "its lease was released by its id".to_owned())),
+                    Some(Fate::Released) => {
+                        Some(lost("released", "its lease was released by its id".to_owned()))
+                    }
                 }
             }
             Phase::LettingGo(client) => {
@@ -194,11 +199,4 @@ fn failed(problem: Problem) -> Event {
 
 fn lost(reason: &str, detail: String) -> Event {
     Event::Lost { reason: reason.to_owned(), detail: Some(detail) }
-}
-
-fn line(event: &Event) -> Bytes {
-    // An enum of strings and numbers always encodes.
-    let mut line = serde_json::to_vec(event).unwrap_or_default();
-    line.push(b'\n');
-    line.into()
 }

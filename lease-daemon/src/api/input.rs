@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::request::Parts;
 use axum::http::Uri;
+use axum::http::request::Parts;
 use http_body_util::BodyExt;
 use lease::Name;
 use serde::de::DeserializeOwned;
@@ -33,7 +33,9 @@ impl<S: Send + Sync> FromRequestParts<S> for LockName {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<LockName, Problem> {
         match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(name)) => Ok(LockName(Name::new(name)?)),
-            Err(rejection) => Err(Problem::new(Code::InvalidName, format!("the name in the path: {rejection}"))),
+            Err(rejection) => {
+                Err(Problem::new(Code::InvalidName, format!("the name in the path: {rejection}")))
+            }
         }
     }
 }
@@ -73,12 +75,20 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Input<T> 
         no_query(request.uri())?;
         let read = tokio::time::timeout(BODY_WITHIN, read(request.into_body())).await;
         let body = read.map_err(|_| {
-            Problem::new(Code::RequestTimeout, format!("the body did not arrive within {}", Span(BODY_WITHIN)))
+            Problem::new(
+                Code::RequestTimeout,
+                format!("the body did not arrive within {}", Span(BODY_WITHIN)),
+            )
         })??;
-        if body.trim_ascii().is_empty() {
-            return Ok(Input(T::default()));
+        match body.trim_ascii().first() {
+            None => Ok(Input(T::default())),
+            // serde would also take a list of the fields' values.
+            Some(b'{') => serde_json::from_slice(&body).map(Input).map_err(|error| diagnose(&body, &error)),
+            Some(_) => Err(match serde_json::from_slice::<Value>(&body) {
+                Ok(_) => Problem::new(Code::InvalidBody, "the body must be a JSON object"),
+                Err(error) => not_json(&error),
+            }),
         }
-        serde_json::from_slice(&body).map(Input).map_err(|error| diagnose(&body, &error))
     }
 }
 
@@ -98,8 +108,9 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     let mut length = 0usize;
     while let Some(frame) = body.frame().await {
-        let frame = frame
-            .map_err(|error| Problem::new(Code::InvalidBody, format!("the body could not be read: {error}")))?;
+        let frame = frame.map_err(|error| {
+            Problem::new(Code::InvalidBody, format!("the body could not be read: {error}"))
+        })?;
         let Ok(data) = frame.into_data() else { continue };
         length = length.saturating_add(data.len());
         if length <= MAX_BODY {
@@ -116,16 +127,14 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
 
 /// Says what is wrong with a body, by the field if one of the known fields has the wrong type or value.
 fn diagnose(body: &[u8], error: &serde_json::Error) -> Problem {
-    let fields: BTreeMap<String, Value> = match serde_json::from_slice(body) {
-        Ok(fields) => fields,
-        Err(_) if error.is_data() => {
-            return Problem::new(Code::InvalidBody, format!("the body must be a JSON object: {error}"));
-        }
-        Err(_) => return Problem::new(Code::InvalidBody, format!("the body is not JSON: {error}")),
-    };
+    let Ok(fields) = serde_json::from_slice::<BTreeMap<String, Value>>(body) else { return not_json(error) };
     for (field, code, allowed) in [
         ("ttl", Code::InvalidTtl, "allowed is 2s to 24h"),
-        ("wait", Code::InvalidWait, "allowed is 0s to 30 days; left out, it waits as long as the connection stays"),
+        (
+            "wait",
+            Code::InvalidWait,
+            "allowed is 0s to 30 days; left out, it waits as long as the connection stays",
+        ),
     ] {
         if let Some(value) = fields.get(field)
             && let Err(error) = serde_json::from_value::<Option<Span>>(value.clone())
@@ -144,4 +153,8 @@ fn diagnose(body: &[u8], error: &serde_json::Error) -> Problem {
         return Problem::new(Code::InvalidMetadata, "metadata must be an object whose values are strings");
     }
     Problem::new(Code::InvalidBody, error.to_string())
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::new(Code::InvalidBody, format!("the body is not JSON: {error}"))
 }

@@ -2,32 +2,36 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderValue;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
+use super::answer::fenced;
 use super::input::{Input, LeaseId, Over};
 use crate::app::App;
 use crate::held::{Fate, Renewal};
 use crate::holders;
-use crate::wire::{Code, FENCING_TOKEN, Nothing, Problem, Retry};
+use crate::wire::{Code, Nothing, Problem, Retry};
 
 /// How it stands.
 pub(super) async fn show(
-    State(app): State<Arc<App>>, LeaseId(id): LeaseId, Over(connection): Over,
+    State(app): State<Arc<App>>,
+    LeaseId(id): LeaseId,
+    Over(connection): Over,
 ) -> Result<Response, Problem> {
     let held = app.holders.find(&id, connection.peer.uid)?;
-    Ok(with_token(held.token, Json(held.view()).into_response()))
+    Ok(fenced(held.token, &held.view()))
 }
 
 /// Renews it, and answers once the store has confirmed that.
 pub(super) async fn renew(
-    State(app): State<Arc<App>>, LeaseId(id): LeaseId, Over(connection): Over, Input(Nothing {}): Input<Nothing>,
+    State(app): State<Arc<App>>,
+    LeaseId(id): LeaseId,
+    Over(connection): Over,
+    Input(Nothing {}): Input<Nothing>,
 ) -> Result<Response, Problem> {
     let held = app.holders.find(&id, connection.peer.uid)?;
     match held.renew().await {
-        Renewal::Confirmed => Ok(with_token(held.token, Json(held.view()).into_response())),
+        Renewal::Confirmed => Ok(fenced(held.token, &held.view())),
         Renewal::Over(Fate::Lost(loss)) => Err(holders::lost(&held.name, &loss)),
         Renewal::Over(Fate::Released) => Err(holders::unknown_lease()),
         Renewal::Pending => {
@@ -39,14 +43,11 @@ pub(super) async fn renew(
 
 /// Gives it back, and answers once the store has taken that.
 pub(super) async fn release(
-    State(app): State<Arc<App>>, LeaseId(id): LeaseId, Over(connection): Over, Input(Nothing {}): Input<Nothing>,
+    State(app): State<Arc<App>>,
+    LeaseId(id): LeaseId,
+    Over(connection): Over,
+    Input(Nothing {}): Input<Nothing>,
 ) -> Result<Response, Problem> {
     let held = app.holders.release(&id, connection.peer.uid).await?;
-    Ok(with_token(held.token, Json(held.view()).into_response()))
-}
-
-/// The answer with the header that carries the fencing token.
-pub(super) fn with_token(token: u64, mut answer: Response) -> Response {
-    answer.headers_mut().insert(FENCING_TOKEN, HeaderValue::from(token));
-    answer
+    Ok(fenced(held.token, &held.view()))
 }

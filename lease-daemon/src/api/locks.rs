@@ -5,7 +5,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -15,8 +14,8 @@ use futures_util::stream::{self, Stream, StreamExt};
 use lease::{Error, Seen};
 use serde::Deserialize;
 
+use super::answer::{fenced, json, line};
 use super::input::{LockName, no_query};
-use super::leases::with_token;
 use crate::app::App;
 use crate::wire::{Code, Lock, NDJSON, Problem};
 
@@ -29,39 +28,45 @@ struct Wanted {
 
 /// One lock, held or not, with its line.
 pub(super) async fn show(
-    State(app): State<Arc<App>>, LockName(name): LockName, uri: Uri,
+    State(app): State<Arc<App>>,
+    LockName(name): LockName,
+    uri: Uri,
 ) -> Result<Response, Problem> {
     no_query(&uri)?;
     let lock = Lock::seen(app.space()?.look(name.as_str()).await?, true);
-    let token = lock.token;
-    let answer = Json(lock).into_response();
-    Ok(match token {
-        Some(token) => with_token(token, answer),
-        None => answer,
+    Ok(match lock.token {
+        Some(token) => fenced(token, &lock),
+        None => json(&lock),
     })
 }
 
 /// The locks that are held: as one JSON object, or one a line for whoever accepts `application/x-ndjson`. Either is
 /// written while the store is read, so a list needs little memory however long it is; if the store stops answering
 /// in the middle, the connection is closed before the list's end.
-pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let wanted = Query::<Wanted>::try_from_uri(&uri)
-        .map_err(|error| Problem::new(Code::InvalidQuery, format!("{}; known is: filter", error.body_text())))?;
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let wanted = Query::<Wanted>::try_from_uri(&uri).map_err(|error| {
+        Problem::new(Code::InvalidQuery, format!("{}; known is: filter", error.body_text()))
+    })?;
     let filter = wanted.0.filter.unwrap_or_else(|| ">".to_owned());
     let locks = app.space()?.list(&filter).map_err(|error| match error {
         Error::InvalidName { name, why } => {
-            let detail = format!("invalid filter {name:?}: {why}; between dots also * for any, and > at the end");
+            let detail =
+                format!("invalid filter {name:?}: {why}; between dots also * for any, and > at the end");
             Problem::new(Code::InvalidFilter, detail)
         }
         error => Problem::from(error),
     })?;
-    let mut locks = Box::pin(locks);
+    let mut locks = Box::pin(locks).fuse();
     // While nothing has been written, a store out of reach is still a plain refusal.
     let first = locks.next().await.transpose()?;
     let locks = stream::iter(first.map(Ok)).chain(locks).boxed();
     let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accepts.contains(NDJSON) {
-        let lines = locks.map(|seen| Ok::<_, Error>(written("", seen?, "\n")));
+        let lines = locks.map(|seen| Ok::<_, Error>(line(&Lock::seen(seen?, false))));
         return Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response());
     }
     let body = Body::from_stream(as_object(locks));
@@ -72,16 +77,14 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, headers: HeaderM
 fn as_object(
     locks: Pin<Box<dyn Stream<Item = Result<Seen, Error>> + Send>>,
 ) -> impl Stream<Item = Result<Bytes, Error>> + Send {
-    let items = locks.enumerate().map(|(index, seen)| Ok(written(if index == 0 { "" } else { "," }, seen?, "")));
+    let items = locks.enumerate().map(|(index, seen)| {
+        let mut item = line(&Lock::seen(seen?, false));
+        if index > 0 {
+            item.insert(0, b',');
+        }
+        Ok(Bytes::from(item))
+    });
     let open = stream::once(async { Ok(Bytes::from_static(b"{\"locks\":[")) });
-    let close = stream::once(async { Ok(Bytes::from_static(b"]}")) });
+    let close = stream::once(async { Ok(Bytes::from_static(b"]}\n")) });
     open.chain(items).chain(close)
-}
-
-fn written(before: &str, seen: Seen, after: &str) -> Bytes {
-    let mut text = before.as_bytes().to_vec();
-    // A struct of strings and numbers always encodes.
-    text.extend(serde_json::to_vec(&Lock::seen(seen, false)).unwrap_or_default());
-    text.extend_from_slice(after.as_bytes());
-    text.into()
 }

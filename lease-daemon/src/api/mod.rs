@@ -11,6 +11,7 @@
 //! Names are percent-encoded in paths: a `/` in a name is `%2F`. Whatever is refused is an RFC 9457 problem.
 
 mod acquire;
+mod answer;
 mod ask;
 mod health;
 mod hold;

@@ -5,14 +5,13 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use lease::Name;
 
+use super::answer::line;
 use crate::wire::{Code, PROBLEM, Problem, Retry};
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        // A struct of strings and numbers always encodes.
-        let body = serde_json::to_vec(&self).unwrap_or_default();
-        let mut answer = (status, body).into_response();
+        let mut answer = (status, line(&self)).into_response();
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         if let Retry::After(millis) = self.retry {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000)));
@@ -31,7 +30,8 @@ pub(super) async fn not_found(uri: Uri) -> Problem {
     {
         return Problem::from(error);
     }
-    let detail = format!("there is nothing at {path}; in a name, / is written %2F, and the API is under /v1/");
+    let detail =
+        format!("there is nothing at {path}; in a name, / is written %2F, and the API is under /v1/");
     Problem::new(Code::NotFound, detail)
 }
 
@@ -39,5 +39,8 @@ pub(super) async fn not_found(uri: Uri) -> Problem {
 pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
     let method: String = method.as_str().chars().take(20).collect();
-    Problem::new(Code::MethodNotAllowed, format!("{method} is not allowed at {path}; the header Allow says what is"))
+    Problem::new(
+        Code::MethodNotAllowed,
+        format!("{method} is not allowed at {path}; the header Allow says what is"),
+    )
 }

@@ -88,7 +88,8 @@ fn try_next(socket: &Path) {
     let socket = socket.display().to_string();
     let plain = socket.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+=:,@%".contains(&c));
     let socket = if plain { socket } else { format!("'{}'", socket.replace('\'', r"'\''")) };
-    let line = format!(r#"curl --unix-socket {socket} -d '{{"ttl":"5s"}}' http://localhost/v1/locks/hello/acquire"#);
+    let line =
+        format!(r#"curl --unix-socket {socket} -d '{{"ttl":"5s"}}' http://localhost/v1/locks/hello/acquire"#);
     // Nobody may be reading.
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -15,8 +15,6 @@ use crate::wire::{self, Lock};
 
 /// How long opening, looking and listing may take; longer than the library's own patience.
 const ANSWER: Duration = Duration::from_secs(20);
-/// How long giving back, and ending what goes on in the background, may take each.
-const RELEASE: Duration = Duration::from_secs(5);
 
 /// The library, with its store open.
 #[derive(Debug)]
@@ -70,8 +68,8 @@ impl Library {
     }
 
     /// Ends what goes on in the background: places in line that are left, leases that are given back.
-    pub(super) async fn close(&self) {
-        self.space.close(RELEASE).await;
+    pub(super) async fn close(&self, within: Duration) {
+        self.space.close(within).await;
     }
 }
 
@@ -156,14 +154,14 @@ impl LibraryHold {
     }
 
     /// Gives the lease back, telling the next holder that nothing works under it any more.
-    pub(super) async fn release(self) -> Result<(), String> {
+    pub(super) async fn release(self, within: Duration) -> Result<(), String> {
         if self.lost {
             return Ok(());
         }
-        match tokio::time::timeout(RELEASE, self.lease.release_as(End::Stopped)).await {
+        match tokio::time::timeout(within, self.lease.release_as(End::Stopped)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer for {RELEASE:?}")),
+            Err(_) => Err(format!("no answer for {within:?}")),
         }
     }
 }

@@ -17,8 +17,6 @@ use crate::wire::{Code, Event, HoldRequest, Lease, Lock, Problem, Span};
 
 /// How long a daemon may take for what needs no waiting: longer than its own patience with a store that is silent.
 const ANSWER: Duration = Duration::from_secs(20);
-/// How long giving back may take before the connection is closed, which gives back as well.
-const RELEASE: Duration = Duration::from_secs(5);
 
 /// How long a daemon that is stopping keeps the lease for a client at work; less what the way of that news took.
 const KEPT: Duration = GRACE.saturating_sub(Duration::from_secs(1));
@@ -48,7 +46,7 @@ impl Daemon {
         };
         // Strings and numbers always encode.
         let body = serde_json::to_string(&request).unwrap_or_default();
-        let opening = async move { Ok(send(&socket, Method::POST, &target, body).await?) };
+        let opening = async move { send(&socket, Method::POST, &target, body).await };
         let until = wanted.wait.map(|limit| System.now() + limit + ANSWER);
         DaemonLine { socket: self.socket.clone(), wanted, until, state: State::Opening(Box::pin(opening)) }
     }
@@ -225,17 +223,18 @@ impl DaemonHold {
     }
 
     /// Gives the lease back and waits until the daemon says that it has been, so that whoever runs next finds it free.
-    pub(super) async fn release(self) -> Result<(), String> {
+    /// Without that word, closing the connection gives it back as well, a little later.
+    pub(super) async fn release(self, within: Duration) -> Result<(), String> {
         if self.over {
             // Lost, or the daemon has gone: nothing to give back.
             return Ok(());
         }
         let daemon = Daemon { socket: self.socket.clone() };
         let target = format!("/v1/leases/{}", encode(&self.id));
-        match tokio::time::timeout(RELEASE, daemon.ask(Method::DELETE, &target)).await {
+        match tokio::time::timeout(within, daemon.ask(Method::DELETE, &target)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(refusal)) => Err(refusal.text),
-            Err(_) => Err(format!("no answer for {RELEASE:?}")),
+            Err(_) => Err(format!("no answer for {within:?}")),
         }
     }
 }

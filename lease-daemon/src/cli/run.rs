@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::time::Duration;
 
 use lease::{Ambient, System};
 use rustix::termios::isatty;
@@ -17,7 +18,7 @@ use super::say::say;
 use super::signals::Signals;
 use super::source::{Hold, Refusal, Source, Wanted};
 use super::terminal::Terminal;
-use super::work::Work;
+use super::work::{Outcome, Work};
 
 /// Runs it all, to the exit code.
 pub(super) async fn run(args: Run) -> Exit {
@@ -41,13 +42,13 @@ pub(super) async fn run(args: Run) -> Exit {
         Ok(source) => source,
         Err(refusal) => return refused(&args, &refusal),
     };
-    let exit = match wait(&args, &source, &mut signals).await {
+    let outcome = match wait(&args, &source, &mut signals).await {
         Ok(hold) => work(&args, hold, &mut signals).await,
-        Err(Ended::Refused(refusal)) => refused(&args, &refusal),
-        Err(Ended::Signal(signal)) => Exit::signal(signal.as_raw()),
+        Err(Ended::Refused(refusal)) => Outcome::not_started(refused(&args, &refusal)),
+        Err(Ended::Signal(signal)) => Outcome::not_started(Exit::signal(signal.as_raw())),
     };
-    source.close().await;
-    exit
+    source.close(patience(outcome)).await;
+    outcome.exit
 }
 
 async fn wait(args: &Run, source: &Source, signals: &mut Signals) -> Result<Hold, Ended> {
@@ -58,24 +59,31 @@ async fn wait(args: &Run, source: &Source, signals: &mut Signals) -> Result<Hold
     turn(source, line, &args.name, tell, signals).await
 }
 
-async fn work(args: &Run, mut hold: Hold, signals: &mut Signals) -> Exit {
-    let exit = start(args, &mut hold, signals).await;
-    if let Err(why) = hold.release().await {
+async fn work(args: &Run, mut hold: Hold, signals: &mut Signals) -> Outcome {
+    let outcome = start(args, &mut hold, signals).await;
+    if let Err(why) = hold.release(patience(outcome)).await
+        && !outcome.lost
+    {
         say(format_args!("{} may stay taken for up to its ttl: giving it back failed: {why}", args.name));
     }
-    exit
+    outcome
 }
 
-async fn start(args: &Run, hold: &mut Hold, signals: &mut Signals) -> Exit {
+/// How long to wait for an answer when giving back. A lease that is lost was most likely lost because there are none.
+fn patience(outcome: Outcome) -> Duration {
+    Duration::from_secs(if outcome.lost { 1 } else { 5 })
+}
+
+async fn start(args: &Run, hold: &mut Hold, signals: &mut Signals) -> Outcome {
     let mut notice = Notice::new(args.on_lost, args.kill_after(), hold.deadline());
     // We may have been stopped since the grant.
     if notice.due(System.now()).is_some() {
         say(format_args!("the lease of {} was over before the command could be started", args.name));
-        return Exit::LOST;
+        return Outcome { exit: Exit::LOST, lost: true };
     }
     if let Err(error) = signals.attend() {
         say(format_args!("cannot listen for signals: {error}"));
-        return Exit::UNAVAILABLE;
+        return Outcome::not_started(Exit::UNAVAILABLE);
     }
     let mut env = BTreeMap::from([
         ("LEASE_NAME", OsString::from(args.name.as_str())),
@@ -87,7 +95,8 @@ async fn start(args: &Run, hold: &mut Hold, signals: &mut Signals) -> Exit {
     let group = match Group::start(&args.command, env, args.on_lost != OnLost::Ignore) {
         Ok(group) => group,
         Err(error) => {
-            return launch::failed(args.command.first().map_or("".as_ref(), |program| program), &error);
+            let program = args.command.first().cloned().unwrap_or_default();
+            return Outcome::not_started(launch::failed(&program, &error));
         }
     };
     let mut terminal = Terminal::find();

@@ -133,10 +133,10 @@ impl Source {
         Ok(by_name.into_values().collect())
     }
 
-    /// Ends what the library does in the background, within a few seconds.
-    pub(super) async fn close(&self) {
+    /// Ends what the library does in the background.
+    pub(super) async fn close(&self, within: Duration) {
         if let Source::Library(library) = self {
-            library.close().await;
+            library.close(within).await;
         }
     }
 }
@@ -229,14 +229,14 @@ impl Hold {
         }
     }
 
-    /// Gives the lease back, now that nothing works under it any more; takes a few seconds at most.
+    /// Gives the lease back, now that nothing works under it any more.
     ///
     /// # Errors
     /// With a message, if it is not known to be free: then its TTL frees it.
-    pub(super) async fn release(self) -> Result<(), String> {
+    pub(super) async fn release(self, within: Duration) -> Result<(), String> {
         match self {
-            Hold::Daemon(hold) => hold.release().await,
-            Hold::Library(hold) => hold.release().await,
+            Hold::Daemon(hold) => hold.release(within).await,
+            Hold::Library(hold) => hold.release(within).await,
         }
     }
 }

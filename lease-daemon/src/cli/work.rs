@@ -21,6 +21,22 @@ const BURIAL: Duration = Duration::from_secs(5);
 /// How long to look for news that are there already, before the clock alone decides.
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
+/// How it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    /// The command's exit code, or 79 if the lease was lost.
+    pub exit: Exit,
+    /// Whether the lease was lost, or about to be.
+    pub lost: bool,
+}
+
+impl Outcome {
+    /// The command was not started; the lease is held.
+    pub(super) fn not_started(exit: Exit) -> Outcome {
+        Outcome { exit, lost: false }
+    }
+}
+
 /// A command at work under a lease.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
@@ -41,8 +57,8 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Stays with the command until its whole group has gone, and gives its exit code, or 79 if the lease was lost.
-    pub(super) async fn finish(mut self) -> Exit {
+    /// Stays with the command until its whole group has gone.
+    pub(super) async fn finish(mut self) -> Outcome {
         let mut killed: Option<Moment> = None;
         loop {
             if let Some(signal) = self.group.reap() {
@@ -81,9 +97,10 @@ impl Work<'_> {
                 } => {}
             }
         }
+        let lost = self.notice.is_over(System.now());
         match self.group.ended() {
-            Some(exit) if self.on_lost == OnLost::Ignore || !self.notice.is_over(System.now()) => exit,
-            _ => Exit::LOST,
+            Some(exit) if self.on_lost == OnLost::Ignore || !lost => Outcome { exit, lost },
+            _ => Outcome { exit: Exit::LOST, lost },
         }
     }
 

@@ -230,6 +230,13 @@ impl Bucket {
                     10058 => return Ok(()),
                     // A server without a cluster.
                     10074 if self.replicas.is_none() && replicas > 1 => replicas = 1,
+                    10074 => {
+                        return Err(Error::InvalidSetting {
+                            setting: "replicas",
+                            value: replicas.to_string(),
+                            allowed: "a server without a cluster allows 1".into(),
+                        });
+                    }
                     10005 => {
                         let why =
                             format!("the cluster does not offer {replicas} servers for the bucket: {error}");

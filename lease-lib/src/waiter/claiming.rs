@@ -68,7 +68,15 @@ impl Waiter {
                 ClaimStep::Granted(hold) => break Claimed::Over(self.granted(*hold, news)),
                 ClaimStep::NotOurs(_) => break Claimed::No,
                 ClaimStep::TooLate { ours } => break self.too_late(ours, true).await,
-                ClaimStep::Refused(why) => break Claimed::Over(Verdict::Failed(self.refusal(why).await)),
+                ClaimStep::Refused(why) => {
+                    // The guard may have refused a write that the store took.
+                    self.free_own(None).await;
+                    break match self.refusal(why).await {
+                        // Whoever waits in line waits for this, too.
+                        Error::Quiet(_) if !self.is_try() => Claimed::TooLate,
+                        error => Claimed::Over(Verdict::Failed(error)),
+                    };
+                }
             };
         };
         if was_open {
@@ -115,8 +123,20 @@ impl Waiter {
         Verdict::Granted(Lease::start(&self.core, self.wanted.name.clone(), place, hold))
     }
 
-    /// The deadline passed before the outcome was known. What is ours is freed; what cannot be found ends by its TTL.
+    /// The deadline passed before the outcome was known.
     async fn too_late(&mut self, ours: Option<Revision>, open: bool) -> Claimed {
+        self.free_own(ours).await;
+        match (self.is_try(), open) {
+            (false, _) => Claimed::TooLate,
+            (true, true) => {
+                Claimed::Over(Verdict::Failed(Error::Unknown("the store did not answer the granting write")))
+            }
+            (true, false) => Claimed::Over(Verdict::Failed(Error::Unreachable("the store took no write".into()))),
+        }
+    }
+
+    /// Frees a record of this attempt that nobody will hold; what cannot be found ends by its TTL.
+    async fn free_own(&self, ours: Option<Revision>) {
         let key = key::lock(&self.wanted.name);
         let found = match ours {
             Some(revision) => Some(revision),
@@ -129,13 +149,6 @@ impl Waiter {
         };
         if let Some(revision) = found {
             self.core.forget(key, revision).await;
-        }
-        match (self.is_try(), open) {
-            (false, _) => Claimed::TooLate,
-            (true, true) => {
-                Claimed::Over(Verdict::Failed(Error::Unknown("the store did not answer the granting write")))
-            }
-            (true, false) => Claimed::Over(Verdict::Failed(Error::Unreachable("the store took no write".into()))),
         }
     }
 

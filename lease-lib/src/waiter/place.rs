@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{Verdict, Waiter};
 use crate::ambient::{fresh_id, sleep_until};
 use crate::core::Core;
+use crate::error::Error;
 use crate::protocol::line::{self, Left};
 use crate::store::{Body, Revision, Write, WriteError};
 
@@ -52,7 +53,15 @@ impl Waiter {
                     open = true;
                     PAUSE
                 }
-                Err(WriteError::Refused(why)) => return Err(Verdict::Failed(self.refusal(why).await)),
+                Err(WriteError::Refused(why)) => match self.refusal(why).await {
+                    // The bucket was made anew: once it may grant again, there is a line in it to join.
+                    Error::Quiet(_) => {
+                        self.admitted().await?;
+                        id = fresh_id(self.core.ambient.as_ref());
+                        Duration::ZERO
+                    }
+                    error => return Err(Verdict::Failed(error)),
+                },
             };
             self.pause(pause).await?;
         }
