@@ -103,7 +103,7 @@ impl Holders {
         let (held, keeper) = Held::new(id.clone(), uid, renewed_by, lease);
         let held = Arc::new(held);
         self.table().held.insert(id.clone(), Arc::clone(&held));
-        tracing::info!(name = held.name, token = held.token, uid, "granted");
+        tracing::debug!(name = held.name, token = held.token, uid, "granted");
         let holders = Arc::clone(self);
         self.keepers.spawn(async move {
             keeper.run().await;
@@ -200,8 +200,16 @@ impl Holders {
 
     /// Waits until no lease that the daemon renews is left.
     pub async fn let_go(&self) {
-        for held in self.all(RenewedBy::Daemon) {
-            held.gone().await;
+        loop {
+            let left = self.all(RenewedBy::Daemon);
+            if left.is_empty() {
+                return;
+            }
+            for held in left {
+                held.gone().await;
+            }
+            // Their keepers take them off the table next.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -1,11 +1,13 @@
-//! Time and chance: the only module that reads a clock or draws a random number.
+//! Time, chance and tasks: the only module that reads a clock, draws a random number or starts a task.
 //!
 //! A lease's deadline is compared on `CLOCK_BOOTTIME`, which also runs while the machine is suspended: a laptop
 //! that slept through its lease must not believe in it after waking. Timers (tokio's) only *wake*; whoever is woken
 //! compares the clock again, so a late timer can never make a lease look longer than it is.
 
 use std::fmt;
+use std::future::Future;
 use std::ops::{Add, Sub};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,7 +67,15 @@ pub trait Ambient: fmt::Debug + Send + Sync {
     fn wall_micros(&self) -> u64;
     /// 128 random bits, unguessable with [`System`].
     fn random(&self) -> u128;
+    /// Runs a task in the background. A simulation stops a process by not polling its tasks any more.
+    fn spawn(&self, task: Task) {
+        // The handle is not needed: whoever must know when tasks end tracks them.
+        drop(tokio::spawn(task));
+    }
 }
+
+/// A background task.
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A shared [`Ambient`].
 pub type SharedAmbient = Arc<dyn Ambient>;

@@ -69,6 +69,11 @@ impl Core {
         self.ambient.now()
     }
 
+    /// Runs a task that must come to an end before the process may.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.ambient.spawn(Box::pin(self.tasks.track_future(task)));
+    }
+
     /// RFC 3339 by the wall clock, for people.
     pub(crate) fn timestamp(&self) -> String {
         let at = std::time::UNIX_EPOCH + Duration::from_micros(self.ambient.wall_micros());

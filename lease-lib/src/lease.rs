@@ -54,7 +54,7 @@ impl Lease {
             place,
             orders: inbox,
         };
-        core.tasks.spawn(keeper.run());
+        core.spawn(keeper.run());
         Lease { core: Arc::clone(core), shared, orders, name, token, ttl, previous }
     }
 

@@ -94,7 +94,7 @@ pub mod store;
 mod token;
 mod waiter;
 
-pub use ambient::{Ambient, Moment, SharedAmbient, System, fresh_id, sleep_until};
+pub use ambient::{Ambient, Moment, SharedAmbient, System, Task, fresh_id, sleep_until};
 pub use error::Error;
 pub use lease::Lease;
 pub use lock::{Attempt, Lock, Waiting};

@@ -170,7 +170,7 @@ impl Post {
                 } else {
                     let note = Note::NotHere { name, place: of, attempt: waiter.attempt };
                     let shared = Arc::clone(core);
-                    core.tasks.spawn(async move { shared.tell(&waiter.process, note).await });
+                    core.spawn(async move { shared.tell(&waiter.process, note).await });
                 }
             }
             Note::First { name, order, waiter } => self.follows(name, None, order, waiter, now),
@@ -182,7 +182,7 @@ impl Post {
                 if !self.pass_on(&name, &attempt, Told::Handed { revision, previous }) {
                     // It waits no more: free what was kept for it, so that nobody has to wait for its TTL.
                     let shared = Arc::clone(core);
-                    core.tasks.spawn(async move { shared.forget(key::lock(&name), revision).await });
+                    core.spawn(async move { shared.forget(key::lock(&name), revision).await });
                 }
             }
             Note::Broken { name } => {

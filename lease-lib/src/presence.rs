@@ -54,7 +54,7 @@ impl Presence {
             // costs a place in line, never a lease.
             self.renew(core).await;
             let shared = Arc::clone(core);
-            core.tasks.spawn(async move { shared.presence.keep(&shared).await });
+            core.spawn(async move { shared.presence.keep(&shared).await });
         }
     }
 

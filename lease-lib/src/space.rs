@@ -115,7 +115,7 @@ impl Space {
             tasks: TaskTracker::new(),
         });
         core.guard.recall(&core).await.map_err(unreachable)?;
-        tokio::spawn(sort_post(Arc::downgrade(&core), inbox));
+        core.ambient.spawn(Box::pin(sort_post(Arc::downgrade(&core), inbox)));
         Ok(Space { core })
     }
 

@@ -61,6 +61,7 @@ async fn all_servers_stopped_and_back() {
         stopped.elapsed(),
         stopping.elapsed()
     );
+    assert_eq!(run.exit(LIMIT).await.code, Some(79), "{}", run.stderr());
     let line =
         run.stderr().lines().find(|line| line.contains("SIGKILL")).map(str::to_owned).unwrap_or_default();
     let left: f64 = line.rsplit(' ').next().unwrap().trim_end_matches('s').parse().unwrap();

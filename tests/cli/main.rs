@@ -3,6 +3,7 @@
 mod busy;
 mod cluster;
 mod command;
+mod direct;
 mod group;
 mod kit;
 mod list;

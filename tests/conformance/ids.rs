@@ -74,7 +74,7 @@ pub async fn sent_many_times_at_once_it_is_applied_once(f: Fixture) {
     for answer in answers.iter().chain([&late]) {
         match answer {
             Ok(Ack { duplicate: false, revision: made }) if *made == revision => applied += 1,
-            Err(WriteError::InFlight | WriteError::Unknown(_)) => {}
+            Err(WriteError::InFlight | WriteError::NotTaken | WriteError::Unknown(_)) => {}
             other => assert_repeat(other, revision, revision),
         }
     }

@@ -1,5 +1,7 @@
 //! What the cases share: two views of a bucket, writes that are certain, and waits that end.
 
+use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -84,20 +86,35 @@ impl Fixture {
             .revision
     }
 
-    /// Reads through both views, which agree in a quiet cluster.
+    /// Reads through both views, which agree as long as nobody writes.
     pub async fn read(&self, key: &str) -> Option<Entry> {
-        let entry = self.a.read(key).await.expect("readable");
-        assert_eq!(self.b.read(key).await.expect("readable"), entry, "the views differ on {key}");
-        entry
+        self.agreed(key, async |store| store.read(key).await).await
+    }
+
+    /// What a revision made, through both views.
+    pub async fn at(&self, revision: Revision) -> Option<Entry> {
+        self.agreed(&revision.to_string(), async |store| store.read_revision(revision).await).await
+    }
+
+    /// The last entry under a filter of this case's own, through both views.
+    pub async fn last(&self, filter: &str) -> Option<Entry> {
+        let filter = self.key(filter);
+        self.agreed(&filter, async |store| store.last(&filter).await).await
+    }
+
+    async fn agreed<T: PartialEq + Debug, E: Debug>(
+        &self,
+        what: &str,
+        ask: impl AsyncFn(&dyn Store) -> Result<T, E>,
+    ) -> T {
+        let found = patiently(async || ask(self.a.as_ref()).await).await;
+        assert_eq!(patiently(async || ask(self.b.as_ref()).await).await, found, "the views differ on {what}");
+        found
     }
 
     /// Waits until nothing is left of `key`.
     pub async fn gone(&self, key: &str) {
-        until("the entry has expired", async || {
-            let entry = self.a.read(key).await.expect("readable");
-            entry.is_none().then_some(())
-        })
-        .await;
+        until("the entry has expired", async || self.a.read(key).await.ok()?.is_none().then_some(())).await;
     }
 
     /// Writes to `key` until `events` hears of it. A new subscription may take a moment to be known in the whole
@@ -196,22 +213,38 @@ async fn wait_for<T>(events: &mut Events<T>, wanted: impl Fn(&T) -> bool) -> boo
     timeout(Duration::from_millis(500), waiting).await.unwrap_or(false)
 }
 
+/// Asks until there is an answer: a cluster may elect a leader at any time.
+pub async fn patiently<T, E: Debug>(mut ask: impl AsyncFnMut() -> Result<T, E>) -> T {
+    until("the store answers", async || ask().await.ok()).await
+}
+
 /// All entries under a filter, page by page.
 pub async fn scan_all(store: &Arc<dyn Store>, filter: &str) -> Vec<Entry> {
     scan_from(store, filter, 0).await
 }
 
-/// All entries under a filter from a revision on, page by page.
+/// All entries under a filter from a revision on, page by page. A key that comes twice counts where it comes last.
 pub async fn scan_from(store: &Arc<dyn Store>, filter: &str, mut from: Revision) -> Vec<Entry> {
-    let mut entries = Vec::new();
+    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+    let mut highest = 0;
     loop {
-        let page = store.scan(filter, from).await.expect("readable");
-        entries.extend(page.entries);
+        let page = patiently(async || store.scan(filter, from).await).await;
+        for entry in page.entries {
+            assert!(
+                entry.revision > highest && entry.revision >= from,
+                "{entry:?} after {highest}, from {from}"
+            );
+            highest = entry.revision;
+            entries.insert(entry.key.clone(), entry);
+        }
         match page.next {
             Some(next) => assert!(next > std::mem::replace(&mut from, next), "a scan must get on"),
-            None => return entries,
+            None => break,
         }
     }
+    let mut entries: Vec<Entry> = entries.into_values().collect();
+    entries.sort_by_key(|entry| entry.revision);
+    entries
 }
 
 /// The last token of each entry's key: short enough to list in an assertion.

@@ -74,6 +74,8 @@ async fn unsafe_buckets_are_refused_by_setting() {
         config[setting] = value;
         config
     };
+    let mut slack = but("persist_mode", json!("async"));
+    slack["allow_atomic"] = json!(false);
     let table = [
         ("max_msgs_per_subject", "5", but("max_msgs_per_subject", json!(5))),
         ("max_msgs_per_subject", "-1", but("max_msgs_per_subject", json!(-1))),
@@ -96,7 +98,7 @@ async fn unsafe_buckets_are_refused_by_setting() {
         ("first_seq", "unset", but("first_seq", json!(0))),
         ("first_seq", "1000", but("first_seq", json!(1000))),
         ("republish", "unset", but("republish", Value::Null)),
-        ("persist_mode", "\"async\"", but("persist_mode", json!("async"))),
+        ("persist_mode", "\"async\"", slack),
         ("subjects", "[\"$KV.x.>\",\"more.x\"]", but("subjects", json!(["$KV.x.>", "more.x"]))),
         ("retention", "\"interest\"", but("retention", json!("interest"))),
         ("allow_msg_ttl", "false", kv(json!({}))),

@@ -24,6 +24,10 @@ impl Ambient for Off {
     fn random(&self) -> u128 {
         System.random()
     }
+
+    fn spawn(&self, task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>) {
+        System.spawn(task);
+    }
 }
 
 async fn open_off(cluster: &Cluster, seconds: i64) -> Result<NatsStore, Error> {

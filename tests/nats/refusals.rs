@@ -1,10 +1,11 @@
 //! What a real server answers to writes it will not take, and what is made of that.
 
+use lease::Error;
 use lease::store::{NatsStore, Store, WriteError};
 use serde_json::{Value, json};
-use support::Cluster;
+use support::{Cluster, eventually};
 
-use crate::{delete, info, make, open, put, settle};
+use crate::{LIMIT, delete, info, make, open, put, settle};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_repeating_will_not_change_is_refused_with_the_servers_words() {
@@ -56,10 +57,11 @@ async fn without_a_majority_nothing_is_acknowledged() {
         let answer = store.write(&put(&format!("lock.{n}"), 0, "x", 60)).await;
         assert!(matches!(answer, Err(WriteError::Unknown(_) | WriteError::NotTaken)), "{answer:?}");
     }
-    assert!(store.probe().await.is_err());
+    let why = eventually("the probe notices", LIMIT, async || store.probe().await.err()).await;
+    assert!(matches!(why, Error::Unreachable(_)), "{why}");
     cluster.start_all().await;
     settle(&store, &put("lock.after", 0, "x", 60)).await.expect("written");
-    assert_eq!(store.probe().await, Ok(()));
+    eventually("the probe is content", LIMIT, async || store.probe().await.ok()).await;
 }
 
 async fn refused(store: &NatsStore, key: &str, value: &str, says: &str) {

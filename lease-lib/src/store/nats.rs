@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::nats_call::Failure;
 use super::nats_link::Secrets;
 use super::nats_wire::{Headers, new_enough};
+use crate::ambient::{Ambient, fresh_id};
 use crate::error::Error;
 
 /// How long one request may take, from handing it over to its answer.
@@ -183,7 +184,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Connects, once. `nonce` makes the inbox its own.
+    /// Connects, once.
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::ServerTooOld`]; everything that another server or another time may mend is
@@ -193,11 +194,11 @@ impl Session {
         secrets: &Secrets,
         name: &str,
         tls: bool,
-        nonce: &str,
+        ambient: &dyn Ambient,
     ) -> Result<Session, Error> {
         let unreachable = |why: &dyn fmt::Display| Error::Unreachable(format!("{address}: {why}"));
         let shared = Arc::new(Shared::default());
-        let inbox = format!("_INBOX.{nonce}");
+        let inbox = format!("_INBOX.{}", fresh_id(ambient));
         let (listener, prefix) = (shared.clone(), inbox.clone());
         let options = ConnectOptions::new()
             .name(name)
@@ -234,7 +235,7 @@ impl Session {
             return Err(Error::ServerTooOld { version: info.version });
         }
         let answers = client.subscribe(format!("{inbox}.*")).await.map_err(|error| unreachable(&error))?;
-        tokio::spawn(deliver(shared.clone(), answers));
+        ambient.spawn(Box::pin(deliver(shared.clone(), answers)));
         let others = info.connect_urls.iter().filter_map(|url| url.parse().ok()).collect();
         let (server, jetstream) = (info.server_name, info.jetstream);
         Ok(Session { client, shared, inbox, address: address.clone(), server, jetstream, others })
@@ -247,6 +248,11 @@ impl Session {
                 self.shared.end();
             }
         }
+    }
+
+    /// Ends the connection.
+    pub(super) fn end(&self) {
+        self.shared.end();
     }
 
     /// One request, one answer.

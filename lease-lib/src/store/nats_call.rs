@@ -69,7 +69,7 @@ pub(super) struct Info {
     pub last_seq: u64,
     /// The server's clock when it said so, microseconds of unix time.
     pub now: u64,
-    /// Whether somebody leads it.
+    /// Whether somebody leads it, and has heard from a majority just now.
     pub led: bool,
 }
 
@@ -214,13 +214,12 @@ impl Link {
         let info = || {
             let number = |group: &str, key: &str| value.get(group)?.get(key)?.as_u64();
             let cluster = value.get("cluster").filter(|cluster| !cluster.is_null());
-            let leader = |cluster: &Value| cluster.get("leader").and_then(Value::as_str).map(str::to_owned);
             Some(Info {
                 created: value.get("created")?.as_str()?.into(),
                 first_seq: number("config", "first_seq").unwrap_or(0),
                 last_seq: number("state", "last_seq").unwrap_or(0),
                 now: micros(value.get("ts")?.as_str()?)?,
-                led: cluster.is_none_or(|cluster| leader(cluster).is_some_and(|leader| !leader.is_empty())),
+                led: cluster.is_none_or(led),
                 config: value.get("config")?.clone(),
             })
         };
@@ -262,6 +261,18 @@ impl From<Failure> for WriteError {
             Failure::Deaf(_) => WriteError::Unknown("the server does not let this user hear answers"),
         }
     }
+}
+
+/// Whether a stream can take writes, by what its leader says of the others. One that was cut off believes in itself for
+/// several seconds more, but knows when it last heard from them: once a second, while all is well.
+fn led(cluster: &Value) -> bool {
+    const SILENT_NANOS: u64 = 2_500_000_000;
+    let leader = cluster.get("leader").and_then(Value::as_str).is_some_and(|leader| !leader.is_empty());
+    let others = cluster.get("replicas").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let heard =
+        |other: &&Value| other.get("active").and_then(Value::as_u64).is_some_and(|ago| ago < SILENT_NANOS);
+    let present = 1 + others.iter().filter(heard).count();
+    leader && present * 2 > 1 + others.len()
 }
 
 fn readable(key: &str, wild: bool) -> Result<(), Unreadable> {

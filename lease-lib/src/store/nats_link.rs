@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::nats::{Address, Answer, Answers, HeaderList, Session, Subscription};
 use super::nats_call::Failure;
 use super::{EVENT_BUFFER, Events};
-use crate::ambient::{SharedAmbient, fresh_id};
+use crate::ambient::SharedAmbient;
 use crate::error::Error;
 
 /// The pauses between rounds over all servers grow from the first to the second.
@@ -108,8 +108,7 @@ impl Reach {
         let tls = self.given.iter().any(Address::tls);
         let mut failed = Vec::new();
         for address in self.candidates(left) {
-            let nonce = fresh_id(&*self.ambient);
-            match Session::connect(&address, &self.secrets, &self.name, tls, &nonce).await {
+            match Session::connect(&address, &self.secrets, &self.name, tls, &*self.ambient).await {
                 Ok(session) => {
                     tracing::info!(server = session.server, %address, "connected to NATS");
                     *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = session.others.clone();
@@ -184,6 +183,7 @@ fn unescape(text: &str) -> String {
 /// Keeps connected for as long as it lives.
 pub(super) struct Link {
     current: watch::Receiver<Option<Arc<Session>>>,
+    ambient: SharedAmbient,
     _stop: DropGuard,
 }
 
@@ -196,8 +196,9 @@ impl Link {
         let session = Arc::new(reach.first().await?);
         let (sender, current) = watch::channel(Some(session.clone()));
         let stop = CancellationToken::new();
-        tokio::spawn(keep(reach, session, sender, stop.clone()));
-        Ok(Link { current, _stop: stop.drop_guard() })
+        let ambient = reach.ambient.clone();
+        ambient.spawn(Box::pin(keep(reach, session, sender, stop.clone())));
+        Ok(Link { current, ambient, _stop: stop.drop_guard() })
     }
 
     /// The connection that stands, if one does.
@@ -235,7 +236,7 @@ impl Link {
     ) -> Result<Events<T>, Failure> {
         let first = self.session().ok_or(Failure::NotSent)?.subscribe(&subject).await?;
         let (sender, events) = mpsc::channel(EVENT_BUFFER);
-        tokio::spawn(forward(self.current.clone(), first, subject, sender, read));
+        self.ambient.spawn(Box::pin(forward(self.current.clone(), first, subject, sender, read)));
         Ok(events)
     }
 }
@@ -248,11 +249,16 @@ async fn keep(
     stop: CancellationToken,
 ) {
     loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = session.ended() => {}
-        }
+        let ended = tokio::select! {
+            () = stop.cancelled() => false,
+            () = session.ended() => true,
+        };
+        // Followers look into `current` as well: what stays in there would live as long as they do.
         current.send_replace(None);
+        session.end();
+        if !ended {
+            return;
+        }
         tracing::info!(server = session.server, "disconnected from NATS");
         session = tokio::select! {
             () = stop.cancelled() => return,

@@ -175,7 +175,7 @@ impl Bucket {
         if info.led {
             Ok(())
         } else {
-            Err(Error::Unreachable("the bucket has no leader at the moment".into()))
+            Err(Error::Unreachable("the bucket has no leader with a majority at the moment".into()))
         }
     }
 

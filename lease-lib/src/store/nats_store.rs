@@ -133,7 +133,8 @@ impl NatsStore {
     pub async fn open(urls: &str, options: NatsOptions, ambient: SharedAmbient) -> Result<NatsStore, Error> {
         let (names, times) = (options.names()?, Times::new(DEFAULT_TTL, options.slack)?);
         let slack_secs = times.store_secs().saturating_sub(DEFAULT_TTL.as_secs());
-        let name = format!("lease {}", options.bucket);
+        // What an operator sees in the server's list of connections.
+        let name = format!("lease {} pid {}", options.bucket, std::process::id());
         let link = Link::start(Reach::new(urls, options.secrets(), name, ambient.clone())?).await?;
         let bucket = Bucket::new(link, names, ambient, options.replicas, slack_secs, times.store_secs());
         bucket.open(options.fresh).await?;

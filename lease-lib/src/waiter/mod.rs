@@ -90,7 +90,8 @@ pub(crate) fn start(core: &Arc<Core>, wanted: Wanted) -> (oneshot::Receiver<Answ
     let core = Arc::clone(core);
     let caller = Some(caller);
     let waiter = Waiter { core, wanted, person, caller, ahead, started, serial: 0, last_seen: None, told: None };
-    waiter.core.tasks.clone().spawn(waiter.run());
+    let shared = Arc::clone(&waiter.core);
+    shared.spawn(waiter.run());
     (answer, place)
 }
 

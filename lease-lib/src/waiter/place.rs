@@ -72,7 +72,7 @@ impl Waiter {
     pub(super) fn leave(&self, order: Revision, granted: bool) {
         let core = Arc::clone(&self.core);
         let (name, place, key) = (self.wanted.name.clone(), self.person.place.clone(), self.place_key());
-        self.core.tasks.spawn(async move {
+        self.core.spawn(async move {
             core.presence.leave(core.now());
             // The number is not used again before this is done, so whatever stands there is ours.
             let marker = remove(&core, key, order, granted, true).await;
