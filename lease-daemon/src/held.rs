@@ -156,13 +156,14 @@ impl Held {
     pub async fn renew(&self) -> Renewal {
         let (tell, told) = oneshot::channel();
         let asking = async {
-            // The keeper is gone only if the lease has ended.
-            self.renewals.send(tell).await.ok()?;
-            told.await.ok()
+            if self.renewals.send(tell).await.is_ok() && told.await.is_ok() {
+                return Renewal::Confirmed;
+            }
+            // The keeper answers nobody any more only if the lease has ended.
+            Renewal::Over(self.ended().await)
         };
         match tokio::time::timeout(CONFIRM_WITHIN, asking).await {
-            Ok(Some(())) => Renewal::Confirmed,
-            Ok(None) => Renewal::Over(self.ended().await),
+            Ok(renewal) => renewal,
             Err(_) => self.fate().map_or(Renewal::Pending, Renewal::Over),
         }
     }

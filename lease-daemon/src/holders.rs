@@ -165,11 +165,7 @@ impl Holders {
     pub fn client_gone(&self, held: &Held) {
         let ours = matches!(held.fate(), None | Some(Fate::Lost(Loss::Draining)));
         if ours && held.end(End::ClientGone).is_some() {
-            tracing::info!(
-                name = held.name,
-                token = held.token,
-                "released: the client closed its connection"
-            );
+            tracing::debug!(name = held.name, token = held.token, "the client is gone: released");
             self.metrics.client_gone();
         }
     }

@@ -58,7 +58,7 @@
 //! use lease::{Attempt, Space};
 //!
 //! // Or, on NATS: Space::connect("nats://127.0.0.1:4222", Default::default()).await?
-//! let space = Space::embedded().await?;
+//! let space = Space::embedded();
 //!
 //! let lease = space.lock("orders.42").ttl(Duration::from_secs(15)).acquire().await?; // waits its turn
 //! match space.lock("orders.42").try_acquire().await? {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
@@ -20,7 +21,7 @@ use crate::post::Post;
 use crate::presence::Presence;
 use crate::protocol::line::{self, Note};
 use crate::protocol::{Holder, Loss, Previous, Slot, key};
-use crate::store::{MemoryStore, NatsOptions, NatsStore, Store, Unreadable};
+use crate::store::{Events, Life, MemoryStore, NatsOptions, NatsStore, Store, Unreadable};
 
 /// Settings of a [`Space`].
 #[derive(Clone, Debug)]
@@ -86,10 +87,15 @@ impl Space {
     }
 
     /// A space inside this process: for trying things out and for tests. Its locks hold among its clones only.
-    pub async fn embedded() -> Result<Space, Error> {
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn embedded() -> Space {
         let options = SpaceOptions::default();
         let store = MemoryStore::new(Arc::clone(&options.ambient));
-        Space::on(store, options).await
+        let identity = Identity::new(&options.ambient, None);
+        let (life, inbox) = (store.life_now(), store.inbox_now(&identity.process));
+        Space::assemble(store, options, identity, &life, inbox)
     }
 
     /// A space on any store behind the seam.
@@ -97,12 +103,20 @@ impl Space {
     /// # Errors
     /// [`Error::Unreachable`] if the store does not answer.
     pub async fn on(store: Arc<dyn Store>, options: SpaceOptions) -> Result<Space, Error> {
-        let SpaceOptions { slack, owner, observer, ambient, .. } = options;
-        let identity = Identity::new(&ambient, owner);
+        let identity = Identity::new(&options.ambient, options.owner.clone());
         let life = store.life().await.map_err(unreachable)?;
         let inbox = store.inbox(&identity.process).await.map_err(unreachable)?;
+        let space = Space::assemble(store, options, identity, &life, inbox);
+        space.core.guard.recall(&space.core).await.map_err(unreachable)?;
+        Ok(space)
+    }
+
+    fn assemble(
+        store: Arc<dyn Store>, options: SpaceOptions, identity: Identity, life: &Life, inbox: Events<Bytes>,
+    ) -> Space {
+        let SpaceOptions { slack, observer, ambient, .. } = options;
         let core = Arc::new(Core {
-            guard: Guard::new(&life, ambient.now()),
+            guard: Guard::new(life, ambient.now()),
             store,
             ambient,
             observer,
@@ -114,9 +128,8 @@ impl Space {
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        core.guard.recall(&core).await.map_err(unreachable)?;
         core.ambient.spawn(Box::pin(sort_post(Arc::downgrade(&core), inbox)));
-        Ok(Space { core })
+        Space { core }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -245,7 +258,7 @@ fn unreachable(Unreadable(why): Unreadable) -> Error {
 }
 
 /// Takes notes from the inbox until the space is gone.
-async fn sort_post(core: std::sync::Weak<Core>, mut inbox: crate::store::Events<bytes::Bytes>) {
+async fn sort_post(core: std::sync::Weak<Core>, mut inbox: Events<Bytes>) {
     while let Some(text) = inbox.recv().await {
         let Some(core) = core.upgrade() else { return };
         match serde_json::from_slice::<Note>(&text) {

@@ -9,7 +9,7 @@ use lease::{Attempt, Error, Loss, Space, Status};
 
 #[tokio::test]
 async fn one_holds_and_the_next_waits_its_turn() {
-    let space = Space::embedded().await.unwrap();
+    let space = Space::embedded();
     let first = space.lock("orders.42").acquire().await.unwrap();
     assert_eq!(first.status(), Status::Held);
     let Attempt::Held(Some(by)) = space.lock("orders.42").try_acquire().await.unwrap() else {
@@ -34,7 +34,7 @@ async fn one_holds_and_the_next_waits_its_turn() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_take_turns_and_tokens_rise() {
-    let space = Space::embedded().await.unwrap();
+    let space = Space::embedded();
     let inside = Arc::new(AtomicU64::new(0));
     let last = Arc::new(AtomicU64::new(0));
     let workers: Vec<_> = (0..16)
@@ -59,7 +59,7 @@ async fn many_take_turns_and_tokens_rise() {
 
 #[tokio::test]
 async fn a_dropped_wait_leaves_the_line_and_a_dropped_lease_frees_the_name() {
-    let space = Space::embedded().await.unwrap();
+    let space = Space::embedded();
     let lease = space.lock("a").acquire().await.unwrap();
     let lock = space.lock("a");
     let gave_up = tokio::time::timeout(Duration::from_millis(100), lock.acquire()).await;
@@ -74,7 +74,7 @@ async fn a_dropped_wait_leaves_the_line_and_a_dropped_lease_frees_the_name() {
 
 #[tokio::test]
 async fn breaking_is_fenced_and_the_holder_hears_of_it() {
-    let space = Space::embedded().await.unwrap();
+    let space = Space::embedded();
     let lease = space.lock("a").acquire().await.unwrap();
     let wrong = lease::Token::new(lease.token().get() + 1);
     let refused = space.lock("a").break_by_force(wrong, "no", false).await;
@@ -89,7 +89,7 @@ async fn breaking_is_fenced_and_the_holder_hears_of_it() {
 
 #[tokio::test]
 async fn waiting_within_a_limit_tells_who_holds() {
-    let space = Space::embedded().await.unwrap();
+    let space = Space::embedded();
     let lease = space.lock("a").owner("first").acquire().await.unwrap();
     let Attempt::Held(Some(by)) = space.lock("a").acquire_within(Duration::from_millis(50)).await.unwrap() else {
         panic!("held by two");
@@ -99,7 +99,7 @@ async fn waiting_within_a_limit_tells_who_holds() {
 
 #[tokio::test]
 async fn with_runs_the_work_and_gives_back() {
-    let space = Space::embedded().await.unwrap();
+    let space = Space::embedded();
     let token = space.lock("a").with(|lease| async move { lease.token() }).await.unwrap();
     assert!(token.get() > 0 && token.get() < 1 << 53);
     assert_eq!(space.look("a").await.unwrap().holder, None);

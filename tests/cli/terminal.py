@@ -67,7 +67,7 @@ expect("code=0\r\n")
 expect("ready> ")
 
 # ^C reaches it, and only once. The shell has the terminal back afterwards.
-shell(f"{LEASE} run t -- sh -c 'echo up; trap \"echo got; exit 9\" INT; while :; do sleep 0.05; done'; echo code=$?")
+shell(f"{LEASE} run t -- sh -c 'trap \"echo got; exit 9\" INT; echo up; while :; do sleep 0.05; done'; echo code=$?")
 expect("up\r\n")
 foreground("sh")
 type_("\x03")

@@ -105,6 +105,31 @@ async fn a_lease_given_back_by_its_id_ends_the_stream() {
     assert_eq!(api.get("/v1/locks/a").await.json()["held"], false);
 }
 
+#[tokio::test]
+async fn two_hundred_are_served_in_the_order_in_which_they_came() {
+    let _cores = together().await;
+    let daemon = Daemon::start(EMBEDDED).await;
+    let api = daemon.api();
+    let mut holder = api.open("POST", "/v1/locks/a/hold", "{}").await;
+    let mut token = holder.event("held", SOON).await["token"].as_u64().unwrap();
+    let mut line = std::collections::VecDeque::new();
+    for _ in 0..200 {
+        let mut waiter = api.open("POST", "/v1/locks/a/hold", "{}").await;
+        assert_eq!(waiter.next(SOON).await.unwrap()["event"], "waiting");
+        line.push_back(waiter);
+    }
+    let began = Instant::now();
+    while let Some(mut next) = line.pop_front() {
+        holder.close();
+        let held = next.event("held", SOON).await;
+        assert!(held["token"].as_u64().unwrap() > token);
+        token = held["token"].as_u64().unwrap();
+        holder = next;
+    }
+    eprintln!("200 handovers in {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
 /// Each way for a client to go, while it holds and while it waits, is noticed within milliseconds.
 #[tokio::test]
 async fn every_way_to_hang_up_is_noticed_at_once() {

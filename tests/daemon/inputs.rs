@@ -160,6 +160,30 @@ async fn not_http(api: &Api) {
     assert!(api.raw(half, std::time::Duration::from_millis(300)).await.unwrap().is_empty());
 }
 
+/// A head has ten seconds to arrive, and a body has ten more.
+#[tokio::test]
+async fn requests_that_do_not_arrive_are_not_waited_for() {
+    let _cores = together().await;
+    let daemon = Daemon::start([""; 0]).await;
+    let api = daemon.api();
+    let limit = std::time::Duration::from_secs(15);
+    let half_a_body = b"POST /v1/locks/a/hold HTTP/1.1\r\nHost: l\r\nContent-Length: 10\r\n\r\n{}";
+    let half_a_head = b"POST /v1/locks/a/hold HTTP/1.1\r\nHost:";
+    let began = std::time::Instant::now();
+    let (body, head, nothing) =
+        tokio::join!(api.raw(half_a_body, limit), api.raw(half_a_head, limit), api.raw(b"", limit));
+    let took = began.elapsed();
+    let body = String::from_utf8(body.unwrap()).unwrap();
+    assert!(body.starts_with("HTTP/1.1 408") && body.contains(r#""code":"request-timeout""#), "{body}");
+    assert!(nothing.unwrap().is_empty());
+    let head = String::from_utf8(head.unwrap()).unwrap();
+    assert!(head.is_empty() || head.starts_with("HTTP/1.1 408"), "{head}");
+    assert!(
+        took > std::time::Duration::from_secs(9) && took < std::time::Duration::from_secs(13),
+        "{took:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_refusal_names_the_value_and_what_is_allowed() {
     let _cores = together().await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lease::{Attempt, Lease, Lock, Name};
+use lease::{Attempt, End, Lease, Lock, Name};
 use tokio::sync::watch;
 
 use crate::app::{self, App};
@@ -113,6 +113,11 @@ impl Wait {
             () = self.draining.cancelled() => return Err(Refusal::Other(app::draining())),
         };
         match answer {
+            // Granted in the very moment in which the daemon began to stop, and told to nobody yet.
+            Ok(Attempt::Granted(lease)) if self.draining.is_cancelled() => {
+                lease.abandon(End::Released);
+                Err(Refusal::Other(app::draining()))
+            }
             Ok(Attempt::Granted(lease)) => Ok(lease),
             Ok(Attempt::Held(holder)) => {
                 let holder = holder.map(Holder::from);

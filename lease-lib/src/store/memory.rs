@@ -160,6 +160,19 @@ impl Bucket {
     }
 }
 
+impl MemoryStore {
+    /// As [`Store::life`]: this store need not be waited for.
+    pub(crate) fn life_now(&self) -> Life {
+        let (bucket, now) = self.open();
+        bucket.life(now)
+    }
+
+    /// As [`Store::inbox`], for a process id of this crate's own making.
+    pub(crate) fn inbox_now(&self, process: &str) -> Events<Bytes> {
+        self.open().0.inboxes.subscribe(process)
+    }
+}
+
 impl Store for MemoryStore {
     fn write<'a>(&'a self, write: &'a Write) -> Reply<'a, Result<Ack, WriteError>> {
         Box::pin(async move { self.write_now(write) })
@@ -204,15 +217,12 @@ impl Store for MemoryStore {
     fn inbox<'a>(&'a self, process: &'a str) -> Reply<'a, Result<Events<Bytes>, Unreadable>> {
         Box::pin(async move {
             readable(process, false)?;
-            Ok(self.open().0.inboxes.subscribe(process))
+            Ok(self.inbox_now(process))
         })
     }
 
     fn life(&self) -> Reply<'_, Result<Life, Unreadable>> {
-        Box::pin(async move {
-            let (bucket, now) = self.open();
-            Ok(bucket.life(now))
-        })
+        Box::pin(async move { Ok(self.life_now()) })
     }
 
     fn cover_ttl(&self, ttl_secs: u64) -> Reply<'_, Result<(), Unreadable>> {
