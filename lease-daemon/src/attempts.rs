@@ -2,7 +2,7 @@
 //!
 //! A client whose connection broke does not know whether it was granted the lock. It repeats the request with the
 //! same id: if the first was granted, the repeat gets that lease; if the first still waits, the repeat waits for what
-//! becomes of it, and takes its turn if the first gives up.
+//! becomes of it, and stands in line anew if the first gives up or its connection is closed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -13,7 +13,7 @@ use crate::socket_path::default_socket;
 pub struct Config {
     /// The NATS servers, with commas between several; without it, locks are kept in this process and hold on this
     /// host only
-    #[arg(long, env = "LEASE_NATS", value_name = "URL")]
+    #[arg(long, env = "LEASE_NATS", hide_env_values = true, value_name = "URL")]
     pub nats: Option<String>,
 
     /// The bucket that the locks are kept in
@@ -34,8 +34,9 @@ pub struct Config {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 stopped by a signal, 64 usage, 70 internal, 73 the socket cannot be made, 77 NATS denies access,
-78 the bucket or the server is not fit for locks. While NATS is out of reach the daemon goes on trying.";
+Exit codes: 0 stopped by a signal, 64 usage, 70 internal, 73 the socket or the metrics port
+cannot be made, 77 NATS denies access, 78 the bucket or the server is not fit for locks. While
+NATS is out of reach the daemon goes on trying.";
 
 impl Config {
     /// Where to listen.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream as Probe;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,9 @@ use tokio::net::UnixListener;
 /// Owner and group may connect. Whoever may connect may take any lock: the group of the socket's folder (set-gid, or
 /// changed after the start) says who that is.
 const MODE: u32 = 0o660;
+
+/// Whoever could open the lock file could lock it, and keep daemons from starting.
+const LOCK_MODE: u32 = 0o600;
 
 /// The longest path: the kernel takes 107 bytes, and the socket is made under a name that is 4 longer.
 const MAX_PATH: usize = 103;
@@ -68,7 +71,7 @@ impl Socket {
             fs::create_dir(folder).map_err(refused("make the folder", folder))?;
         }
         let lock_path = with_suffix(path, ".lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = File::options().create(true).truncate(false).write(true).mode(LOCK_MODE).open(&lock_path);
         let lock = lock.map_err(refused("open", &lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -104,7 +107,6 @@ impl Drop for Socket {
 
 /// Removes a socket at `path` that nobody listens at any more.
 fn make_way(path: &Path) -> Result<(), ListenError> {
-    use std::os::unix::fs::FileTypeExt;
     let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
     if !found.file_type().is_socket() {
         return Err(ListenError::NoSocket(path.to_owned()));

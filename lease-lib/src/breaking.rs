@@ -19,7 +19,11 @@ const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) async fn break_grant(
-    core: &Arc<Core>, name: &str, token: Token, reason: &str, now: bool,
+    core: &Arc<Core>,
+    name: &str,
+    token: Token,
+    reason: &str,
+    now: bool,
 ) -> Result<(), Error> {
     let key = key::lock(name);
     let id = fresh_id(core.ambient.as_ref());
@@ -35,7 +39,9 @@ pub(crate) async fn break_grant(
         };
         // The read may be old; then the CAS on its revision fails and we read again.
         let (revision, record) = match Slot::of(entry.as_ref()) {
-            Slot::Taken { revision, record, .. } if record.token_at(revision) == token && !record.reserved => {
+            Slot::Taken { revision, record, .. }
+                if record.token_at(revision) == token && !record.reserved =>
+            {
                 (revision, record)
             }
             // Not there any more: an earlier try of ours may have done it.
@@ -49,7 +55,12 @@ pub(crate) async fn break_grant(
             return Ok(());
         }
         let holder = record.holder.clone();
-        let write = Write { key: key.clone(), expect: revision, id: format!("{id}-{round}"), ..marked(core, record, token, reason, now) };
+        let write = Write {
+            key: key.clone(),
+            expect: revision,
+            id: format!("{id}-{round}"),
+            ..marked(core, record, token, reason, now)
+        };
         match core.write(&write).await {
             Ok(_) => {
                 tracing::warn!(lock = name, %token, reason, now, "grant broken by force");
@@ -69,8 +80,7 @@ pub(crate) async fn break_grant(
 /// The mark on the record, which lasts as long as a renewal would; or, with `now`, the marker of a deletion.
 fn marked(core: &Core, record: Record, token: Token, reason: &str, now: bool) -> Write {
     let (body, ttl_secs) = if now {
-        let previous =
-            Previous { token, holder: record.owner, ended: core.timestamp(), why: End::Broken };
+        let previous = Previous { token, holder: record.owner, ended: core.timestamp(), why: End::Broken };
         let note = serde_json::json!({ "attempt": "", "previous": previous });
         (Body::Delete(Bytes::from(note.to_string())), MARKER_SECS)
     } else {

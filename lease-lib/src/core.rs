@@ -108,7 +108,9 @@ impl Core {
 
     /// Observes a read of the store.
     pub(crate) async fn asked<T>(
-        &self, op: &'static str, question: impl Future<Output = Result<T, Unreadable>>,
+        &self,
+        op: &'static str,
+        question: impl Future<Output = Result<T, Unreadable>>,
     ) -> Result<T, Unreadable> {
         let sent = self.now();
         let answer = question.await;

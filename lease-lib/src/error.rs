@@ -88,7 +88,9 @@ pub enum Error {
 
     /// The store's revisions went backwards: it has lost acknowledged writes, so an old token may come again.
     /// Nothing is granted until an operator accepts that.
-    #[error("the store lost acknowledged writes (revision {saw} after {had}); nothing is granted until an operator accepts it: lease doctor --accept-regression")]
+    #[error(
+        "the store lost acknowledged writes (revision {saw} after {had}); nothing is granted until an operator accepts it: lease doctor --accept-regression"
+    )]
     Regressed {
         /// The highest revision that had been acknowledged.
         had: u64,

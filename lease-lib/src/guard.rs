@@ -88,7 +88,9 @@ impl Guard {
                     self.replaced(core, &life);
                     return Err(WriteError::Refused("the bucket was deleted and made again".into()));
                 }
-                Err(Unreadable(_)) => return Err(WriteError::Unknown("the bucket's identity could not be read")),
+                Err(Unreadable(_)) => {
+                    return Err(WriteError::Unknown("the bucket's identity could not be read"));
+                }
             }
         }
         let mut state = locked(&self.state);
@@ -100,14 +102,18 @@ impl Guard {
     pub(crate) async fn may_grant(&self, core: &Core) -> Result<(), Error> {
         let regressed = {
             let state = locked(&self.state);
-            if let Some(left) = state.quiet_until.map(|until| core.now().until(until)).filter(|d| !d.is_zero()) {
+            if let Some(left) =
+                state.quiet_until.map(|until| core.now().until(until)).filter(|d| !d.is_zero())
+            {
                 return Err(Error::Quiet(left));
             }
             state.regressed.clone()
         };
         match regressed {
             None => Ok(()),
-            Some(Regression { had, saw, .. }) if !self.is_accepted(core).await => Err(Error::Regressed { had, saw }),
+            Some(Regression { had, saw, .. }) if !self.is_accepted(core).await => {
+                Err(Error::Regressed { had, saw })
+            }
             Some(_) => Ok(()),
         }
     }
@@ -157,7 +163,11 @@ impl Guard {
     async fn regressed(&self, core: &Core, had: Revision, saw: Revision) {
         let note = Regression { had, saw, at: core.timestamp(), accepted_by: None };
         locked(&self.state).regressed = Some(note.clone());
-        tracing::error!(had, saw, "the store lost acknowledged writes: every lease is dropped, nothing is granted");
+        tracing::error!(
+            had,
+            saw,
+            "the store lost acknowledged writes: every lease is dropped, nothing is granted"
+        );
         core.observe(Observation::Regressed);
         core.befall(Loss::StoreRegressed);
         // Best effort: this process refuses from now on in any case; the note makes later ones refuse too.

@@ -218,7 +218,9 @@ impl Keeper {
                 let note = Note::Handed { name: self.name.clone(), attempt, revision, previous };
                 self.core.tell(&process, note).await;
             }
-            Some((revision, None)) if *released == Released::Clean => self.core.post.freed(&self.name, revision),
+            Some((revision, None)) if *released == Released::Clean => {
+                self.core.post.freed(&self.name, revision)
+            }
             _ => {}
         }
     }

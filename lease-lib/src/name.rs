@@ -102,7 +102,11 @@ fn fault(text: &str, wild: bool) -> Option<&'static str> {
 
 /// What an error message shows of a name that may be a megabyte of anything.
 fn shorten(text: &str) -> String {
-    if text.chars().count() <= 64 { text.into() } else { text.chars().take(61).chain("...".chars()).collect() }
+    if text.chars().count() <= 64 {
+        text.into()
+    } else {
+        text.chars().take(61).chain("...".chars()).collect()
+    }
 }
 
 #[cfg(test)]
@@ -114,7 +118,8 @@ mod tests {
         for good in ["a", "orders.42", "A-Z_=/x", "a.b.c", &"n".repeat(200)] {
             assert!(Name::new(good).is_ok(), "{good}");
         }
-        for bad in ["", ".", "a.", ".a", "a..b", "a b", "a*", "*", ">", "ü", "a\n", "a\0", &"n".repeat(201)] {
+        for bad in ["", ".", "a.", ".a", "a..b", "a b", "a*", "*", ">", "ü", "a\n", "a\0", &"n".repeat(201)]
+        {
             assert!(Name::new(bad).is_err(), "{bad:?}");
         }
     }
@@ -131,7 +136,11 @@ mod tests {
 
     #[test]
     fn matching_is_that_of_nats_subjects() {
-        assert!(matches("a.*", "a.b") && matches("a.>", "a.b.c") && matches(">", "a") && matches("a.b", "a.b"));
-        assert!(!matches("a.*", "a") && !matches("a.*", "a.b.c") && !matches("a.>", "a") && !matches("a", "b"));
+        assert!(
+            matches("a.*", "a.b") && matches("a.>", "a.b.c") && matches(">", "a") && matches("a.b", "a.b")
+        );
+        assert!(
+            !matches("a.*", "a") && !matches("a.*", "a.b.c") && !matches("a.>", "a") && !matches("a", "b")
+        );
     }
 }

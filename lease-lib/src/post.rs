@@ -88,7 +88,12 @@ impl Post {
     ///
     /// Numbers are used again, so that a line's keys, and with them the markers that leaving makes, stay as few as
     /// its waiters.
-    pub(crate) fn take_place(&self, name: &str, process: &str, attempt: &str) -> (String, mpsc::Receiver<Told>) {
+    pub(crate) fn take_place(
+        &self,
+        name: &str,
+        process: &str,
+        attempt: &str,
+    ) -> (String, mpsc::Receiver<Told>) {
         let (sender, receiver) = mpsc::channel(8);
         let mut state = locked(&self.state);
         let taken = state.waiting.entry(name.to_owned()).or_default();
@@ -123,9 +128,10 @@ impl Post {
     pub(crate) fn has_line(&self, name: &str, now: Moment) -> bool {
         let state = locked(&self.state);
         state.waiting.contains_key(name)
-            || state.next.get(name).is_some_and(|next| {
-                next.values().any(|s| s.of.is_none() && now.since(s.heard) < FRESH)
-            })
+            || state
+                .next
+                .get(name)
+                .is_some_and(|next| next.values().any(|s| s.of.is_none() && now.since(s.heard) < FRESH))
     }
 
     /// Who comes directly after the grant that came from `place`; taken off the register.
@@ -164,7 +170,8 @@ impl Post {
         let now = core.now();
         match note {
             Note::Behind { name, of, order, waiter } => {
-                let here = locked(&self.state).waiting.get(&name).is_some_and(|places| places.contains_key(&of));
+                let here =
+                    locked(&self.state).waiting.get(&name).is_some_and(|places| places.contains_key(&of));
                 if here {
                     self.follows(name, Some(of), order, waiter, now);
                 } else {

@@ -112,7 +112,11 @@ impl Space {
     }
 
     fn assemble(
-        store: Arc<dyn Store>, options: SpaceOptions, identity: Identity, life: &Life, inbox: Events<Bytes>,
+        store: Arc<dyn Store>,
+        options: SpaceOptions,
+        identity: Identity,
+        life: &Life,
+        inbox: Events<Bytes>,
     ) -> Space {
         let SpaceOptions { slack, observer, ambient, .. } = options;
         let core = Arc::new(Core {
@@ -163,7 +167,10 @@ impl Space {
     ///
     /// # Errors
     /// [`Error::InvalidName`]; the stream ends with [`Error::Unreachable`] if the store stops answering.
-    pub fn list(&self, filter: &str) -> Result<impl Stream<Item = Result<Seen, Error>> + Send + use<>, Error> {
+    pub fn list(
+        &self,
+        filter: &str,
+    ) -> Result<impl Stream<Item = Result<Seen, Error>> + Send + use<>, Error> {
         let filter = Filter::new(filter)?;
         let space = self.clone();
         Ok(self.scan(key::lock(filter.as_str())).filter_map(move |entry| match entry {

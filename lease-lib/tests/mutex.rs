@@ -78,7 +78,9 @@ async fn breaking_is_fenced_and_the_holder_hears_of_it() {
     let lease = space.lock("a").acquire().await.unwrap();
     let wrong = lease::Token::new(lease.token().get() + 1);
     let refused = space.lock("a").break_by_force(wrong, "no", false).await;
-    assert!(matches!(refused, Err(Error::TokenMismatch { current: Some(token), .. }) if token == lease.token()));
+    assert!(
+        matches!(refused, Err(Error::TokenMismatch { current: Some(token), .. }) if token == lease.token())
+    );
     space.lock("a").break_by_force(lease.token(), "stuck", false).await.unwrap();
     assert_eq!(lease.lost().await, Loss::Broken("stuck".into()));
     assert!(lease.cancellation().is_cancelled());
@@ -91,7 +93,8 @@ async fn breaking_is_fenced_and_the_holder_hears_of_it() {
 async fn waiting_within_a_limit_tells_who_holds() {
     let space = Space::embedded();
     let lease = space.lock("a").owner("first").acquire().await.unwrap();
-    let Attempt::Held(Some(by)) = space.lock("a").acquire_within(Duration::from_millis(50)).await.unwrap() else {
+    let Attempt::Held(Some(by)) = space.lock("a").acquire_within(Duration::from_millis(50)).await.unwrap()
+    else {
         panic!("held by two");
     };
     assert_eq!((by.owner.as_str(), by.token), ("first", lease.token()));

@@ -25,17 +25,15 @@ async fn a_holder_keeps_its_lease() {
     let space = super::space(&cluster.url()).await;
     let lease = space.lock("long").acquire().await.expect("granted");
     let token = lease.token();
-    let mut command = Launch::lease()
-        .args(["run", "--nats", &cluster.url_of(1), "command", "--", "sleep", "3600"])
-        .start();
+    let mut command =
+        Launch::lease().args(["run", "--nats", &cluster.url_of(1), "command", "--", "sleep", "3600"]).start();
     let running = support::eventually("the command's lock", LIMIT, || async {
         space.look("command").await.ok()?.holder.map(|by| by.token)
     })
     .await;
     let mut losses = 0;
     for round in 0..rounds {
-        for failure in
-            [Failure::KillLeader, Failure::PauseLeader, Failure::StepDown, Failure::PauseOwnServer]
+        for failure in [Failure::KillLeader, Failure::PauseLeader, Failure::StepDown, Failure::PauseOwnServer]
         {
             let since = std::time::Instant::now();
             let holder = if round % 2 == 0 { std::process::id() } else { command.pid() };

@@ -53,9 +53,8 @@ async fn a_waiter_that_died_is_passed_over_within_seconds() {
     let (holder, behind) = (super::space(&cluster.url()).await, super::space(&cluster.url()).await);
     let lease = holder.lock("a").acquire().await.expect("granted");
     // A process that joins and is killed while it waits.
-    let mut dead = support::Launch::lease()
-        .args(["run", "--nats", &cluster.url(), "a", "--", "true"])
-        .start();
+    let mut dead =
+        support::Launch::lease().args(["run", "--nats", &cluster.url(), "a", "--", "true"]).start();
     super::in_line(&holder, "a", 1).await;
     let lock = behind.lock("a");
     let waiting = tokio::spawn(async move { lock.acquire().await });

@@ -67,7 +67,8 @@ async fn of_a_grant_until_another_holds() {
     assert_eq!(second.status(), Status::Held);
     let token = second.token();
     second.release().await.expect("released");
-    let first = tokio::time::timeout(FREE_BY, granted).await.expect("its turn").expect("no panic").expect("granted");
+    let first =
+        tokio::time::timeout(FREE_BY, granted).await.expect("its turn").expect("no panic").expect("granted");
     assert!(first.token() > token);
 }
 
@@ -111,7 +112,11 @@ async fn of_renewals_until_another_holds() {
     let seen = near.look("a").await.expect("read");
     assert!(matches!(first.renew().await, Err(Error::Lost(Loss::Expired))));
     assert!(matches!(first.release().await, Err(Error::Lost(Loss::Expired))));
-    assert_eq!(near.look("a").await.expect("read").revision, seen.revision, "the second's record is untouched");
+    assert_eq!(
+        near.look("a").await.expect("read").revision,
+        seen.revision,
+        "the second's record is untouched"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -193,7 +198,11 @@ async fn of_a_handover_to_one_who_cannot_take_it() {
     proxy.unblock();
     assert_eq!(second.status(), Status::Held);
     second.release().await.expect("released");
-    tokio::time::timeout(Duration::from_secs(30), stuck).await.expect("its turn").expect("no panic").expect("granted");
+    tokio::time::timeout(Duration::from_secs(30), stuck)
+        .await
+        .expect("its turn")
+        .expect("no panic")
+        .expect("granted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,10 @@ async fn the_holder_is_told_in_time_and_then_it_works_again() {
     let told = lease::Ambient::now(&lease::System);
     assert_eq!(loss, Loss::Expired);
     // A renewal may have been confirmed between the kill and the look at the deadline.
-    assert!(told >= deadline && told.since(lease.deadline()) < Duration::from_millis(300), "{told:?} {deadline:?}");
+    assert!(
+        told >= deadline && told.since(lease.deadline()) < Duration::from_millis(300),
+        "{told:?} {deadline:?}"
+    );
     let tried = space.lock("a").try_acquire().await;
     assert!(matches!(tried, Err(Error::Unreachable(_) | Error::Unknown(_))), "{tried:?}");
     cluster.start_all().await;

@@ -17,8 +17,10 @@ asyncio.run(main())
 
 async fn read(cluster: &Cluster, name: &str) -> serde_json::Value {
     let python = support::python::python().expect("nats-py");
-    let output =
-        support::Launch::program(python).args(["-c", READ, &cluster.url(), name]).output(Duration::from_secs(20)).await;
+    let output = support::Launch::program(python)
+        .args(["-c", READ, &cluster.url(), name])
+        .output(Duration::from_secs(20))
+        .await;
     serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 

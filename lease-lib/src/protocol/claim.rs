@@ -47,7 +47,12 @@ impl Claim {
     /// A claim on `key` at `expect` (0 for absent, a marker's revision, or a reservation's), first sent right after
     /// `now`. `serial` makes the write's id unique among the attempt's own.
     pub fn new(
-        key: String, record: Record, times: Times, expect: Revision, serial: u64, now: Moment,
+        key: String,
+        record: Record,
+        times: Times,
+        expect: Revision,
+        serial: u64,
+        now: Moment,
     ) -> Claim {
         let cas = Cas::new(write(&key, &record, times, expect, serial), record.attempt.clone());
         Claim { key, record, times, cas, sent: now, granted: None }

@@ -156,7 +156,12 @@ struct Work {
 
 impl Hold {
     pub(super) fn new(
-        key: String, record: Record, times: Times, token: Token, revision: Revision, sent: Moment,
+        key: String,
+        record: Record,
+        times: Times,
+        token: Token,
+        revision: Revision,
+        sent: Moment,
     ) -> Hold {
         let record = Record { token: Some(token), ..record };
         Hold {
@@ -433,7 +438,8 @@ impl Hold {
         match self.reserved(ending) {
             Some(reserved) => (Body::Put(reserved.encode()), RESERVATION_SECS),
             None => {
-                let marker = Marker { attempt: self.record.attempt.clone(), previous: self.as_previous(ending) };
+                let marker =
+                    Marker { attempt: self.record.attempt.clone(), previous: self.as_previous(ending) };
                 (Body::Delete(serde_json::to_vec(&marker).unwrap_or_default().into()), MARKER_SECS)
             }
         }

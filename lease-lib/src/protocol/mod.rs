@@ -20,12 +20,12 @@ mod hold;
 pub mod key;
 pub mod line;
 mod record;
-mod times;
 #[cfg(test)]
 mod tests;
+mod times;
 
 pub use cas::{Cas, Step};
 pub use claim::{Claim, ClaimStep};
-pub use hold::{RESERVATION_SECS, Command, Ending, Event, Hold, Loss, Released, Status};
-pub use record::{End, MARKER_SECS, Holder, Previous, Record, Slot};
+pub use hold::{Command, Ending, Event, Hold, Loss, RESERVATION_SECS, Released, Status};
+pub use record::{End, Holder, MARKER_SECS, Previous, Record, Slot};
 pub use times::{DEFAULT_TTL, MAX_TTL, MIN_TTL, Times};

@@ -114,6 +114,7 @@ pub struct Holder {
 }
 
 /// What was found under a lock's key.
+#[expect(clippy::large_enum_variant, reason = "looked at and dropped, never kept in numbers")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Slot {
     /// Nobody's: absent (revision 0), or a release's marker.
@@ -171,7 +172,9 @@ impl Slot {
     /// The revision that was looked at.
     pub fn revision(&self) -> Revision {
         match self {
-            Slot::Free { revision, .. } | Slot::Taken { revision, .. } | Slot::Foreign { revision } => *revision,
+            Slot::Free { revision, .. } | Slot::Taken { revision, .. } | Slot::Foreign { revision } => {
+                *revision
+            }
         }
     }
 

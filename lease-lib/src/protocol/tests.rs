@@ -182,7 +182,8 @@ fn a_definite_no_is_a_loss_whose_reason_is_looked_up() {
     hold.take(at(4_010), Event::Answered(conflict(20)));
     assert_eq!(hold.next(at(4_010)), Command::Look(20));
     let mut broken = hold.clone();
-    broken.take(at(4_020), Event::Found(Some(taken(20, Record { broken: Some("x".into()), ..record("me") }))));
+    broken
+        .take(at(4_020), Event::Found(Some(taken(20, Record { broken: Some("x".into()), ..record("me") }))));
     assert_eq!(broken.status(at(4_020)), Status::Lost(Loss::Broken("x".into())));
     broken.take(at(4_030), release());
     assert_eq!(send(&mut broken, at(4_030)).expect, 20, "the holder frees what was broken");
@@ -207,7 +208,12 @@ fn from_before_the_release_is_sent_nobody_holds() {
 #[test]
 fn a_release_of_unknown_outcome_is_resolved() {
     let next_holder = Record {
-        previous: Some(Previous { token: Token::new(10), holder: "o".into(), ended: "t".into(), why: End::Released }),
+        previous: Some(Previous {
+            token: Token::new(10),
+            holder: "o".into(),
+            ended: "t".into(),
+            why: End::Released,
+        }),
         ..record("you")
     };
     let free = Slot::Free { revision: 11, previous: None, by: Some("me".into()) };

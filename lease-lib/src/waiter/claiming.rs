@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-
 use super::{OVERTIME, Verdict, Waiter};
 use crate::ambient::{Moment, sleep_until};
 use crate::error::Error;
@@ -131,7 +130,9 @@ impl Waiter {
             (true, true) => {
                 Claimed::Over(Verdict::Failed(Error::Unknown("the store did not answer the granting write")))
             }
-            (true, false) => Claimed::Over(Verdict::Failed(Error::Unreachable("the store took no write".into()))),
+            (true, false) => {
+                Claimed::Over(Verdict::Failed(Error::Unreachable("the store took no write".into())))
+            }
         }
     }
 
@@ -160,4 +161,3 @@ impl Waiter {
         }
     }
 }
-

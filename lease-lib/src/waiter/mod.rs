@@ -81,7 +81,10 @@ pub(super) enum Verdict {
 }
 
 /// Starts an attempt; dropping the receiver gives it up.
-pub(crate) fn start(core: &Arc<Core>, wanted: Wanted) -> (oneshot::Receiver<Answer>, watch::Receiver<Option<usize>>) {
+pub(crate) fn start(
+    core: &Arc<Core>,
+    wanted: Wanted,
+) -> (oneshot::Receiver<Answer>, watch::Receiver<Option<usize>>) {
     let (caller, answer) = oneshot::channel();
     let (ahead, place) = watch::channel(None);
     let attempt = fresh_id(core.ambient.as_ref());
@@ -89,7 +92,8 @@ pub(crate) fn start(core: &Arc<Core>, wanted: Wanted) -> (oneshot::Receiver<Answ
     let started = core.now();
     let core = Arc::clone(core);
     let caller = Some(caller);
-    let waiter = Waiter { core, wanted, person, caller, ahead, started, serial: 0, last_seen: None, told: None };
+    let waiter =
+        Waiter { core, wanted, person, caller, ahead, started, serial: 0, last_seen: None, told: None };
     let shared = Arc::clone(&waiter.core);
     shared.spawn(waiter.run());
     (answer, place)

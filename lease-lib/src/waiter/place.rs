@@ -38,8 +38,10 @@ impl Waiter {
                 Ok(ack) => return Ok(ack.revision),
                 Err(WriteError::Conflict { current }) => {
                     // Perhaps our own first try stands in the way. Nobody else writes to this key but to remove it.
-                    if open && let Ok(Some(entry)) = self.core.store.read(&key).await
-                        && line::place(&entry).is_some_and(|place| place.waiter.attempt == self.person.attempt)
+                    if open
+                        && let Ok(Some(entry)) = self.core.store.read(&key).await
+                        && line::place(&entry)
+                            .is_some_and(|place| place.waiter.attempt == self.person.attempt)
                     {
                         return Ok(entry.revision);
                     }
@@ -84,7 +86,11 @@ impl Waiter {
 /// Removes a place by CAS on the revision that made it, so that a later one under the same key is not hit; with
 /// `whatever` on any revision that is found there. Returns the marker's revision, if the store named it.
 pub(super) async fn remove(
-    core: &Core, key: String, order: Revision, granted: bool, whatever: bool,
+    core: &Core,
+    key: String,
+    order: Revision,
+    granted: bool,
+    whatever: bool,
 ) -> Option<Revision> {
     let note = Bytes::from(serde_json::to_vec(&Left { granted }).unwrap_or_default());
     let mut write = Write {
