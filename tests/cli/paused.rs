@@ -55,6 +55,19 @@ async fn paused_beside_a_living_daemon_it_has_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_ended_meanwhile_is_believed() {
+    let bench = Bench::new().await;
+    let mut run = bench.script(["--ttl", "3", "--kill-after", "0.2"], "a", SLEEP).start();
+    let pid: u32 = eventually("the pid", LIMIT, async || bench.read("pid").trim().parse().ok()).await;
+    run.pause();
+    std::fs::write(bench.file("go"), "").unwrap();
+    eventually("the end of the command", LIMIT, async || (!alive(pid)).then_some(())).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    run.resume();
+    assert_eq!(run.exit(LIMIT).await.code, Some(6), "{}", run.stderr());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_paused_daemon_is_no_news() {
     let cluster = Cluster::single().await;
     let mut bench = Bench::on(["--nats", &cluster.url()]).await;

@@ -125,4 +125,20 @@ expect("answer=yes\r\n")
 expect("code=0\r\n")
 expect("ready> ")
 
+# Who waits at a terminal is told for whom, and ^C leaves the line.
+shell(f"{LEASE} run t -- sleep 1000 < /dev/null &")
+expect("ready> ")
+while True:
+    shell(f"{LEASE} ls")
+    if expect(r"\nt  .*\r\nready> |no lock is held\r\nready> ").group().startswith("\nt "):
+        break
+shell(f"{LEASE} run t -- true; echo code=$?")
+expect(r"lease: waiting for t, \d+ ahead in line; held by \S+ on \S+ since \S+ \(token \d+\)\r\n")
+type_("\x03")
+expect("code=130\r\n")
+expect("ready> ")
+shell("kill %1; wait %1; echo code=$?")
+expect("code=143\r\n")
+expect("ready> ")
+
 shell("exit")

@@ -137,8 +137,11 @@ impl Stream {
                 let ended = tokio::select! {
                     biased;
                     // A keeper that is gone without a word was dropped with the daemon.
-                    ended = fate.wait_for(Option::is_some) => ended.ok().and_then(|fate| fate.clone()).or(Some(Fate::Released)),
-                    Ok(()) = deadline.changed() => None,
+                    ended = fate.wait_for(Option::is_some) => {
+                        ended.ok().and_then(|fate| fate.clone()).or(Some(Fate::Released))
+                    }
+                    // After a pause of the whole process the news of a renewal may be older than its deadline.
+                    Ok(()) = deadline.changed() => client.held.fate(),
                 };
                 match ended {
                     None => {

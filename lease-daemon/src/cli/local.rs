@@ -27,7 +27,7 @@ impl Library {
     pub(super) async fn connect(url: &str, bucket: &str) -> Result<Library, Refusal> {
         let nats = NatsOptions { bucket: bucket.to_owned(), ..NatsOptions::default() };
         let options = SpaceOptions { nats, ..SpaceOptions::default() };
-        let space = within(&format!("{url} does not answer"), Space::connect(url, options)).await?;
+        let space = within("NATS does not answer", Space::connect(url, options)).await?;
         Ok(Library { space })
     }
 

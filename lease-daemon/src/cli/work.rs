@@ -15,7 +15,7 @@ use super::source::{Hold, News};
 use super::terminal::{Terminal, is_job};
 
 /// How often to look for processes that others must bury: the end of our own children is told by a signal.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(250);
 /// How long to wait for killed processes. What the kernel cannot end by then (a dead disk) is beyond us.
 const BURIAL: Duration = Duration::from_secs(5);
 /// How long to look for news that are there already, before the clock alone decides.
@@ -65,6 +65,9 @@ impl Work<'_> {
                 self.stopped(signal);
             }
             if self.group.is_gone() {
+                if self.notice.is_over(System.now()) {
+                    self.last_look().await;
+                }
                 break;
             }
             if self.notice.wake().is_some_and(|wake| wake <= System.now()) {

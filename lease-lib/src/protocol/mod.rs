@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`Cas`] turns "yes", "no", "try again" and silence into a verdict about *one logical write*; [`Claim`] wins a
-//! record with it; [`Hold`] keeps it, loses it in time, and gives it back. [`line`] decides who tries next. The
+//! record with it; [`Hold`] keeps it, loses it in time, and gives it back. [`mod@line`] decides who tries next. The
 //! record is in [`Record`], the numbers in [`Times`].
 
 mod cas;

@@ -13,7 +13,7 @@ pub(super) const VERSION: u32 = 1;
 /// What is stored under a lock's key while somebody holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
-    /// [`VERSION`].
+    /// The version of this layout: 1.
     pub v: u32,
     /// The holding process: a random id, new each time it starts.
     pub holder: String,

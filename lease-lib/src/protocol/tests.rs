@@ -194,6 +194,18 @@ fn a_definite_no_is_a_loss_whose_reason_is_looked_up() {
 }
 
 #[test]
+fn a_no_from_a_server_that_was_left_behind_is_none() {
+    let mut hold = held(at(0));
+    let first = send(&mut hold, at(4_000));
+    hold.take(at(4_010), Event::Answered(conflict(9)));
+    assert_eq!(hold.status(at(4_010)), Status::Jeopardy, "our own revision is newer than what it knows");
+    assert_eq!(hold.next(at(4_010)), Command::Wait(at(4_110)));
+    assert_eq!(send(&mut hold, at(4_110)), first);
+    hold.take(at(4_120), Event::Answered(ok(11)));
+    assert_eq!(hold.status(at(4_120)), Status::Held);
+}
+
+#[test]
 fn from_before_the_release_is_sent_nobody_holds() {
     let mut hold = held(at(0));
     hold.take(at(100), release());
