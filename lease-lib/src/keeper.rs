@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::ambient::{Moment, sleep_until};
 use crate::core::{Core, locked};
 use crate::observe::Observation;
+use crate::post::Marker;
 use crate::protocol::line::Note;
-use crate::protocol::{Command, End, Ending, Event, Hold, Loss, Record, Released, Slot, Status};
+use crate::protocol::{Command, End, Ended, Ending, Event, Hold, Loss, Record, Released, Slot, Status};
 use crate::store::{Ack, WriteError};
 
 /// What a handle asks of its keeper.
@@ -208,18 +209,15 @@ impl Keeper {
 
     /// Tells the next in line that the record is kept free for it.
     async fn after(&self, released: &Released) {
-        let ended_as = {
-            let hold = locked(&self.shared.hold);
-            hold.ended_as().map(|(revision, reserved)| (revision, reserved.cloned()))
-        };
+        let ended_as = locked(&self.shared.hold).ended_as().cloned();
         match ended_as {
-            Some((revision, Some(reserved))) => {
+            Some(Ended { revision, reserved: Some(reserved), .. }) => {
                 let Record { attempt, previous, holder: process, .. } = reserved;
                 let note = Note::Handed { name: self.name.clone(), attempt, revision, previous };
                 self.core.tell(&process, note).await;
             }
-            Some((revision, None)) if *released == Released::Clean => {
-                self.core.post.freed(&self.name, revision)
+            Some(Ended { revision, previous, reserved: None }) if *released == Released::Clean => {
+                self.core.post.freed(&self.name, Marker { revision, previous });
             }
             _ => {}
         }

@@ -118,3 +118,8 @@ pub mod guide {
     #[doc = include_str!("docs/operating.md")]
     pub mod operating {}
 }
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

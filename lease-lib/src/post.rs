@@ -30,6 +30,13 @@ pub(crate) enum Told {
     Empty(String),
 }
 
+/// What a release left.
+#[derive(Debug)]
+pub(crate) struct Marker {
+    pub revision: Revision,
+    pub previous: Previous,
+}
+
 #[derive(Debug)]
 struct Successor {
     waiter: Waiter,
@@ -57,7 +64,7 @@ struct State {
     next: BTreeMap<String, BTreeMap<Revision, Successor>>,
     successors: usize,
     /// The markers that releases of this process left, by name: taking such a name again needs no look first.
-    freed: BTreeMap<String, Revision>,
+    freed: BTreeMap<String, Marker>,
     /// The markers that leaving a place left, by name and place.
     vacated: BTreeMap<String, Revision>,
     /// Holders of this process that want to hear when their grant is broken.
@@ -154,15 +161,15 @@ impl Post {
     }
 
     /// Remembers the marker that a release of this process left.
-    pub(crate) fn freed(&self, name: &str, revision: Revision) {
-        remember(&mut locked(&self.state).freed, name.to_owned(), revision);
+    pub(crate) fn freed(&self, name: &str, marker: Marker) {
+        remember(&mut locked(&self.state).freed, name.to_owned(), marker);
     }
 
     /// The marker that this process's last release of `name` left, unless somebody is known to wait for it. Whether
     /// it is still the newest only the CAS that expects it can tell.
-    pub(crate) fn take_freed(&self, name: &str, now: Moment) -> Option<Revision> {
-        let revision = locked(&self.state).freed.remove(name)?;
-        (!self.has_line(name, now)).then_some(revision)
+    pub(crate) fn take_freed(&self, name: &str, now: Moment) -> Option<Marker> {
+        let marker = locked(&self.state).freed.remove(name)?;
+        (!self.has_line(name, now)).then_some(marker)
     }
 
     /// Hands a note to whom it concerns.
@@ -241,7 +248,7 @@ fn place_in(name: &str, place: &str) -> String {
     format!("{name} {place}")
 }
 
-fn remember(markers: &mut BTreeMap<String, Revision>, key: String, marker: Revision) {
+fn remember<T>(markers: &mut BTreeMap<String, T>, key: String, marker: T) {
     if markers.len() >= MOST_MARKERS {
         markers.clear();
     }

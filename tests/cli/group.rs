@@ -10,9 +10,17 @@ use crate::kit::{Bench, LIMIT, alive, gone};
 async fn a_grandchild_keeps_the_lock() {
     let bench = Bench::new().await;
     // The command ends at once; what it has started in the background, twice removed, goes on.
-    let script = "(sh -c 'while [ ! -e $F/go ]; do sleep 0.05; done; echo done > $F/done' &) ; echo left > $F/left; exit 5";
+    let script = "(sh -c 'while [ ! -e $F/go ]; do sleep 0.05; done; echo done > $F/done' &) ; echo $$ > $F/left; exit 5";
     let mut run = bench.script([], "a", script).start();
-    bench.wrote("left", "left").await;
+    bench.wrote("left", "\n").await;
+    let command = bench.read("left").trim().to_owned();
+    // Adopted: nobody else would tell us of its end, or bury it where the system's first process does not.
+    let children = format!("/proc/{0}/task/{0}/children", run.pid());
+    eventually("the adoption of the orphan", LIMIT, async || {
+        let children = std::fs::read_to_string(&children).ok()?;
+        children.split_whitespace().any(|child| child != command).then_some(())
+    })
+    .await;
     for _ in 0..3 {
         assert_eq!(bench.run(["-n", "a", "--", "true"]).output(LIMIT).await.exit.code, Some(75));
     }

@@ -6,6 +6,7 @@ mod clocks;
 mod connection;
 mod credentials;
 mod refusals;
+mod relay;
 mod remade;
 
 use std::sync::Arc;

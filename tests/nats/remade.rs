@@ -55,8 +55,9 @@ async fn a_remade_bucket_is_quiet_and_its_revisions_rise() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quiet_lasts_for_the_longest_ttl_in_use_and_then_ends() {
     let cluster = Cluster::single().await;
-    let old = open(&cluster.url()).await;
+    let (old, other) = (open(&cluster.url()).await, open(&cluster.url()).await);
     old.cover_ttl(3_602).await.expect("covered");
+    other.cover_ttl(40).await.expect("covered, by one who does not know of the longer one");
     old.cover_ttl(30).await.expect("covered");
     assert_eq!(life(&old).await.longest_ttl_secs, 3_602);
     delete(&cluster, "KV_leases").await;

@@ -65,7 +65,9 @@ impl Cas {
             Ok(Ack { revision, duplicate: true }) => Step::AppliedOnce(revision),
             // A key's revision never sinks: this answer comes from a server that was left behind and does not know what
             // we were told already. It did nothing, and says nothing about who holds.
-            Err(WriteError::Conflict { current: Some(older @ 1..) }) if older < self.write.expect => self.later(),
+            Err(WriteError::Conflict { current: Some(older @ 1..) }) if older < self.write.expect => {
+                self.later()
+            }
             Err(WriteError::Conflict { current }) if !self.open => Step::Not(current),
             Err(WriteError::Conflict { current: Some(0) }) => Step::Not(Some(0)),
             Err(WriteError::Conflict { current: Some(revision) }) => Step::Look(revision),

@@ -141,8 +141,18 @@ pub struct Hold {
     work: Option<Work>,
     pause_until: Moment,
     ended: Option<Released>,
-    /// The revision that ended the grant, if the store named it, and the reservation if it is one.
-    ended_as: Option<(Revision, Option<Record>)>,
+    ended_as: Option<Ended>,
+}
+
+/// What an ending left in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its revision.
+    pub revision: Revision,
+    /// What it says of the grant.
+    pub previous: Previous,
+    /// The reservation, if it is one; else it is a marker.
+    pub reserved: Option<Record>,
 }
 
 #[derive(Clone, Debug)]
@@ -203,10 +213,9 @@ impl Hold {
         self.revision
     }
 
-    /// The revision of the marker that freed the record or of the reservation (which is then given too), if the
-    /// store's first answer named it.
-    pub fn ended_as(&self) -> Option<(Revision, Option<&Record>)> {
-        self.ended_as.as_ref().map(|(revision, reserved)| (*revision, reserved.as_ref()))
+    /// What the ending left in the store, if the store's first answer named it.
+    pub fn ended_as(&self) -> Option<&Ended> {
+        self.ended_as.as_ref()
     }
 
     /// The moment from which on the holder must not believe, unless a renewal is confirmed before.
@@ -305,8 +314,11 @@ impl Hold {
         let (ending, sent) = (work.ending.clone(), work.sent);
         match step {
             Step::Applied(revision) if ending.is_some() => {
-                let reserved = ending.as_ref().and_then(|ending| self.reserved(ending));
-                self.ended_as = Some((revision, reserved));
+                self.ended_as = ending.as_ref().map(|ending| Ended {
+                    revision,
+                    previous: self.as_previous(ending),
+                    reserved: self.reserved(ending),
+                });
                 self.finish(Released::Clean);
             }
             Step::AppliedOnce(_) if ending.is_some() => self.finish(Released::Clean),

@@ -26,6 +26,6 @@ mod times;
 
 pub use cas::{Cas, Step};
 pub use claim::{Claim, ClaimStep};
-pub use hold::{Command, Ending, Event, Hold, Loss, RESERVATION_SECS, Released, Status};
+pub use hold::{Command, Ended, Ending, Event, Hold, Loss, RESERVATION_SECS, Released, Status};
 pub use record::{End, Holder, MARKER_SECS, Previous, Record, Slot};
 pub use times::{DEFAULT_TTL, MAX_TTL, MIN_TTL, Times};

@@ -9,7 +9,7 @@ use super::{Ack, Body, Entry, Page, Revision, Unreadable, Write, WriteError};
 use crate::error::Error;
 
 /// How many entries a page of a scan has.
-const PAGE: usize = 256;
+const PAGE: usize = 512;
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

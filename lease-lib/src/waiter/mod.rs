@@ -30,6 +30,7 @@ use crate::error::Error;
 use crate::lease::Lease;
 use crate::lock::Attempt;
 use crate::observe::Observation;
+use crate::post::Marker;
 use crate::protocol::line::{self, Waiter as Person};
 use crate::protocol::{Holder, Record, Slot, Times, key};
 use crate::store::{Revision, Unreadable};
@@ -127,7 +128,9 @@ impl Waiter {
             }
             // Our own last release left this marker: the CAS tells whether it is still the newest.
             let slot = match marker.take() {
-                Some(revision) => Slot::Free { revision, previous: None, by: None },
+                Some(Marker { revision, previous }) => {
+                    Slot::Free { revision, previous: Some(previous), by: None }
+                }
                 None => match self.look().await {
                     Ok((slot, true)) if !self.is_try() && !self.is_mine(&slot) => {
                         self.note_holder(&slot);

@@ -1,0 +1,73 @@
+//! A way to a server that stops taking bytes, so that they pile up in the client. (The support's proxy always reads.)
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What the relay does with its connections.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Passes everything on.
+    Open,
+    /// Reads nothing.
+    Stuck,
+    /// Closes those that were there, and is open to new ones; the number tells one such time from the next.
+    Cut(u64),
+}
+
+/// A relay to one server, until dropped.
+pub struct Relay {
+    port: u16,
+    mode: watch::Sender<Mode>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl Relay {
+    pub async fn start(upstream: &str) -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let upstream = upstream.trim_start_matches("nats://").to_owned();
+        let (mode, modes) = watch::channel(Mode::Open);
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass(client, upstream.clone(), modes.clone()));
+            }
+        });
+        Relay { port, mode, accepting }
+    }
+
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    pub fn stop_reading(&self) {
+        self.mode.send_replace(Mode::Stuck);
+    }
+
+    pub fn cut(&self) {
+        self.mode.send_modify(|mode| {
+            *mode = Mode::Cut(if let Mode::Cut(before) = mode { *before + 1 } else { 0 });
+        });
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn pass(mut client: TcpStream, upstream: String, mut modes: watch::Receiver<Mode>) {
+    let Ok(mut server) = TcpStream::connect(upstream).await else { return };
+    let begun = *modes.borrow_and_update();
+    loop {
+        let mode = *modes.borrow_and_update();
+        if matches!(mode, Mode::Cut(_)) && mode != begun {
+            return;
+        }
+        tokio::select! {
+            _ = copy_bidirectional(&mut client, &mut server), if mode != Mode::Stuck => return,
+            changed = modes.changed() => if changed.is_err() { return },
+        }
+    }
+}
