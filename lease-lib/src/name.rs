@@ -78,13 +78,18 @@ pub(crate) fn matches(filter: &str, subject: &str) -> bool {
 }
 
 fn fault(text: &str, wild: bool) -> Option<&'static str> {
-    const ALLOWED: &str = "allowed are 1 to 200 of A-Z a-z 0-9 - _ = / . with no empty token between dots";
     if text.is_empty() {
         return Some("it is empty; a name has 1 to 200 characters");
     }
     if text.len() > MAX_NAME {
         return Some("it is longer than 200 bytes");
     }
+    unfit(text, wild)
+}
+
+/// What makes a text (or, if `wild`, a filter) unfit for the end of a subject. A key is longer than a name: this has no
+/// bound.
+pub(crate) fn unfit(text: &str, wild: bool) -> Option<&'static str> {
     let mut tokens = text.split('.').peekable();
     while let Some(token) = tokens.next() {
         if token.is_empty() {
@@ -94,7 +99,7 @@ fn fault(text: &str, wild: bool) -> Option<&'static str> {
             continue;
         }
         if !token.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_=/".contains(&c)) {
-            return Some(ALLOWED);
+            return Some("allowed are 1 to 200 of A-Z a-z 0-9 - _ = / . with no empty token between dots");
         }
     }
     None

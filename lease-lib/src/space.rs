@@ -155,9 +155,8 @@ impl Space {
         let entry = self.core.asked("read", self.core.store.read(&record)).await.map_err(unreachable)?;
         let mut seen = self.seen(name.as_str(), Slot::of(entry.as_ref()));
         let filter = key::line(name.as_str());
-        let mut places: Vec<_> =
-            self.scan(filter).collect::<Result<Vec<_>, _>>().await?.iter().filter_map(line::place).collect();
-        places.sort_by_key(|place| place.order);
+        let entries = self.scan(filter).collect::<Result<Vec<_>, _>>().await?;
+        let places = line::places(entries);
         seen.waiters = places.into_iter().map(|place| place.waiter).collect();
         Ok(seen)
     }

@@ -6,7 +6,7 @@ use lease::Error;
 use lease::store::{NatsOptions, Store, WriteError};
 use support::{Cluster, Options};
 
-use crate::{open, put, settle, try_open};
+use crate::{LIMIT, open, put, settle, try_open};
 
 const AT_ONCE: Duration = Duration::from_secs(2);
 
@@ -108,7 +108,7 @@ async fn missing_permissions_are_named() {
     assert!(events.try_recv().is_err(), "events are missed, and that is all");
 }
 
-/// What a user needs at the least, once the bucket is there. The operating guide lists the same.
+/// What a user needs at the least, once the bucket is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_least_permissions_are_enough() {
     let cluster = guarded(LIMITED).await;
@@ -128,6 +128,28 @@ async fn the_least_permissions_are_enough() {
     assert_eq!(store.probe().await, Ok(()));
 }
 
+/// The only server within reach becomes one that does not let us in, then one that is too old, then the old one again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_store_says_why_it_is_not_let_in_again() {
+    let (home, locked) = (Cluster::single().await, guarded("authorization { user: a, password: b }").await);
+    let release = support::Release::Exactly(support::binary::TOO_OLD);
+    let old = Cluster::start(1, Options { release, ..Options::default() }).await;
+    let proxy = support::Proxy::start(&home.url()).await;
+    let store = open(&proxy.url()).await;
+    let because = async |wanted: fn(&Error) -> bool| {
+        support::eventually("the reason", LIMIT, async || store.probe().await.err().filter(wanted)).await
+    };
+    proxy.point_to(&locked.url());
+    proxy.cut();
+    because(|error| matches!(error, Error::Denied(_))).await;
+    assert!(!store.connected());
+    proxy.point_to(&old.url());
+    because(|error| matches!(error, Error::ServerTooOld { .. })).await;
+    proxy.point_to(&home.url());
+    settle(&store, &put("lock.a", 0, "x", 60)).await.expect("written");
+    assert_eq!(store.probe().await, Ok(()));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_there_is_said_within_five_seconds() {
     // Nobody listens; somebody listens and says nothing.
@@ -142,4 +164,25 @@ async fn nobody_there_is_said_within_five_seconds() {
     // One of three answers.
     let cluster = Cluster::single().await;
     open(&format!("nats://127.0.0.1:9,{silent},{}", cluster.url())).await;
+}
+
+/// A JetStream domain has its own API prefix, through which writes go as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_domain_is_reached_by_its_name() {
+    let data = support::Folder::new("domain");
+    let extra = format!("jetstream {{ domain: hub, store_dir: {:?} }}", data.path().display().to_string());
+    let cluster = guarded(&extra).await;
+    let within = |domain: &str| NatsOptions { domain: Some(domain.into()), ..NatsOptions::default() };
+    let store = try_open(&cluster.url(), within("hub")).await.expect("opened");
+    let mut events = store.follow("lock.*").await.expect("followed");
+    let ack = settle(&store, &put("lock.a", 0, "x", 60)).await.expect("written");
+    let event = tokio::time::timeout(AT_ONCE, events.recv()).await.ok().flatten();
+    assert_eq!(event.map(|event| event.revision), Some(ack.revision));
+    assert_eq!(store.scan("lock.*", 0).await.expect("readable").entries.len(), 1);
+    assert_eq!(
+        store.read_revision(ack.revision).await.expect("readable").map(|entry| entry.key),
+        Some("lock.a".into())
+    );
+    let elsewhere = try_open(&cluster.url(), within("nowhere")).await.expect_err("no such domain");
+    assert!(matches!(&elsewhere, Error::Unreachable(why) if why.contains("domain")), "{elsewhere}");
 }

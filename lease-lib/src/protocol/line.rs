@@ -4,6 +4,8 @@
 //! ahead; when it goes, the waiter either follows another or is first. The first follows the record. So a handover
 //! wakes one waiter, at 8 waiters as at 1,000.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::record::{Previous, Record, VERSION};
@@ -73,6 +75,16 @@ pub struct Left {
 pub fn place(entry: &Entry) -> Option<Place> {
     let waiter = serde_json::from_slice(entry.value()?).ok()?;
     Some(Place { key: entry.key.clone(), order: entry.revision, waiter })
+}
+
+/// The places among the entries of a line, by order. An entry may be there in an older state as well, if it came with
+/// another page: the newest counts.
+pub fn places(mut entries: Vec<Entry>) -> Vec<Place> {
+    entries.sort_by_key(|entry| entry.revision);
+    let newest: BTreeMap<&str, &Entry> = entries.iter().map(|entry| (entry.key.as_str(), entry)).collect();
+    let mut places: Vec<Place> = newest.into_values().filter_map(place).collect();
+    places.sort_by_key(|place| place.order);
+    places
 }
 
 /// Whether this entry, of the key of the place ahead, says that its waiter was granted the lock.

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use super::{Ack, Body, Entry, Events, Life, Page, Reply, Revision, Store, Unreadable, Write, WriteError};
 use crate::ambient::{Moment, SharedAmbient};
 use crate::error::Error;
+use crate::name::unfit;
 use hub::Hub;
 use ids::Ids;
 use shelf::Shelf;
@@ -257,7 +258,7 @@ impl fmt::Debug for MemoryStore {
 
 /// Refuses what a NATS server would refuse.
 fn check(write: &Write) -> Result<(), WriteError> {
-    if let Some(why) = fault(&write.key, false) {
+    if let Some(why) = unfit(&write.key, false) {
         return Err(WriteError::Refused(format!("invalid key {:?}: {why}", write.key)));
     }
     let (Body::Put(bytes) | Body::Delete(bytes)) = &write.body;
@@ -268,25 +269,8 @@ fn check(write: &Write) -> Result<(), WriteError> {
 }
 
 fn readable(key: &str, wild: bool) -> Result<(), Unreadable> {
-    match fault(key, wild) {
+    match unfit(key, wild) {
         Some(why) => Err(Unreadable(format!("invalid key {key:?}: {why}"))),
         None => Ok(()),
     }
-}
-
-/// What makes `key` unfit for a subject's end. Unlike a name it has no bound of 200 bytes: it holds a name and more.
-fn fault(key: &str, wild: bool) -> Option<&'static str> {
-    let mut tokens = key.split('.').peekable();
-    while let Some(token) = tokens.next() {
-        if token.is_empty() {
-            return Some("it has an empty token");
-        }
-        if wild && (token == "*" || (token == ">" && tokens.peek().is_none())) {
-            continue;
-        }
-        if !token.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_=/".contains(&c)) {
-            return Some("allowed are A-Z a-z 0-9 - _ = / .");
-        }
-    }
-    None
 }

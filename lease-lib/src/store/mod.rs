@@ -18,6 +18,7 @@ mod nats_call;
 mod nats_link;
 mod nats_open;
 mod nats_store;
+mod nats_waiting;
 mod nats_wire;
 
 use std::fmt;
@@ -49,7 +50,9 @@ pub struct Write {
     pub body: Body,
     /// Whole seconds after which the store removes the entry (or the marker) by itself; 0 means never.
     pub ttl_secs: u64,
-    /// The same for every repeat of one logical write: the store applies an id once within 60 s.
+    /// The same for every repeat of one logical write: the store applies an id once within 60 s. A repeat of a write
+    /// that was applied is told so ([`Ack::duplicate`]) or refused as a conflict, depending on which the store looks at
+    /// first: NATS at the id with several replicas, at the revision with one.
     pub id: String,
 }
 
@@ -170,7 +173,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn last<'a>(&'a self, filter: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>>;
 
     /// Entries (markers included) whose keys match `filter`, from revision `from` on. A key that is rewritten during
-    /// a scan moves towards its end: it may come twice, but is not missed.
+    /// a scan moves towards its end: it may come twice (then the higher revision counts), but is not missed.
     fn scan<'a>(&'a self, filter: &'a str, from: Revision) -> Reply<'a, Result<Page, Unreadable>>;
 
     /// Writes to a key from now on, at most once each, as they are committed. Expiry makes no event.

@@ -5,11 +5,9 @@
 //! serves for one connection only (a [`Session`]), and dies with it and with all that was queued. Keeping connected
 //! is the business of [`Link`](super::nats_link::Link).
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -17,12 +15,12 @@ use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, Mes
 use async_nats::{ServerAddr, ServerError, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::nats_call::Failure;
 use super::nats_link::Secrets;
+use super::nats_waiting::{Incoming, Waiting};
 use super::nats_wire::{Headers, new_enough};
 use crate::ambient::{Ambient, fresh_id};
 use crate::error::Error;
@@ -105,68 +103,18 @@ impl Headers for Answer {
     }
 }
 
-/// Who waits for the answers to one request.
-struct Waiter {
-    subject: String,
-    answers: mpsc::UnboundedSender<Result<Message, Failure>>,
-}
-
 /// What a session shares with the callbacks and tasks of its connection.
-#[derive(Default)]
-struct Shared {
-    waiting: Mutex<BTreeMap<u64, Waiter>>,
-    next: AtomicU64,
-    over: CancellationToken,
-    deaf: OnceLock<String>,
-}
+type Shared = Waiting<Message>;
 
-impl Shared {
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<u64, Waiter>> {
-        // Nothing panics while it is held, so poison is no reason to fail.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// News of the connection. Any may be missing: `async_nats` drops them when many come at once.
-    fn event(&self, event: &Event, inbox: &str) {
-        match event {
-            Event::Disconnected | Event::Closed => self.end(),
-            Event::ServerError(ServerError::Other(text)) => self.refused(text, inbox),
-            Event::SlowConsumer(_) => {
-                tracing::warn!("messages from NATS come in faster than they are looked at")
-            }
-            _ => {}
+/// News of the connection. Any may be missing: `async_nats` drops them when many come at once.
+fn hear(shared: &Shared, event: &Event, inbox: &str) {
+    match event {
+        Event::Disconnected | Event::Closed => shared.end(),
+        Event::ServerError(ServerError::Other(text)) => shared.refused(text, inbox),
+        Event::SlowConsumer(_) => {
+            tracing::warn!("messages from NATS come in faster than they are looked at");
         }
-    }
-
-    /// The server's no to a publish or a subscription, which comes on its own some time later, naming the subject.
-    /// It concerns those who wait now and sent to just that subject; or everybody, if answers cannot be heard.
-    fn refused(&self, text: &str, inbox: &str) {
-        let quotes = |subject: &str| text.contains(&format!("\"{subject}\""));
-        let deaf = quotes(&format!("{inbox}.*"));
-        if deaf {
-            let _ = self.deaf.set(text.to_owned());
-        }
-        let mut told = false;
-        for waiter in self.waiting().values() {
-            if deaf || quotes(&waiter.subject) {
-                let failure = if deaf { Failure::Deaf } else { Failure::Denied };
-                told |= waiter.answers.send(Err(failure(text.to_owned()))).is_ok();
-            }
-        }
-        if !told {
-            tracing::warn!(error = text, "the NATS server complains");
-        }
-    }
-
-    /// What no answer in time means.
-    fn silence(&self) -> Failure {
-        self.deaf.get().map_or(Failure::Silence, |text| Failure::Deaf(text.clone()))
-    }
-
-    /// The connection is over: nobody need wait any longer.
-    fn end(&self) {
-        self.over.cancel();
-        self.waiting().clear();
+        _ => {}
     }
 }
 
@@ -210,7 +158,7 @@ impl Session {
             .max_reconnects(1)
             .reconnect_delay_callback(|_| Duration::ZERO)
             .event_callback(move |event| {
-                listener.event(&event, &prefix);
+                hear(&listener, &event, &prefix);
                 std::future::ready(())
             });
         let options = let_in(options, secrets).await?;
@@ -243,7 +191,7 @@ impl Session {
 
     /// Returns once the connection is over.
     pub(super) async fn ended(&self) {
-        while timeout(LOOK_EVERY, self.shared.over.cancelled()).await.is_err() {
+        while timeout(LOOK_EVERY, self.shared.over().cancelled()).await.is_err() {
             if self.client.connection_state() != State::Connected {
                 self.shared.end();
             }
@@ -285,12 +233,10 @@ impl Session {
         headers: HeaderList<'_>,
         payload: Bytes,
     ) -> Result<Answers, Failure> {
-        let token = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.shared.waiting().insert(token, Waiter { subject: subject.to_owned(), answers: sender });
+        let (token, receiver) = self.shared.wait(subject);
         let answers = Answers { shared: self.shared.clone(), token, receiver };
-        // Looked at after the insertion, while `end` clears after the cancellation: one of them sees the other.
-        if self.shared.over.is_cancelled() {
+        // Looked at after waiting began, while `end` clears after the cancellation: one of them sees the other.
+        if self.shared.over().is_cancelled() {
             return Err(Failure::NotSent);
         }
         let mut map = HeaderMap::new();
@@ -323,7 +269,7 @@ impl Session {
 
     /// Messages on a subject (or filter), until the connection ends.
     pub(super) async fn subscribe(&self, subject: &str) -> Result<Subscription, Failure> {
-        let over = self.shared.over.clone();
+        let over = self.shared.over().clone();
         // The same queue as above; if it stays full, the connection ends soon.
         let subscriber = tokio::select! {
             () = over.cancelled() => return Err(Failure::NotSent),
@@ -367,15 +313,12 @@ async fn let_in(mut options: ConnectOptions, secrets: &Secrets) -> Result<Connec
 async fn deliver(shared: Arc<Shared>, mut answers: Subscriber) {
     loop {
         let message = tokio::select! {
-            () = shared.over.cancelled() => break,
+            () = shared.over().cancelled() => break,
             message = answers.next() => message,
         };
         let Some(message) = message else { break };
-        let token = message.subject.rsplit('.').next().and_then(|token| token.parse().ok());
-        let waiter =
-            token.and_then(|token: u64| shared.waiting().get(&token).map(|waiter| waiter.answers.clone()));
-        if let Some(waiter) = waiter {
-            let _ = waiter.send(Ok(message));
+        if let Some(token) = message.subject.rsplit('.').next().and_then(|token| token.parse().ok()) {
+            shared.answer(token, message);
         }
     }
     shared.end();
@@ -385,7 +328,7 @@ async fn deliver(shared: Arc<Shared>, mut answers: Subscriber) {
 pub(super) struct Answers {
     shared: Arc<Shared>,
     token: u64,
-    receiver: mpsc::UnboundedReceiver<Result<Message, Failure>>,
+    receiver: Incoming<Message>,
 }
 
 impl Answers {
@@ -408,7 +351,7 @@ impl Answers {
 
 impl Drop for Answers {
     fn drop(&mut self) {
-        self.shared.waiting().remove(&self.token);
+        self.shared.forget(self.token);
     }
 }
 

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::nats_link::Link;
-use super::nats_wire::{ApiError, Headers, Names, carried_entry, fault, get_answer, micros, write_answer};
+use super::nats_wire::{ApiError, Headers, Names, carried_entry, get_answer, micros, write_answer};
 use super::{Ack, Body, Entry, Page, Revision, Unreadable, Write, WriteError};
 use crate::error::Error;
+use crate::name::unfit;
 
 /// How many entries a page of a scan has.
 const PAGE: usize = 512;
@@ -79,7 +80,7 @@ impl Link {
     /// Lost or late answer: [`WriteError::Unknown`], and the same id asks again. An old one (from a leader that is
     /// none any more and does not know) can only be a no, and is a true no for this try: that leader proposed nothing.
     pub(super) async fn write(&self, names: &Names, write: &Write) -> Result<Ack, WriteError> {
-        if let Some(why) = fault(&write.key, false) {
+        if let Some(why) = unfit(&write.key, false) {
             return Err(WriteError::Refused(format!("invalid key {:?}: {why}", write.key)));
         }
         let (stream, expect, ttl) = (names.stream(), write.expect.to_string(), write.ttl_secs.to_string());
@@ -245,7 +246,7 @@ impl Link {
 
     /// A server without JetStream may have neighbours with it, which may be starting; one without neighbours has not.
     fn alone_without_jetstream(&self) -> bool {
-        self.session().is_some_and(|session| !session.jetstream && session.others.is_empty())
+        self.standing().is_ok_and(|session| !session.jetstream && session.others.is_empty())
     }
 }
 
@@ -276,7 +277,7 @@ fn led(cluster: &Value) -> bool {
 }
 
 fn readable(key: &str, wild: bool) -> Result<(), Unreadable> {
-    fault(key, wild).map_or(Ok(()), |why| Err(Unreadable(format!("invalid key {key:?}: {why}"))))
+    unfit(key, wild).map_or(Ok(()), |why| Err(Unreadable(format!("invalid key {key:?}: {why}"))))
 }
 
 fn bytes(value: &Value) -> Bytes {

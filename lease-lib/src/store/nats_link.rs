@@ -21,7 +21,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// How many rounds the first connection gets before it is an error: servers may be starting just now.
 const FIRST_ROUNDS: u32 = 4;
 /// How long the first connection may take, whatever the number of servers.
-const FIRST_LIMIT: Duration = Duration::from_millis(4_500);
+const FIRST_LIMIT: Duration = Duration::from_secs(4);
 
 /// How to be let in.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -141,15 +141,21 @@ impl Reach {
         })
     }
 
-    /// Any later connection: goes on until there is one.
-    async fn again(&self, left: &Address) -> Session {
+    /// Any later connection: goes on until there is one, and tells `failed` of each round without.
+    async fn again(&self, left: &Address, failed: impl Fn(Error)) -> Session {
         let mut round = 0;
         loop {
             sleep(self.pause(round)).await;
             match self.round(Some(left)).await {
                 Ok(session) => return session,
-                Err(error) if round == 0 => tracing::warn!(%error, "cannot reconnect to NATS, trying on"),
-                Err(error) => tracing::debug!(%error, round, "cannot reconnect to NATS, trying on"),
+                Err(error) => {
+                    if round == 0 {
+                        tracing::warn!(%error, "cannot reconnect to NATS, trying on");
+                    } else {
+                        tracing::debug!(%error, round, "cannot reconnect to NATS, trying on");
+                    }
+                    failed(error);
+                }
             }
             round = round.saturating_add(1);
         }
@@ -180,9 +186,12 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// The connection that stands, or why none does.
+type Current = Result<Arc<Session>, Error>;
+
 /// Keeps connected for as long as it lives.
 pub(super) struct Link {
-    current: watch::Receiver<Option<Arc<Session>>>,
+    current: watch::Receiver<Current>,
     ambient: SharedAmbient,
     _stop: DropGuard,
 }
@@ -194,16 +203,23 @@ impl Link {
     /// What [`Session::connect`] says; [`Error::Unreachable`] after [`FIRST_LIMIT`] at the latest.
     pub(super) async fn start(reach: Reach) -> Result<Link, Error> {
         let session = Arc::new(reach.first().await?);
-        let (sender, current) = watch::channel(Some(session.clone()));
+        let (sender, current) = watch::channel(Ok(session.clone()));
         let stop = CancellationToken::new();
         let ambient = reach.ambient.clone();
         ambient.spawn(Box::pin(keep(reach, session, sender, stop.clone())));
         Ok(Link { current, ambient, _stop: stop.drop_guard() })
     }
 
-    /// The connection that stands, if one does.
-    pub(super) fn session(&self) -> Option<Arc<Session>> {
+    /// The connection that stands.
+    ///
+    /// # Errors
+    /// Why none does.
+    pub(super) fn standing(&self) -> Result<Arc<Session>, Error> {
         self.current.borrow().clone()
+    }
+
+    fn session(&self) -> Result<Arc<Session>, Failure> {
+        self.standing().map_err(|_| Failure::NotSent)
     }
 
     /// [`Session::request`]. Without a connection it does not wait for one: the answer is [`Failure::NotSent`], and
@@ -214,17 +230,17 @@ impl Link {
         headers: HeaderList<'_>,
         payload: Bytes,
     ) -> Result<Answer, Failure> {
-        self.session().ok_or(Failure::NotSent)?.request(subject, headers, payload).await
+        self.session()?.request(subject, headers, payload).await
     }
 
     /// [`Session::ask`].
     pub(super) async fn ask(&self, subject: &str, payload: Bytes) -> Result<Answers, Failure> {
-        self.session().ok_or(Failure::NotSent)?.ask(subject, &[], payload).await
+        self.session()?.ask(subject, &[], payload).await
     }
 
     /// [`Session::publish`].
     pub(super) async fn publish(&self, subject: &str, payload: Bytes) -> Result<(), Failure> {
-        self.session().ok_or(Failure::NotSent)?.publish(subject, payload).await
+        self.session()?.publish(subject, payload).await
     }
 
     /// Follows a subject over all connections to come. Between two connections messages are missed, and when the
@@ -234,7 +250,7 @@ impl Link {
         subject: String,
         read: impl Fn(&Answer) -> Option<T> + Send + 'static,
     ) -> Result<Events<T>, Failure> {
-        let first = self.session().ok_or(Failure::NotSent)?.subscribe(&subject).await?;
+        let first = self.session()?.subscribe(&subject).await?;
         let (sender, events) = mpsc::channel(EVENT_BUFFER);
         self.ambient.spawn(Box::pin(forward(self.current.clone(), first, subject, sender, read)));
         Ok(events)
@@ -245,7 +261,7 @@ impl Link {
 async fn keep(
     reach: Reach,
     mut session: Arc<Session>,
-    current: watch::Sender<Option<Arc<Session>>>,
+    current: watch::Sender<Current>,
     stop: CancellationToken,
 ) {
     loop {
@@ -254,7 +270,7 @@ async fn keep(
             () = session.ended() => true,
         };
         // Followers look into `current` as well: what stays in there would live as long as they do.
-        current.send_replace(None);
+        drop(current.send_replace(Err(Error::Unreachable("disconnected from NATS".into()))));
         session.end();
         if !ended {
             return;
@@ -262,15 +278,15 @@ async fn keep(
         tracing::info!(server = session.server, "disconnected from NATS");
         session = tokio::select! {
             () = stop.cancelled() => return,
-            next = reach.again(&session.address) => Arc::new(next),
+            next = reach.again(&session.address, |error| drop(current.send_replace(Err(error)))) => Arc::new(next),
         };
-        current.send_replace(Some(session.clone()));
+        drop(current.send_replace(Ok(session.clone())));
     }
 }
 
 /// Passes messages on, connection after connection.
 async fn forward<T>(
-    mut current: watch::Receiver<Option<Arc<Session>>>,
+    mut current: watch::Receiver<Current>,
     mut subscription: Subscription,
     subject: String,
     events: mpsc::Sender<T>,
@@ -293,7 +309,7 @@ async fn forward<T>(
                 changed = current.changed() => if changed.is_err() { return },
             }
             let session = current.borrow_and_update().clone();
-            if let Some(session) = session
+            if let Ok(session) = session
                 && let Ok(subscription) = session.subscribe(&subject).await
             {
                 break subscription;

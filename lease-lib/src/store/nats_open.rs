@@ -170,6 +170,8 @@ impl Bucket {
 
     /// [`Store::probe`](super::Store::probe).
     pub(super) async fn probe(&self) -> Result<(), Error> {
+        // Without a connection, why there is none says more than that there is none.
+        self.link.standing()?;
         let info = self.present().await?;
         self.check(&info)?;
         if info.led {
@@ -206,10 +208,12 @@ impl Bucket {
     }
 
     async fn have_history(&self) -> Result<(), Error> {
-        if self.link.info(&self.history).await?.is_none() {
+        let mut info = self.link.info(&self.history).await?;
+        if info.is_none() {
             self.create(&self.history, |replicas| wanted_history(&self.history, replicas)).await?;
+            info = self.link.info(&self.history).await?;
         }
-        match self.link.info(&self.history).await? {
+        match info {
             Some(info) => check_history(&self.history, &info.config),
             None => Err(Error::Unreachable("the history is being made".into())),
         }

@@ -8,10 +8,11 @@ use bytes::Bytes;
 
 use super::nats_link::{Link, Reach, Secrets};
 use super::nats_open::Bucket;
-use super::nats_wire::{Names, carried_entry, fault};
+use super::nats_wire::{Names, carried_entry};
 use super::{Ack, Entry, Events, Life, Page, Reply, Revision, Store, Unreadable, Write, WriteError};
 use crate::ambient::SharedAmbient;
 use crate::error::Error;
+use crate::name::unfit;
 use crate::protocol::{DEFAULT_TTL, Times};
 
 /// The longest name of a bucket.
@@ -146,7 +147,7 @@ impl fmt::Debug for NatsStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NatsStore")
             .field("bucket", &self.bucket.names.bucket())
-            .field("server", &self.bucket.link.session().map(|session| session.server.clone()))
+            .field("server", &self.bucket.link.standing().ok().map(|session| session.server.clone()))
             .finish()
     }
 }
@@ -182,7 +183,7 @@ impl Store for NatsStore {
     fn follow<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Events<Entry>, Unreadable>> {
         let (link, names) = (&self.bucket.link, &self.bucket.names);
         Box::pin(async move {
-            if let Some(why) = fault(key, true) {
+            if let Some(why) = unfit(key, true) {
                 return Err(Unreadable(format!("invalid key {key:?}: {why}")));
             }
             let of = names.clone();
@@ -200,7 +201,7 @@ impl Store for NatsStore {
     fn tell<'a>(&'a self, process: &'a str, note: Bytes) -> Reply<'a, ()> {
         Box::pin(async move {
             // Who a note is for stands in records, which anybody may have written.
-            if fault(process, false).is_none() {
+            if unfit(process, false).is_none() {
                 let sent = self.bucket.link.publish(&self.bucket.names.note(process), note).await;
                 sent.unwrap_or_else(|failure| tracing::debug!(process, %failure, "a note was not sent"));
             }
@@ -209,7 +210,7 @@ impl Store for NatsStore {
 
     fn inbox<'a>(&'a self, process: &'a str) -> Reply<'a, Result<Events<Bytes>, Unreadable>> {
         Box::pin(async move {
-            if let Some(why) = fault(process, false) {
+            if let Some(why) = unfit(process, false) {
                 return Err(Unreadable(format!("invalid process {process:?}: {why}")));
             }
             let subject = self.bucket.names.note(process);
@@ -226,7 +227,7 @@ impl Store for NatsStore {
     }
 
     fn connected(&self) -> bool {
-        self.bucket.link.session().is_some()
+        self.bucket.link.standing().is_ok()
     }
 
     fn probe(&self) -> Reply<'_, Result<(), Error>> {

@@ -85,24 +85,6 @@ impl Names {
     }
 }
 
-/// What makes a key (or, if `wild`, a filter) unfit for the end of a subject. Unlike a name it has no bound of 200
-/// bytes: it holds a name and more.
-pub(super) fn fault(key: &str, wild: bool) -> Option<&'static str> {
-    let mut tokens = key.split('.').peekable();
-    while let Some(token) = tokens.next() {
-        if token.is_empty() {
-            return Some("it has an empty token");
-        }
-        if wild && (token == "*" || (token == ">" && tokens.peek().is_none())) {
-            continue;
-        }
-        if !token.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_=/".contains(&c)) {
-            return Some("allowed are A-Z a-z 0-9 - _ = / .");
-        }
-    }
-    None
-}
-
 /// How JetStream says no.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct ApiError {

@@ -280,18 +280,17 @@ impl Waiter {
     /// Everything in line, by order; empty if it cannot be read.
     async fn places(&self) -> Vec<line::Place> {
         let filter = key::line(&self.wanted.name);
-        let mut places = Vec::new();
+        let mut entries = Vec::new();
         let mut from: Revision = 1;
         loop {
             let Ok(page) = self.core.asked("scan", self.core.store.scan(&filter, from)).await else { break };
-            places.extend(page.entries.iter().filter_map(line::place));
+            entries.extend(page.entries);
             match page.next {
                 Some(next) if next > from => from = next,
                 _ => break,
             }
         }
-        places.sort_by_key(|place| place.order);
-        places
+        line::places(entries)
     }
 }
 

@@ -1,0 +1,146 @@
+//! Who waits for an answer on one connection, and what they are told when none will come.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::nats_call::Failure;
+
+/// What comes in for one request. It ends when the connection does.
+pub(super) type Incoming<M> = mpsc::UnboundedReceiver<Result<M, Failure>>;
+
+/// The requests of one connection that wait for an answer.
+pub(super) struct Waiting<M> {
+    requests: Mutex<BTreeMap<u64, Request<M>>>,
+    next: AtomicU64,
+    over: CancellationToken,
+    deaf: OnceLock<String>,
+}
+
+struct Request<M> {
+    subject: String,
+    answers: mpsc::UnboundedSender<Result<M, Failure>>,
+}
+
+impl<M> Default for Waiting<M> {
+    fn default() -> Waiting<M> {
+        Waiting {
+            requests: Mutex::default(),
+            next: AtomicU64::new(0),
+            over: CancellationToken::new(),
+            deaf: OnceLock::new(),
+        }
+    }
+}
+
+impl<M> Waiting<M> {
+    fn requests(&self) -> MutexGuard<'_, BTreeMap<u64, Request<M>>> {
+        // Nothing panics while it is held, so poison is no reason to fail.
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cancelled once the connection is over.
+    pub(super) fn over(&self) -> &CancellationToken {
+        &self.over
+    }
+
+    /// Begins to wait for the answers to a request to `subject`, until [`forget`](Waiting::forget). The token has not
+    /// been used before.
+    pub(super) fn wait(&self, subject: &str) -> (u64, Incoming<M>) {
+        let token = self.next.fetch_add(1, Ordering::Relaxed);
+        let (answers, incoming) = mpsc::unbounded_channel();
+        self.requests().insert(token, Request { subject: subject.to_owned(), answers });
+        (token, incoming)
+    }
+
+    /// Whoever waited does not any more.
+    pub(super) fn forget(&self, token: u64) {
+        self.requests().remove(&token);
+    }
+
+    /// An answer has come. If nobody waits for it any more, it is dropped.
+    pub(super) fn answer(&self, token: u64, answer: M) {
+        if let Some(request) = self.requests().get(&token) {
+            let _ = request.answers.send(Ok(answer));
+        }
+    }
+
+    /// The server's no to a publish or a subscription, which comes on its own some time later, naming the subject.
+    /// It concerns those who wait now and sent to just that subject; or everybody, if it is the inbox that is refused.
+    pub(super) fn refused(&self, text: &str, inbox: &str) {
+        let quotes = |subject: &str| text.contains(&format!("\"{subject}\""));
+        let deaf = quotes(&format!("{inbox}.*"));
+        if deaf {
+            let _ = self.deaf.set(text.to_owned());
+        }
+        let mut told = false;
+        for request in self.requests().values() {
+            if deaf || quotes(&request.subject) {
+                let failure = if deaf { Failure::Deaf } else { Failure::Denied };
+                told |= request.answers.send(Err(failure(text.to_owned()))).is_ok();
+            }
+        }
+        if !told {
+            tracing::warn!(error = text, "the NATS server complains");
+        }
+    }
+
+    /// What no answer in time means.
+    pub(super) fn silence(&self) -> Failure {
+        self.deaf.get().map_or(Failure::Silence, |text| Failure::Deaf(text.clone()))
+    }
+
+    /// The connection is over: nobody need wait any longer.
+    pub(super) fn end(&self) {
+        self.over.cancel();
+        self.requests().clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_go_to_who_waits_and_to_nobody_else() {
+        let waiting: Waiting<u8> = Waiting::default();
+        let (a, mut for_a) = waiting.wait("x");
+        let (b, mut for_b) = waiting.wait("x");
+        waiting.answer(b, 2);
+        waiting.answer(a, 1);
+        waiting.answer(99, 9);
+        assert_eq!((for_a.try_recv(), for_b.try_recv()), (Ok(Ok(1)), Ok(Ok(2))));
+        waiting.forget(a);
+        waiting.answer(a, 3);
+        assert!(for_a.try_recv().is_err());
+        assert_ne!(waiting.wait("x").0, a, "a token is used once");
+    }
+
+    #[test]
+    fn a_refusal_concerns_its_own_subject() {
+        let waiting: Waiting<u8> = Waiting::default();
+        let (_, mut lock) = waiting.wait("$KV.b.lock.a");
+        let (_, mut other) = waiting.wait("$KV.b.lock.a.b");
+        waiting.refused("Permissions Violation for Publish to \"$KV.b.lock.a\"", "_INBOX.i");
+        assert!(matches!(lock.try_recv(), Ok(Err(Failure::Denied(_)))));
+        assert!(other.try_recv().is_err());
+        assert_eq!(waiting.silence(), Failure::Silence);
+        waiting.refused("Permissions Violation for Subscription to \"_INBOX.other.*\"", "_INBOX.i");
+        assert!(other.try_recv().is_err());
+        waiting.refused("Permissions Violation for Subscription to \"_INBOX.i.*\"", "_INBOX.i");
+        assert!(matches!(other.try_recv(), Ok(Err(Failure::Deaf(_)))));
+        assert!(matches!(waiting.silence(), Failure::Deaf(_)), "and all that is asked later");
+    }
+
+    #[test]
+    fn the_end_of_the_connection_ends_all_waiting() {
+        let waiting: Waiting<u8> = Waiting::default();
+        let (_, mut incoming) = waiting.wait("x");
+        waiting.end();
+        assert!(waiting.over().is_cancelled());
+        assert_eq!(incoming.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
+    }
+}
