@@ -28,8 +28,9 @@ pub struct Config {
     #[arg(long, env = "LEASE_METRICS", value_name = "ADDR", value_parser = address)]
     pub metrics: Option<SocketAddr>,
 
-    /// What to log to stderr: error, warn, info, debug, trace, or a filter such as info,lease=debug
-    #[arg(long, env = "LEASE_LOG", value_name = "FILTER", default_value = "info")]
+    /// What to log to stderr: error, warn, info, debug, trace, or a filter such as info,lease=debug (the NATS client's own
+    /// messages are off by default: the store logs connects and disconnects itself)
+    #[arg(long, env = "LEASE_LOG", value_name = "FILTER", default_value = "info,async_nats=off")]
     pub log: String,
 }
 
