@@ -12,6 +12,8 @@ pub(super) struct Ahead {
     pub events: Option<Events<Entry>>,
     /// How often in a row its process was seen to be absent.
     absences: u32,
+    /// It is followed since a moment only: not every server may know that yet, so an early second look is due.
+    pub fresh: bool,
 }
 
 /// Where a waiter stands in line.
@@ -24,6 +26,16 @@ pub(super) enum Position {
     First,
 }
 
+/// What a look at the place ahead shows.
+pub(super) enum Still {
+    /// Nothing has changed.
+    There,
+    /// Its process is not to be seen: look again soon.
+    Doubtful,
+    /// It is gone, or was removed.
+    Gone,
+}
+
 /// This waiter's place is not there any more: it was passed over, or the bucket was made again.
 pub(super) struct NotInLine;
 
@@ -34,9 +46,11 @@ impl Waiter {
         // The list may be old; one that shows our own place is new enough to show everything that came before it.
         let Some(index) = places.iter().position(|place| place.order == order) else {
             return match self.core.asked("read", self.core.store.read(&self.place_key())).await {
-                Ok(Some(entry)) if entry.revision == order && line::place(&entry).is_some() => Ok(was),
+                Ok(Some(entry)) if entry.revision == order && line::place(&entry).is_some() => {
+                    Ok(Position::Unknown)
+                }
                 Ok(_) => Err(NotInLine),
-                Err(_) => Ok(was),
+                Err(_) => Ok(Position::Unknown),
             };
         };
         self.ahead.send_if_modified(|ahead| ahead.replace(index) != Some(index));
@@ -47,7 +61,15 @@ impl Waiter {
             Position::Behind(ahead) if ahead.place.order == nearest.order && ahead.events.is_some() => ahead,
             _ => {
                 let events = self.core.asked("follow", self.core.store.follow(&nearest.key)).await.ok();
-                Ahead { place: nearest, events, absences: 0 }
+                // It may have gone between the reading and the following: then there is nothing more to be heard.
+                match self.core.asked("read", self.core.store.read(&nearest.key)).await {
+                    Ok(Some(entry)) if entry.revision == nearest.order => {}
+                    Ok(Some(entry)) if line::granted(&entry) => return Ok(Position::First),
+                    Ok(_) => return Ok(Position::Unknown),
+                    // Unreadable says nothing; the next look asks again.
+                    Err(_) => {}
+                }
+                Ahead { place: nearest, events, absences: 0, fresh: true }
             }
         };
         self.tell_ahead(order, &ahead).await;
@@ -63,32 +85,34 @@ impl Waiter {
         self.told = Some(process);
     }
 
-    /// Looks whether the place ahead is still there and its process alive. `false`: it is gone, or was removed.
-    pub(super) async fn still_ahead(&self, ahead: &mut Ahead) -> bool {
+    /// Looks whether the process ahead is alive and, with `place_too`, whether the place is still there; its going is
+    /// announced, but announcements may be lost.
+    pub(super) async fn still_ahead(&self, ahead: &mut Ahead, place_too: bool) -> Still {
         let core = &self.core;
-        let here = key::here(&ahead.place.waiter.process);
-        let (entry, presence) = tokio::join!(
-            core.asked("read", core.store.read(&ahead.place.key)),
-            core.asked("read", core.store.read(&here))
-        );
-        match entry {
-            Ok(Some(entry)) if entry.revision == ahead.place.order => {}
-            Ok(_) => return false,
-            // Unreadable says nothing.
-            Err(_) => return true,
+        if place_too {
+            match core.asked("read", core.store.read(&ahead.place.key)).await {
+                Ok(Some(entry)) if entry.revision == ahead.place.order => {}
+                Ok(_) => return Still::Gone,
+                // Unreadable says nothing.
+                Err(_) => return Still::There,
+            }
         }
-        match presence {
+        let here = key::here(&ahead.place.waiter.process);
+        match core.asked("read", core.store.read(&here)).await {
             Ok(None) if core.presence.may_judge(core.now()) => ahead.absences += 1,
             Ok(_) => ahead.absences = 0,
             Err(_) => {}
         }
-        // Twice in a row, seconds apart: one read may have been answered by a server that was left behind. Passing
-        // over a live waiter by mistake would cost it its place, never a lease.
-        if ahead.absences < 2 {
-            return true;
+        // Twice in a row: one read may have been answered by a server that was left behind. Passing over a live waiter by
+        // mistake would cost it its place, never a lease.
+        match ahead.absences {
+            0 => Still::There,
+            1 => Still::Doubtful,
+            _ => {
+                self.pass_over(ahead).await;
+                Still::Gone
+            }
         }
-        self.pass_over(ahead).await;
-        false
     }
 
     /// Removes the place ahead.

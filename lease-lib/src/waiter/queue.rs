@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::claiming::Claimed;
-use super::position::{NotInLine, Position};
+use super::position::{NotInLine, Position, Still};
 use super::{Verdict, Waiter};
 use crate::ambient::{Moment, sleep_until};
 use crate::observe::Observation;
@@ -17,12 +17,18 @@ use crate::store::{Entry, Events, Revision};
 
 /// How often a waiter looks, whatever it heard or did not hear.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How much later for each one ahead, up to four times as late: in a long line, most looks are far from the front.
+const LOOK_LATER: Duration = Duration::from_millis(20);
+/// How soon a process that was not to be seen is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(700);
+/// Servers tell each other who follows what, which takes a moment; what happens until then is caught by this look.
+const SECOND_LOOK: Duration = Duration::from_millis(100);
 /// The store removes an expired entry up to 0.33 s late; the first try comes a little after the expiry.
 const AFTER_EXPIRY: Duration = Duration::from_millis(60);
 /// Then it is tried again this often, so that the worst case is within half a second of the expiry.
 const EXPIRY_RETRY: Duration = Duration::from_millis(120);
-/// Up to here, whoever shows its place in line reads the line with every look, beyond that with every fifth.
-const SHORT_LINE: usize = 16;
+/// Up to here, whoever shows its place in line reads the line with every look; with twice as many ahead with every other.
+const SHORT_LINE: u32 = 16;
 
 /// What a waiter in line knows.
 struct InLine {
@@ -34,6 +40,8 @@ struct InLine {
     /// When to look again, at the latest.
     look_at: Moment,
     looks: u32,
+    /// How many were ahead when the line was read last.
+    position_when_read: usize,
     /// When the record expires unless it is renewed; only the first in line cares.
     expires_at: Option<Moment>,
     /// The revision of the record that the expiry belongs to.
@@ -79,6 +87,7 @@ impl Waiter {
                 record: None,
                 look_at: core.now(),
                 looks: 0,
+                position_when_read: 0,
                 expires_at: None,
                 seen: 0,
             };
@@ -172,18 +181,35 @@ impl Waiter {
     /// The regular look: at the one ahead, or at the record.
     async fn look_around(&mut self, line: &mut InLine) -> Heard {
         let heard = self.core.now();
-        line.look_at = heard + LOOK_EVERY;
         line.looks = line.looks.wrapping_add(1);
-        let watched = self.ahead.receiver_count() > 0;
-        let short = self.ahead.borrow().is_none_or(|ahead| ahead <= SHORT_LINE);
-        let read_all = line.looks.is_multiple_of(5) || (watched && short);
-        match &mut line.position {
-            Position::Behind(ahead) => {
-                let there = self.still_ahead(ahead).await && ahead.events.is_some();
-                if there && !read_all { Ok(None) } else { self.move_up(line, heard).await }
+        let place = u32::try_from(line.position_when_read).unwrap_or(u32::MAX);
+        line.look_at = heard + LOOK_EVERY.saturating_add(LOOK_LATER * place).min(LOOK_EVERY * 4);
+        let Position::Behind(ahead) = &mut line.position else {
+            return match line.position {
+                Position::First => self.be_first(line, heard).await,
+                _ => self.move_up(line, heard).await,
+            };
+        };
+        let place_too = ahead.events.is_none() || line.looks.is_multiple_of(2);
+        match self.still_ahead(ahead, place_too).await {
+            Still::Gone => self.move_up(line, heard).await,
+            Still::Doubtful => {
+                line.look_at = heard + LOOK_AGAIN;
+                Ok(None)
             }
-            Position::Unknown => self.move_up(line, heard).await,
-            Position::First => self.be_first(line, heard).await,
+            // Whoever is shown the place in line is shown the truth, the more often the shorter the line.
+            Still::There
+                if self.ahead.receiver_count() > 0 && line.looks.is_multiple_of(1 + place / SHORT_LINE) =>
+            {
+                self.move_up(line, heard).await
+            }
+            Still::There if ahead.events.is_none() => self.move_up(line, heard).await,
+            Still::There => {
+                if line.looks.is_multiple_of(4) {
+                    self.tell_ahead(line.order, ahead).await;
+                }
+                Ok(None)
+            }
         }
     }
 
@@ -191,9 +217,16 @@ impl Waiter {
     async fn move_up(&mut self, line: &mut InLine, heard: Moment) -> Heard {
         let was = std::mem::replace(&mut line.position, Position::Unknown);
         line.position = self.locate(line.order, was).await?;
-        match line.position {
+        line.position_when_read = self.ahead.borrow().unwrap_or_default();
+        match &mut line.position {
             Position::First => self.be_first(line, heard).await,
-            Position::Behind(_) => Ok(None),
+            Position::Behind(ahead) => {
+                if std::mem::take(&mut ahead.fresh) {
+                    line.look_at = self.core.now() + SECOND_LOOK;
+                    line.looks = 1;
+                }
+                Ok(None)
+            }
             Position::Unknown => {
                 // The list came from a replica that lags behind by a moment, or not at all.
                 line.look_at = self.core.now() + Duration::from_millis(25);
@@ -208,8 +241,7 @@ impl Waiter {
         let record = key::lock(&self.wanted.name);
         if line.record.is_none() {
             line.record = core.asked("follow", core.store.follow(&record)).await.ok();
-            // Servers tell each other who follows what; what happens until then is caught by an early second look.
-            line.look_at = core.now() + Duration::from_millis(100);
+            line.look_at = core.now() + SECOND_LOOK;
         }
         match core.asked("read", core.store.read(&record)).await {
             Ok(entry) => self.seen(line, Slot::of(entry.as_ref()), false, heard).await,
