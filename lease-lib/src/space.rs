@@ -10,7 +10,7 @@ use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::ambient::{SharedAmbient, System};
+use crate::ambient::{SharedAmbient, System, sleep_until};
 use crate::core::{Core, Identity};
 use crate::error::Error;
 use crate::guard::Guard;
@@ -265,12 +265,19 @@ fn unreachable(Unreadable(why): Unreadable) -> Error {
 
 /// Takes notes from the inbox until the space is gone.
 async fn sort_post(core: std::sync::Weak<Core>, mut inbox: Events<Bytes>) {
-    while let Some(text) = inbox.recv().await {
+    loop {
+        let text = inbox.recv().await;
         let Some(core) = core.upgrade() else { return };
-        match serde_json::from_slice::<Note>(&text) {
-            Ok(note) => core.post.deliver(&core, note),
+        match text.map(|text| serde_json::from_slice::<Note>(&text)) {
+            Some(Ok(note)) => core.post.deliver(&core, note),
             // A newer release may say what this one does not understand: notes only make things fast.
-            Err(error) => tracing::debug!(%error, "a note that cannot be read"),
+            Some(Err(error)) => tracing::debug!(%error, "a note that cannot be read"),
+            None => {
+                sleep_until(core.ambient.as_ref(), core.now() + Duration::from_secs(1)).await;
+                if let Ok(again) = core.store.inbox(&core.identity.process).await {
+                    inbox = again;
+                }
+            }
         }
     }
 }
