@@ -32,11 +32,14 @@ pub struct Report {
     pub faults: u64,
 }
 
+/// A grant: of which name, to which process, and its lease while somebody has it.
+type Believer = (String, Arc<Process>, Weak<Lease>);
+
 struct World {
     start: Instant,
     report: RefCell<Report>,
     /// Every grant whose holder may believe in it, by name.
-    believers: RefCell<Vec<(String, Arc<Process>, Weak<Lease>)>>,
+    believers: RefCell<Vec<Believer>>,
     /// The highest token granted so far, by name.
     tokens: RefCell<BTreeMap<String, u64>>,
     calm: bool,
