@@ -107,3 +107,27 @@ async fn with_runs_the_work_and_gives_back() {
     assert!(token.get() > 0 && token.get() < 1 << 53);
     assert_eq!(space.look("a").await.unwrap().holder, None);
 }
+
+#[tokio::test]
+async fn a_store_whose_revisions_go_backwards_is_noticed_and_nothing_is_granted_until_it_is_accepted() {
+    let options = lease::SpaceOptions::default();
+    let store = lease::store::MemoryStore::new(Arc::clone(&options.ambient));
+    let space = Space::on(store.clone(), options.clone()).await.unwrap();
+    let kept = space.lock("kept").ttl(Duration::from_secs(2)).acquire().await.unwrap();
+    for _ in 0..20 {
+        space.lock("busy").acquire().await.unwrap().release().await.unwrap();
+    }
+    store.regress(30);
+    // The next renewal gets a revision below one that was acknowledged.
+    let told = tokio::time::timeout(Duration::from_secs(2), kept.lost()).await.expect("told");
+    assert!(matches!(told, Loss::StoreRegressed | Loss::Taken), "{told:?}");
+    let refused = space.lock("other").try_acquire().await.expect_err("nothing is granted");
+    assert!(matches!(refused, Error::Regressed { had, saw } if saw <= had), "{refused:?}");
+    // Who opens the space later refuses as well: the note is in the bucket.
+    let later = Space::on(store.clone(), options).await.unwrap();
+    assert!(matches!(later.lock("other").try_acquire().await, Err(Error::Regressed { .. })));
+    space.accept_regression("an operator").await.unwrap();
+    assert!(matches!(space.lock("other").try_acquire().await, Ok(Attempt::Granted(_))));
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert!(matches!(later.lock("third").try_acquire().await, Ok(Attempt::Granted(_))), "accepted for all");
+}
