@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal as NixSignal};
+use nix::unistd::{getpgrp, getsid};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
-use rustix::process::{Pid, getpgrp, getsid};
+use rustix::process::Pid;
 use rustix::termios::{isatty, tcgetpgrp, tcsetpgrp};
 
 /// The controlling terminal.
@@ -19,8 +20,9 @@ pub(super) struct Terminal {
 impl Terminal {
     /// The terminal that controls this process, if there is one.
     pub(super) fn find() -> Option<Terminal> {
+        let own = Pid::from_raw(getpgrp().as_raw())?;
         let tty = open("/dev/tty", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-        Some(Terminal { tty: tty.into(), own: getpgrp(), lent: None })
+        Some(Terminal { tty: tty.into(), own, lent: None })
     }
 
     /// Whether a command should get the terminal before it asks: its input comes from there, and its output does not
@@ -74,6 +76,8 @@ impl Drop for Terminal {
 
 /// Whether a shell does job control for us, so that somebody continues us after a stop: it gives each job a process
 /// group of its own, so a process in the group of its session's leader is nobody's job.
+///
+/// In a container both can be 0: made outside of its process namespace (rustix takes that for impossible).
 pub(super) fn is_job() -> bool {
     getsid(None).is_ok_and(|session| session != getpgrp())
 }
