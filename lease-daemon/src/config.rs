@@ -47,12 +47,19 @@ impl Config {
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    if let Ok(port) = text.trim_start_matches(':').parse::<u16>() {
+    let port = text.strip_prefix(':').unwrap_or(text);
+    // Not "+80", which a number may look like too.
+    if port.starts_with(|c: char| c.is_ascii_digit())
+        && let Ok(port) = port.parse::<u16>()
+    {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     }
     text.parse().map_err(|_| "write a port, or an address with its port, such as 127.0.0.1:9187".to_owned())
 }
 
+#[cfg(test)]
+#[path = "config_props.rs"]
+mod props;
 #[cfg(test)]
 mod tests {
     use super::*;

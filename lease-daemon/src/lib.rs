@@ -16,6 +16,8 @@ pub mod config;
 mod convert;
 pub mod drain;
 pub mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod hangup;
 pub mod held;
 pub mod holders;

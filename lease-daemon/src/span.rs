@@ -6,12 +6,16 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A duration on the wire: read by humantime, written in hours, minutes and decimal seconds (`"1h30m"`, `"19.8s"`),
-/// which humantime and most other languages' parsers read back. Rounded down to a millisecond.
+/// which humantime and most other languages' parsers read back. Rounded down to a millisecond; longer ones are
+/// written as that of 99,999,999 hours, since a record that somebody wrote by hand may have any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
 /// More digits than any sensible duration has. Also keeps the parser's sums far from overflow.
 const MAX_DIGITS: usize = 15;
+
+/// The longest that is written: it still can be read back.
+const LONGEST: Duration = Duration::from_secs(99_999_999 * 3600);
 
 impl Span {
     /// Reads `text`.
@@ -42,7 +46,8 @@ impl From<Span> for Duration {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, millis) = (self.0.as_secs(), self.0.subsec_millis());
+        let shown = self.0.min(LONGEST);
+        let (whole, millis) = (shown.as_secs(), shown.subsec_millis());
         let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
         if hours > 0 {
             write!(f, "{hours}h")?;
@@ -80,6 +85,9 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+#[cfg(test)]
+#[path = "span_props.rs"]
+mod props;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -213,6 +213,9 @@ pub struct Health {
 }
 
 #[cfg(test)]
+#[path = "wire_props.rs"]
+mod props;
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -16,7 +16,7 @@ use crate::core::{Core, locked};
 use crate::error::Error;
 use crate::observe::Observation;
 use crate::protocol::{Loss, key};
-use crate::store::{Ack, Body, Life, Revision, Unreadable, Write, WriteError};
+use crate::store::{Ack, BatchAck, Body, Life, Revision, Unreadable, Write, WriteError};
 
 /// How far revisions may rise between two writes of this process before it asks whether the bucket is the same.
 ///
@@ -37,11 +37,20 @@ pub(crate) struct Guard {
 struct State {
     /// The highest revision that a write of this process was acknowledged with; 0 before the first.
     high: Revision,
+    /// How often the store was found not to be the one that was trusted.
+    upheavals: u64,
     life: String,
     longest_ttl_secs: u64,
     quiet_until: Option<Moment>,
     regressed: Option<Regression>,
     asked: Option<Moment>,
+}
+
+/// What was known of the store at some moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trust {
+    high: Revision,
+    upheavals: u64,
 }
 
 /// The note under [`key::REGRESSION`].
@@ -54,11 +63,20 @@ struct Regression {
     accepted_by: Option<String>,
 }
 
+impl Regression {
+    /// What a newer release may have written so that it cannot be read says at least that there was one.
+    fn read(text: &[u8]) -> Regression {
+        let unknown = Regression { had: 0, saw: 0, at: String::new(), accepted_by: None };
+        serde_json::from_slice(text).unwrap_or(unknown)
+    }
+}
+
 impl Guard {
     pub(crate) fn new(life: &Life, now: Moment) -> Guard {
         Guard {
             state: Mutex::new(State {
                 high: 0,
+                upheavals: 0,
                 life: life.id.clone(),
                 longest_ttl_secs: life.longest_ttl_secs,
                 quiet_until: life.quiet_secs.map(|secs| now + Duration::from_secs(secs)),
@@ -68,21 +86,41 @@ impl Guard {
         }
     }
 
-    /// The highest acknowledged revision so far.
-    pub(crate) fn high(&self) -> Revision {
-        locked(&self.state).high
+    /// What is known of the store now.
+    pub(crate) fn trust(&self) -> Trust {
+        let state = locked(&self.state);
+        Trust { high: state.high, upheavals: state.upheavals }
     }
 
-    /// Looks at an acknowledged write that was sent when `before` was the highest revision.
-    pub(crate) async fn admit(&self, core: &Core, before: Revision, ack: Ack) -> Result<Ack, WriteError> {
+    /// Whether a grant may be handed out that rests on what was trusted `then`. Whoever asks must hear of every
+    /// calamity from *before* it asks.
+    pub(crate) fn stands(&self, then: Trust, now: Moment) -> bool {
+        let state = locked(&self.state);
+        let quiet = state.quiet_until.is_some_and(|until| now < until);
+        state.upheavals == then.upheavals && state.regressed.is_none() && !quiet
+    }
+
+    /// Looks at an acknowledged write that was sent when `before` was known of the store.
+    ///
+    /// A write that was under way while the store was found to be another is refused, whatever became of it: its
+    /// answer may speak for either of the two.
+    pub(crate) async fn admit(&self, core: &Core, before: Trust, ack: Ack) -> Result<Ack, WriteError> {
+        let changed = || Err(WriteError::Refused("the store changed while the write was under way".into()));
+        if !self.is_trusted(before) {
+            return changed();
+        }
         // A duplicate repeats an old number, which proves nothing about the store's memory.
-        if !ack.duplicate && ack.revision <= before {
-            self.regressed(core, before, ack.revision).await;
+        if !ack.duplicate && ack.revision <= before.high {
+            self.regressed(core, before.high, ack.revision).await;
             return Err(WriteError::Refused("the store lost acknowledged writes".into()));
         }
-        if ack.revision > before.saturating_add(LEAP) {
+        if ack.revision > before.high.saturating_add(LEAP) {
             // Without an answer nobody knows which bucket took the write, so the write counts as unknown too.
-            match core.asked("life", core.store.life()).await {
+            let life = core.asked("life", core.store.life()).await;
+            if !self.is_trusted(before) {
+                return changed();
+            }
+            match life {
                 Ok(life) if self.is_same(&life) => {}
                 Ok(life) => {
                     self.replaced(core, &life);
@@ -95,6 +133,28 @@ impl Guard {
         }
         let mut state = locked(&self.state);
         state.high = state.high.max(ack.revision);
+        Ok(ack)
+    }
+
+    /// As [`Guard::admit`], for a batch.
+    pub(crate) async fn admit_all(
+        &self,
+        core: &Core,
+        before: Trust,
+        ack: BatchAck,
+    ) -> Result<BatchAck, WriteError> {
+        let BatchAck::Applied { first, last } = ack else {
+            // It names no revision, so there is nothing to compare, and nothing to learn.
+            let changed = "the store changed while the batch was under way";
+            return if self.is_trusted(before) { Ok(ack) } else { Err(WriteError::Refused(changed.into())) };
+        };
+        // The first is the lowest: if it had been given before, so may the others.
+        self.admit(core, before, Ack { revision: first, duplicate: false }).await?;
+        let mut state = locked(&self.state);
+        // Between the two an upheaval may have set it to 0.
+        if state.upheavals == before.upheavals {
+            state.high = state.high.max(last);
+        }
         Ok(ack)
     }
 
@@ -121,7 +181,7 @@ impl Guard {
     /// Reads, once when a space is opened, whether an earlier process noted a regression that nobody accepted.
     pub(crate) async fn recall(&self, core: &Core) -> Result<(), Unreadable> {
         let note = core.store.read(key::REGRESSION).await?;
-        let noted = note.and_then(|entry| serde_json::from_slice::<Regression>(entry.value()?).ok());
+        let noted = note.and_then(|entry| Some(Regression::read(entry.value()?)));
         locked(&self.state).regressed = noted.filter(|noted| noted.accepted_by.is_none());
         Ok(())
     }
@@ -142,6 +202,10 @@ impl Guard {
         state.high = 0;
     }
 
+    fn is_trusted(&self, then: Trust) -> bool {
+        locked(&self.state).upheavals == then.upheavals
+    }
+
     fn is_same(&self, life: &Life) -> bool {
         locked(&self.state).life == life.id
     }
@@ -155,6 +219,7 @@ impl Guard {
             state.longest_ttl_secs = longest;
             state.life = life.id.clone();
             state.high = 0;
+            state.upheavals += 1;
         }
         tracing::error!(life = life.id, "the bucket was deleted and made again: every lease is dropped");
         core.befall(Loss::BucketReplaced);
@@ -162,7 +227,11 @@ impl Guard {
 
     async fn regressed(&self, core: &Core, had: Revision, saw: Revision) {
         let note = Regression { had, saw, at: core.timestamp(), accepted_by: None };
-        locked(&self.state).regressed = Some(note.clone());
+        {
+            let mut state = locked(&self.state);
+            state.regressed = Some(note.clone());
+            state.upheavals += 1;
+        }
         tracing::error!(
             had,
             saw,
@@ -211,3 +280,7 @@ async fn note_down(core: &Core, note: &Regression) -> Result<(), Error> {
     }
     Err(Error::Unreachable("the acceptance could not be recorded; try again".into()))
 }
+
+#[cfg(test)]
+#[path = "guard_props.rs"]
+mod props;

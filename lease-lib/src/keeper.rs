@@ -46,6 +46,8 @@ pub(crate) struct Keeper {
     pub name: String,
     /// The place in line that the grant came from.
     pub place: Option<String>,
+    /// What befalls the space.
+    pub calamity: watch::Receiver<Option<Loss>>,
     pub orders: mpsc::Receiver<Order>,
 }
 
@@ -56,7 +58,6 @@ impl Keeper {
         let core = Arc::clone(&self.core);
         let held_since = core.now();
         core.observe(Observation::Held(1));
-        let mut calamity = core.calamity.subscribe();
         let mut broken = core.post.hold(&self.name);
         let mut operation: Option<Operation> = None;
         let mut renewing: Vec<oneshot::Sender<Moment>> = Vec::new();
@@ -99,7 +100,7 @@ impl Keeper {
                     }
                 },
                 // A sender that is gone cannot announce anything; the core outlives every keeper.
-                Ok(()) = calamity.changed() => calamity.borrow_and_update().clone().map(Event::Lose),
+                Ok(()) = self.calamity.changed() => self.calamity.borrow_and_update().clone().map(Event::Lose),
                 // Somebody marked the record: a renewal finds out, and a forged note costs one renewal.
                 Some(()) = broken.recv(), if open => Some(Event::Renew),
                 event = async {

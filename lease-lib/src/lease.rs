@@ -36,7 +36,16 @@ impl fmt::Debug for Lease {
 
 impl Lease {
     /// Starts the keeper of a grant.
-    pub(crate) fn start(core: &Arc<Core>, name: String, place: Option<String>, hold: Hold) -> Lease {
+    ///
+    /// `calamity` was subscribed to before the grant was found to stand: whatever befalls the space from then on ends
+    /// this lease too.
+    pub(crate) fn start(
+        core: &Arc<Core>,
+        name: String,
+        place: Option<String>,
+        hold: Hold,
+        calamity: watch::Receiver<Option<Loss>>,
+    ) -> Lease {
         let (token, previous) = (hold.token(), hold.record().previous.clone());
         let ttl = Duration::from_millis(hold.record().ttl_ms);
         let shared = Arc::new(Shared {
@@ -52,6 +61,7 @@ impl Lease {
             shared: Arc::clone(&shared),
             name: name.clone(),
             place,
+            calamity,
             orders: inbox,
         };
         core.spawn(keeper.run());

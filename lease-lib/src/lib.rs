@@ -80,6 +80,8 @@ mod ambient;
 mod breaking;
 mod core;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod guard;
 mod keeper;
 mod lease;

@@ -115,6 +115,9 @@ fn shorten(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[path = "name_props.rs"]
+mod props;
+#[cfg(test)]
 mod tests {
     use super::*;
 

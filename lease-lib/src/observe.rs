@@ -48,7 +48,7 @@ pub enum Observation {
     },
     /// The store answered, or failed to.
     Asked {
-        /// `write`, `read`, `read-revision`, `last`, `scan`, `follow` or `life`.
+        /// `write`, `write-all`, `read`, `read-revision`, `last`, `scan`, `follow` or `life`.
         op: &'static str,
         /// `ok`, `conflict`, `in-flight`, `not-taken`, `unknown`, `refused` or `unreadable`.
         outcome: &'static str,

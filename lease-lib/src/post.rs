@@ -18,6 +18,9 @@ use crate::store::Revision;
 const FRESH: Duration = Duration::from_secs(5);
 /// How many successors are remembered, over all names. Beyond that handovers are a round trip slower.
 const MOST_SUCCESSORS: usize = 65_536;
+/// How often in a row a process may take a name again that it has just released without looking who waits: it might not
+/// have been told.
+const MOST_TURNS: u32 = 4;
 /// How many markers are remembered. Beyond that using a key again is a round trip slower.
 const MOST_MARKERS: usize = 4_096;
 
@@ -65,6 +68,8 @@ struct State {
     successors: usize,
     /// The markers that releases of this process left, by name: taking such a name again needs no look first.
     freed: BTreeMap<String, Marker>,
+    /// How often in a row such a name was taken again.
+    turns: BTreeMap<String, u32>,
     /// The markers that leaving a place left, by name and place.
     vacated: BTreeMap<String, Revision>,
     /// Holders of this process that want to hear when their grant is broken.
@@ -168,8 +173,15 @@ impl Post {
     /// The marker that this process's last release of `name` left, unless somebody is known to wait for it. Whether
     /// it is still the newest only the CAS that expects it can tell.
     pub(crate) fn take_freed(&self, name: &str, now: Moment) -> Option<Marker> {
-        let marker = locked(&self.state).freed.remove(name)?;
-        (!self.has_line(name, now)).then_some(marker)
+        let waited_for = self.has_line(name, now);
+        let mut state = locked(&self.state);
+        let marker = state.freed.remove(name);
+        let turns = state.turns.remove(name).unwrap_or_default() + 1;
+        if waited_for || turns > MOST_TURNS {
+            return None;
+        }
+        remember(&mut state.turns, name.to_owned(), turns);
+        marker
     }
 
     /// Hands a note to whom it concerns.

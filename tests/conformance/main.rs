@@ -4,6 +4,13 @@
 //! the embedded store the same one twice. Cases run at the same time, each under keys of its own, as many users of
 //! one bucket do. Where a case is true of one store and not of another, the seam is wrong or a store is.
 
+mod batch_bounds;
+mod batch_events;
+mod batch_guards;
+mod batch_ids;
+mod batch_kit;
+mod batch_races;
+mod batches;
 mod cas;
 mod events;
 mod ids;
@@ -17,9 +24,9 @@ use std::sync::Arc;
 use kit::{Case, cases};
 use lease::System;
 use lease::store::{MemoryStore, NatsOptions, NatsStore, Store};
-use support::Cluster;
+use support::{Cluster, Options, Release};
 
-/// Every case. One that is missing here is dead code, and the compiler says so.
+/// The cases but for batches. One that is missing here is dead code, and the compiler says so.
 fn suite() -> Vec<(&'static str, Case)> {
     cases![
         cas::creates_where_nothing_is,
@@ -65,10 +72,52 @@ fn suite() -> Vec<(&'static str, Case)> {
     ]
 }
 
+/// The cases about batches: servers changed most in these, so the oldest release is put to them as well.
+fn batches() -> Vec<(&'static str, Case)> {
+    cases![
+        batches::all_are_applied_in_their_order,
+        batches::a_batch_of_one_is_a_batch,
+        batches::one_failing_condition_voids_all,
+        batches::a_failed_batch_does_not_use_its_id_up,
+        batches::the_first_condition_that_fails_is_told,
+        batches::a_marker_is_not_nothing,
+        batches::what_has_expired_is_void,
+        batches::revisions_rise_across_batches_and_writes,
+        batch_guards::a_guard_lets_pass_what_it_should,
+        batch_guards::a_guard_keeps_out_what_it_should,
+        batch_guards::a_guarded_write_overwrites_whatever_is_there,
+        batch_guards::a_key_written_twice_is_compared_and_guarded,
+        batch_ids::a_repeat_is_a_duplicate_whatever_became_of_it,
+        batch_ids::given_up_and_repeated_it_is_applied_once,
+        batch_ids::another_batch_is_no_repeat,
+        batch_ids::sent_many_times_at_once_a_batch_is_applied_once,
+        batch_races::of_two_that_overlap_one_wins,
+        batch_races::a_single_write_comes_before_or_after,
+        batch_races::a_guard_and_its_change_exclude_each_other,
+        batch_bounds::long_ones_are_applied,
+        batch_bounds::too_long_and_empty_are_refused,
+        batch_bounds::bad_keys_and_impossible_conditions_are_refused,
+        batch_bounds::a_body_that_is_too_large_is_refused_by_number,
+        batch_bounds::large_bodies_are_applied,
+        batch_bounds::many_at_once_get_through,
+        batch_events::each_write_is_told_in_order,
+        batch_events::only_applied_batches_make_events,
+        batch_events::a_full_buffer_of_a_filter_drops_the_newest_and_goes_on,
+        batch_events::filters_of_every_form_are_followed,
+    ]
+}
+
+/// Every case.
+fn all() -> Vec<(&'static str, Case)> {
+    let mut all = suite();
+    all.extend(batches());
+    all
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded() {
     let store = MemoryStore::new(Arc::new(System));
-    kit::run(suite(), store.clone(), store).await;
+    kit::run(all(), store.clone(), store).await;
 }
 
 /// The other order of looking at a write's id and at its revision: see [`ids`].
@@ -76,19 +125,35 @@ async fn embedded() {
 async fn embedded_with_revisions_first() {
     let store = MemoryStore::new(Arc::new(System));
     store.revisions_first(true);
-    kit::run(suite(), store.clone(), store).await;
+    kit::run(all(), store.clone(), store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nats_single() {
     let cluster = Cluster::single().await;
-    kit::run(suite(), open(&cluster, 0).await, open(&cluster, 0).await).await;
+    kit::run(all(), open(&cluster, 0).await, open(&cluster, 0).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nats_cluster() {
     let cluster = Cluster::three().await;
-    kit::run(suite(), open(&cluster, 0).await, open(&cluster, 1).await).await;
+    kit::run(all(), open(&cluster, 0).await, open(&cluster, 1).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_on_the_oldest_single() {
+    let cluster = Cluster::start(1, oldest()).await;
+    kit::run(batches(), open(&cluster, 0).await, open(&cluster, 0).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_on_the_oldest_cluster() {
+    let cluster = Cluster::start(3, oldest()).await;
+    kit::run(batches(), open(&cluster, 0).await, open(&cluster, 1).await).await;
+}
+
+fn oldest() -> Options {
+    Options { release: Release::Exactly(support::binary::OLDEST), ..Options::default() }
 }
 
 /// Opens the bucket through one of the servers.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lease::Error;
-use lease::store::{NatsOptions, Store, WriteError};
+use lease::store::{Condition, NatsOptions, Store, WriteError};
 use support::{Cluster, Options};
 
 use crate::{LIMIT, open, put, settle, try_open};
@@ -183,6 +183,10 @@ async fn a_domain_is_reached_by_its_name() {
         store.read_revision(ack.revision).await.expect("readable").map(|entry| entry.key),
         Some("lock.a".into())
     );
+    let mut batch = crate::create(["lock.b", "lock.c"]);
+    batch.writes[1].only_if = Condition::Other { key: "lock.a".into(), revision: ack.revision };
+    let applied = store.write_all(&batch).await.expect("applied");
+    assert_eq!(applied.revision(0), Some(ack.revision + 1));
     let elsewhere = try_open(&cluster.url(), within("nowhere")).await.expect_err("no such domain");
     assert!(matches!(&elsewhere, Error::Unreachable(why) if why.contains("domain")), "{elsewhere}");
 }

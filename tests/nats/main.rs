@@ -1,6 +1,9 @@
 //! The NATS store alone, against real servers: what it makes and accepts as a bucket, how it connects, what it says
 //! when it cannot. That it keeps the seam's promises is the conformance suite's business.
 
+mod batch_failover;
+mod batch_lost;
+mod batch_refusals;
 mod bucket;
 mod clocks;
 mod connection;
@@ -12,7 +15,9 @@ mod remade;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lease::store::{Ack, Body, NatsOptions, NatsStore, Store, Write, WriteError};
+use lease::store::{
+    Ack, Batch, BatchWrite, Body, Condition, Entry, NatsOptions, NatsStore, Store, Write, WriteError,
+};
 use lease::{Error, System};
 use serde_json::{Value, json};
 use support::{Cluster, eventually};
@@ -38,6 +43,31 @@ fn named(bucket: &str) -> NatsOptions {
 fn put(key: &str, expect: u64, value: &str, ttl_secs: u64) -> Write {
     let id = uuid::Uuid::new_v4().to_string();
     Write { key: key.into(), expect, body: Body::Put(value.to_owned().into()), ttl_secs, id }
+}
+
+/// A batch that makes each of these keys, with an id of its own.
+fn create(keys: impl IntoIterator<Item = impl Into<String>>) -> Batch {
+    let id = uuid::Uuid::new_v4().to_string();
+    let write = |key: String| BatchWrite {
+        body: Body::Put(format!("{id} {key}").into()),
+        key,
+        only_if: Condition::Own(0),
+        ttl_secs: 0,
+    };
+    Batch { writes: keys.into_iter().map(Into::into).map(write).collect(), id }
+}
+
+/// What stands under a filter, as the leader knows it.
+async fn under(store: &NatsStore, filter: &str) -> Vec<Entry> {
+    let (mut entries, mut from) = (Vec::new(), 0);
+    loop {
+        let page = eventually("a page", LIMIT, async || store.scan(filter, from).await.ok()).await;
+        entries.extend(page.entries);
+        match page.next {
+            Some(next) => from = next,
+            None => return entries,
+        }
+    }
 }
 
 /// Repeats a write until its answer is a definite one.

@@ -1,132 +1,139 @@
-//! A simulated process: its own clock, its own chance, and tasks that can be stopped at any await.
+//! A process: a space of its own on the shared store, with a clock of its own, and contenders.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::fmt;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use lease::{Ambient, Moment, Task};
-use tokio::time::{Instant, Sleep};
+use lease::{Observation, Observer, Space, SpaceOptions};
+use tokio::time::sleep;
 
-use crate::dice::Dice;
+use crate::chance::Chance;
+use crate::clock::ProcessAmbient;
+use crate::contender::Contender;
+use crate::net::FaultyStore;
+use crate::sim::{Pid, Sim};
 
-/// A process's time, chance and tasks.
-#[derive(Debug)]
-pub struct Process {
-    /// Its name in traces.
-    pub name: String,
-    dice: Dice,
-    start: Instant,
-    /// Nanoseconds of its clock for 1,000,000 true ones: 990,000 to 1,010,000 would be 1 % either way.
-    rate: u64,
-    offset: u64,
-    gate: Mutex<Gate>,
+/// Shows in the trace what the library tells its observer.
+struct Shown {
+    sim: Weak<Sim>,
+    by: Pid,
 }
 
-#[derive(Debug, Default)]
-struct Gate {
-    paused_until: Option<Instant>,
-    crashed: bool,
-}
-
-impl Process {
-    /// A process whose clock runs at `rate` millionths of the true one.
-    pub fn new(name: String, seed: u64, start: Instant, rate: u64) -> Arc<Process> {
-        let offset = seed % 1_000_000_000_000;
-        Arc::new(Process { name, dice: Dice::new(seed), start, rate, offset, gate: Mutex::default() })
-    }
-
-    /// Stops all of its tasks for a while.
-    pub fn pause(&self, how_long: Duration) {
-        self.gate.lock().unwrap().paused_until = Some(Instant::now() + how_long);
-    }
-
-    /// Stops all of its tasks for ever.
-    pub fn crash(&self) {
-        self.gate.lock().unwrap().crashed = true;
-    }
-
-    /// Whether it was stopped for ever.
-    pub fn crashed(&self) -> bool {
-        self.gate.lock().unwrap().crashed
-    }
-
-    /// A future that only gets on while the process runs.
-    pub fn run<F: Future>(self: &Arc<Self>, inner: F) -> Gated<F> {
-        Gated { inner: Box::pin(inner), process: Arc::clone(self), asleep: None }
-    }
-}
-
-impl Ambient for Process {
-    fn now(&self) -> Moment {
-        let true_nanos = u64::try_from(self.start.elapsed().as_nanos()).unwrap();
-        let own = u128::from(true_nanos) * u128::from(self.rate) / 1_000_000;
-        Moment::from_nanos(self.offset + u64::try_from(own).unwrap())
-    }
-
-    fn wall_micros(&self) -> u64 {
-        1_800_000_000_000_000 + u64::try_from(self.start.elapsed().as_micros()).unwrap()
-    }
-
-    fn random(&self) -> u128 {
-        u128::from(self.dice.next()) << 64 | u128::from(self.dice.next())
-    }
-
-    fn spawn(&self, task: Task) {
-        // The gate is looked up through a copy of what `run` needs; `self` is not an Arc here.
-        let gate = Arc::clone(&self.handle());
-        drop(tokio::spawn(gate.run(task)));
-    }
-}
-
-thread_local! {
-    static PROCESSES: std::cell::RefCell<Vec<std::sync::Weak<Process>>> = const { std::cell::RefCell::new(Vec::new()) };
-}
-
-impl Process {
-    /// Makes the process known to [`Ambient::spawn`], which only has a reference.
-    pub fn register(self: &Arc<Self>) {
-        PROCESSES.with_borrow_mut(|all| {
-            all.retain(|known| known.strong_count() > 0);
-            all.push(Arc::downgrade(self));
-        });
-    }
-
-    fn handle(&self) -> Arc<Process> {
-        PROCESSES.with_borrow(|all| {
-            let mut known = all.iter().filter_map(std::sync::Weak::upgrade);
-            known.find(|known| std::ptr::eq(known.as_ref(), self)).expect("a registered process")
-        })
-    }
-}
-
-/// See [`Process::run`].
-pub struct Gated<F> {
-    inner: Pin<Box<F>>,
-    process: Arc<Process>,
-    asleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl<F: Future> Future for Gated<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let until = {
-            let gate = self.process.gate.lock().unwrap();
-            if gate.crashed {
-                return Poll::Pending;
+impl Observer for Shown {
+    fn observe(&self, observation: &Observation) {
+        let Some(sim) = self.sim.upgrade() else { return };
+        match observation {
+            Observation::Regressed => {
+                let at = sim.at();
+                let mut state = sim.lock();
+                state.note(at, self.by, format_args!("notices that revisions went backwards"));
+                state.checks.regression_noticed(at, self.by);
             }
-            gate.paused_until.filter(|until| *until > Instant::now())
-        };
-        if let Some(until) = until {
-            let mut sleep = Box::pin(tokio::time::sleep_until(until));
-            if sleep.as_mut().poll(context).is_pending() {
-                self.asleep = Some(sleep);
-                return Poll::Pending;
+            Observation::UnknownResolved { how } => {
+                sim.note(self.by, format_args!("resolved an unknown write: {how}"));
             }
+            Observation::Resynced => sim.note(self.by, format_args!("joins the line anew")),
+            _ => {}
         }
-        self.asleep = None;
-        self.inner.as_mut().poll(context)
     }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shown")
+    }
+}
+
+/// Starts a process on a seat.
+pub fn start(sim: &Arc<Sim>, index: usize, life: u32) -> Pid {
+    let group = sim.exec.group();
+    let by = Pid { index, life, group };
+    let (mut chance, contenders) = {
+        let mut state = sim.lock();
+        (state.chance.fork(), state.profile.contenders)
+    };
+    let ambient = Arc::new(ProcessAmbient::new(sim.start, &sim.exec, group, &mut chance));
+    sim.note(by, format_args!("starts, its clock {} ppm fast", ambient.fast_ppm()));
+    sim.lock().seats[index] = Some((by, None));
+    let shared = Arc::clone(sim);
+    sim.exec.spawn(group, async move {
+        let space = loop {
+            // A new connection each time, as a program would that starts again.
+            match Space::on(FaultyStore::new(&shared, by), options(&shared, by, &ambient)).await {
+                Ok(space) => break space,
+                Err(_) => sleep(Duration::from_millis(200)).await,
+            }
+        };
+        shared.lock().seats[index] = Some((by, Some(space.clone())));
+        for number in 0..contenders {
+            spawn_contender(&shared, by, number, &space, &ambient, &mut chance);
+        }
+    });
+    by
+}
+
+fn options(sim: &Arc<Sim>, by: Pid, ambient: &Arc<ProcessAmbient>) -> SpaceOptions {
+    SpaceOptions {
+        owner: Some(by.to_string()),
+        observer: Arc::new(Shown { sim: Arc::downgrade(sim), by }),
+        ambient: ambient.clone(),
+        ..SpaceOptions::default()
+    }
+}
+
+fn spawn_contender(
+    sim: &Arc<Sim>,
+    by: Pid,
+    number: u64,
+    space: &Space,
+    ambient: &Arc<ProcessAmbient>,
+    chance: &mut Chance,
+) {
+    let contender = Contender {
+        sim: Arc::clone(sim),
+        by,
+        number,
+        space: space.clone(),
+        ambient: Arc::clone(ambient),
+        chance: chance.fork(),
+    };
+    sim.exec.spawn(by.group, contender.run());
+}
+
+/// What is gone with a process: its users, who wait no more.
+pub fn bury(sim: &Arc<Sim>, by: Pid) {
+    let space = {
+        let mut state = sim.lock();
+        state.checks.waiting.retain(|_, waiting| waiting.by != by);
+        state.seats[by.index].take()
+    };
+    // Dropped outside the lock.
+    drop(space);
+}
+
+/// An operator who accepts that the store lost writes: a process of its own, for as long as it takes.
+pub async fn accept_regression(sim: &Arc<Sim>) {
+    let index = sim.lock().seats.len();
+    let group = sim.exec.group();
+    let by = Pid { index, life: 0, group };
+    let mut chance = sim.lock().chance.fork();
+    let ambient = Arc::new(ProcessAmbient::new(sim.start, &sim.exec, group, &mut chance));
+    let store = FaultyStore::new(sim, by);
+    if let Ok(space) = Space::on(store, options(sim, by, &ambient)).await {
+        // A store that cannot be reached now is asked again at the next round.
+        let _ = space.accept_regression("operator").await;
+    }
+    sim.exec.kill(group);
+}
+
+/// Closes a process's space as a stopping daemon would.
+pub async fn drain(sim: &Arc<Sim>, by: Pid) {
+    let space = sim.lock().seats[by.index].as_ref().and_then(|(_, space)| space.clone());
+    let Some(space) = space else { return };
+    let (done, over) = tokio::sync::oneshot::channel();
+    sim.exec.spawn(by.group, async move {
+        space.close(Duration::from_secs(2)).await;
+        let _ = done.send(());
+    });
+    let _ = over.await;
 }

@@ -1,282 +1,169 @@
-//! One run: processes that want the same locks, faults, and what must hold all along.
+//! One run, from its seed to what was found.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
-use lease::store::MemoryStore;
-use lease::{Ambient, Attempt, Lease, Loss, Space, SpaceOptions, Status};
-use tokio::time::{Instant, sleep};
+use tokio::runtime::Builder;
+use tokio::time::sleep;
 
-use crate::dice::Dice;
-use crate::faults::{Faulty, Shared, token};
-use crate::process::Process;
+use crate::chance::Chance;
+use crate::checks::ending;
+use crate::exec::{Exec, WORLD};
+use crate::nemesis::Nemesis;
+use crate::process;
+use crate::profile::Profile;
+use crate::sim::{Counts, Pid, Sim};
 
-/// How long faults come, and how long everything may take to settle after the last.
-const TROUBLE: Duration = Duration::from_secs(60);
-const SETTLE: Duration = Duration::from_secs(24 + 15);
-const NAMES: [&str; 2] = ["a", "b"];
+/// How long after the last fault everybody must have been served, beyond the longest TTL.
+const SERVED: Duration = Duration::from_secs(15);
+/// How much longer for each place whose waiter died. Passing it over takes two looks 0.7 s apart; and before, the lock
+/// may have been kept free for it, for 3 s.
+const PASSING_OVER: Duration = Duration::from_millis(2_500);
+/// How long presence, reservations and markers of places may linger after the last wait.
+const LINGER: Duration = Duration::from_secs(26);
 
-/// What a run came to.
-#[derive(Debug, Default)]
+/// What a run found.
 pub struct Report {
-    /// What went wrong; empty if nothing did.
     pub violations: Vec<String>,
-    /// Who did what when.
-    pub trace: String,
-    pub grants: u64,
-    pub losses: u64,
-    pub faults: u64,
+    pub counts: Counts,
+    /// How long it lasted, in virtual time.
+    pub lasted: Duration,
+    pub trace: Option<String>,
 }
 
-/// A grant: of which name, to which process, and its lease while somebody has it.
-type Believer = (String, Arc<Process>, Weak<Lease>);
-
-struct World {
-    start: Instant,
-    report: RefCell<Report>,
-    /// Every grant whose holder may believe in it, by name.
-    believers: RefCell<Vec<Believer>>,
-    /// The highest token granted so far, by name.
-    tokens: RefCell<BTreeMap<String, u64>>,
-    calm: bool,
-}
-
-impl World {
-    fn say(&self, who: &str, what: &str) {
-        let at = self.start.elapsed().as_secs_f64();
-        let _ = writeln!(self.report.borrow_mut().trace, "{at:9.3} {who:6} {what}");
-    }
-
-    fn wrong(&self, what: String) {
-        self.say("CHECK", &what);
-        self.report.borrow_mut().violations.push(what);
-    }
-
-    /// At no moment may two believe to hold one name. Each is asked by its own clock.
-    fn check_belief(&self) {
-        let mut believers = self.believers.borrow_mut();
-        believers.retain(|(_, process, lease)| lease.strong_count() > 0 && !process.crashed());
-        for name in NAMES {
-            let holding: Vec<String> = believers
-                .iter()
-                .filter(|(of, ..)| of == name)
-                .filter_map(|(_, process, lease)| Some((process, lease.upgrade()?)))
-                .filter(|(_, lease)| matches!(lease.status(), Status::Held | Status::Jeopardy))
-                .map(|(process, lease)| format!("{} (token {})", process.name, lease.token()))
-                .collect();
-            if holding.len() > 1 {
-                self.wrong(format!("overlap: {name} is held by {}", holding.join(" and ")));
+/// Runs a seed. `traced` costs time and changes nothing.
+pub fn run(seed: u64, traced: bool) -> Report {
+    let mut chance = Chance::new(seed);
+    let profile = Profile::draw(&mut chance);
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("no runtime: {error}"),
+    };
+    let exec = Exec::new(chance.fork());
+    let sim = {
+        let _inside = runtime.enter();
+        Sim::new(profile, chance.fork(), exec.clone(), traced)
+    };
+    let nemesis = chance.fork();
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let looked = Arc::clone(&sim);
+        // Tokio's budget is for tasks of its own; in here it would make one task's work another's delay.
+        let run = tokio::task::unconstrained(exec.run(direct(&sim, nemesis), |group| {
+            if group != WORLD {
+                looked.looked();
             }
+        }));
+        runtime.block_on(run);
+    }));
+    let lasted = {
+        let _inside = runtime.enter();
+        let lasted = sim.at();
+        let mut state = sim.lock();
+        if let Err(panic) = panicked {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            state.checks.violation(lasted, "panic", text.unwrap_or_default());
         }
-    }
-
-    fn granted(&self, name: &str, process: &Arc<Process>, lease: &Arc<Lease>) {
-        let token = lease.token().get();
-        self.say(&process.name, &format!("granted {name}, token {token}"));
-        self.report.borrow_mut().grants += 1;
-        let before = self.tokens.borrow_mut().insert(name.to_owned(), token).unwrap_or_default();
-        if token <= before {
-            self.wrong(format!("tokens: {name} was granted with {token} after {before}"));
-        }
-        self.believers.borrow_mut().push((name.to_owned(), Arc::clone(process), Arc::downgrade(lease)));
-        self.check_belief();
+        let seats = std::mem::take(&mut state.seats);
+        drop(state);
+        drop(seats);
+        exec.clear();
+        lasted
+    };
+    let mut state = sim.lock();
+    Report {
+        violations: std::mem::take(&mut state.checks.violations),
+        counts: std::mem::take(&mut state.counts),
+        lasted,
+        trace: state.trace.take(),
     }
 }
 
-/// Runs one seed, on this thread, in virtual time.
-pub fn run(seed: u64) -> Report {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, story(seed))
-}
-
-async fn story(seed: u64) -> Report {
-    let dice = Dice::new(seed);
-    let start = Instant::now();
-    // One in eight runs has no faults at all: then nothing may be lost, and the line is kept exactly.
-    let calm = dice.per_mille(125);
-    let level = if calm { 0 } else { dice.range(5, 200) };
-    let keeper = process("store", &dice, start, 1_000_000);
-    let store = MemoryStore::new(Arc::clone(&keeper) as Arc<dyn Ambient>);
-    store.revisions_first(dice.per_mille(500));
-    // Processes open their spaces before the trouble begins.
-    let shared = Shared::new(store, dice.next(), 0);
-    let world = Rc::new(World {
-        start,
-        report: RefCell::default(),
-        believers: RefCell::default(),
-        tokens: RefCell::default(),
-        calm,
-    });
-    let mut workers = Vec::new();
-    let mut processes = Vec::new();
-    for p in 0..dice.range(2, 5) {
-        let rate = if calm { 1_000_000 } else { dice.range(995_000, 1_005_001) };
-        let process = process(&format!("p{p}"), &dice, start, rate);
-        let options =
-            SpaceOptions { ambient: Arc::clone(&process) as Arc<dyn Ambient>, ..SpaceOptions::default() };
-        let space = Space::on(Arc::new(Faulty(Arc::clone(&shared))), options.clone());
-        let space = process.run(space).await.expect("no faults yet");
-        for c in 0..dice.range(1, 4) {
-            let worker = work(Rc::clone(&world), Arc::clone(&process), space.clone(), c, dice.next());
-            workers.push(tokio::task::spawn_local(process.run(worker)));
-        }
-        processes.push((process, space));
+/// The script: faults for a while, then none; everybody must be served, and nothing must be left.
+async fn direct(sim: &Arc<Sim>, chance: Chance) {
+    let (processes, phase, eager, longest) = {
+        let mut state = sim.lock();
+        let profile = state.profile.clone();
+        let shown = format!("{profile:?}");
+        state.note(Duration::ZERO, "run", format_args!("{shown}"));
+        state.seats = vec![None; profile.processes];
+        (profile.processes, profile.phase, profile.eager, profile.longest_ttl())
+    };
+    for index in 0..processes {
+        process::start(sim, index, 0);
     }
-    *shared.level.lock().unwrap() = level;
-    let checker = tokio::task::spawn_local({
-        let world = Rc::clone(&world);
-        async move {
-            loop {
-                sleep(Duration::from_millis(20)).await;
-                world.check_belief();
+    sim.exec.spawn(WORLD, Nemesis::new(sim, chance, processes).run());
+    let mut end = phase + longest + SERVED;
+    let mut calm = false;
+    loop {
+        sleep(Duration::from_millis(if eager { 20 } else { 500 })).await;
+        sim.expire_early();
+        let at = sim.at();
+        if !calm && at >= phase {
+            calm = true;
+            sim.note("run", format_args!("no more faults, no more attempts"));
+            let mut state = sim.lock();
+            state.winding_down = true;
+            end += PASSING_OVER * ending::places_of_the_dead(&state);
+            // A bucket that was made anew is quiet for the longest TTL, from when that was noticed.
+            if state.checks.causes.ever("recreate") {
+                end += longest + SERVED;
             }
         }
-    });
-    if !calm {
-        trouble(&world, &shared, &dice, &processes).await;
-        *shared.level.lock().unwrap() = 0;
-        *shared.outage_until.lock().unwrap() = None;
-    } else {
-        sleep(TROUBLE).await;
-    }
-    world.say("world", "no more faults");
-    let deadline = Instant::now() + SETTLE;
-    for worker in workers {
-        // Crashed ones never end.
-        let _ = tokio::time::timeout_at(deadline + TROUBLE, worker).await;
-    }
-    settle(&world, &shared, &dice, start).await;
-    checker.abort();
-    check_log(&world, &shared);
-    world.report.borrow_mut().faults = *shared.faults.lock().unwrap();
-    world.report.take()
-}
-
-fn process(name: &str, dice: &Dice, start: Instant, rate: u64) -> Arc<Process> {
-    let process = Process::new(name.to_owned(), dice.next(), start, rate);
-    process.register();
-    process
-}
-
-/// A contender: takes a lock in one of the ways there are, holds it for a while, gives it back in one of the ways.
-async fn work(world: Rc<World>, process: Arc<Process>, space: Space, number: u64, seed: u64) {
-    let dice = Dice::new(seed);
-    let who = format!("{}.{number}", process.name);
-    while world.start.elapsed() < TROUBLE {
-        sleep(dice.millis(0, 3_000)).await;
-        let name = NAMES[usize::try_from(dice.range(0, 2)).unwrap()];
-        let lock = space.lock(name).ttl(dice.millis(2_000, 20_001)).owner(who.clone());
-        let attempt = match dice.range(0, 4) {
-            0 => lock.try_acquire().await,
-            1 => lock.acquire_within(dice.millis(100, 20_000)).await,
-            2 => match tokio::time::timeout(dice.millis(100, 20_000), lock.acquire()).await {
-                Ok(granted) => granted.map(Attempt::Granted),
-                Err(_) => continue,
-            },
-            _ => lock.acquire_within(Duration::from_secs(100)).await,
-        };
-        let lease = match attempt {
-            Ok(Attempt::Granted(lease)) => Arc::new(lease),
-            Ok(Attempt::Held(_)) => continue,
-            Err(error) => {
-                world.say(&who, &format!("{name}: {error}"));
-                if world.calm {
-                    world.wrong(format!("an error without a fault: {error}"));
-                }
-                continue;
-            }
-        };
-        world.granted(name, &process, &lease);
-        let hold = if dice.per_mille(300) { dice.millis(0, 5) } else { dice.millis(5, 15_000) };
-        tokio::select! {
-            biased;
-            loss = lease.lost() => {
-                world.report.borrow_mut().losses += 1;
-                world.say(&who, &format!("lost {name}: {loss}"));
-                if world.calm || loss == Loss::Taken {
-                    world.wrong(format!("lost {name} without a cause: {loss}"));
-                }
-            }
-            () = sleep(hold) => {}
-        }
-        world.say(&who, &format!("done with {name}"));
-        match Arc::into_inner(lease) {
-            Some(lease) if dice.per_mille(700) => {
-                let released = lease.release().await;
-                if released.is_err() {
-                    world.say(&who, &format!("release of {name}: {released:?}"));
-                }
-            }
-            other => drop(other),
+        let waiting = !sim.lock().checks.waiting.is_empty();
+        if calm && at >= phase + Duration::from_secs(1) && (!waiting || at >= end) {
+            break;
         }
     }
+    let at = sim.at();
+    let unserved = ending::unserved(&sim.lock(), end - phase);
+    if !unserved.is_empty() {
+        for what in unserved {
+            sim.lock().checks.violation(at, "progress after the last fault", what);
+        }
+        return;
+    }
+    nothing_is_left(sim).await;
 }
 
-/// Faults that last: outages, pauses and crashes, each now and then.
-async fn trouble(world: &World, shared: &Shared, dice: &Dice, processes: &[(Arc<Process>, Space)]) {
-    while world.start.elapsed() < TROUBLE {
-        sleep(dice.millis(500, 12_000)).await;
-        let (victim, _) = &processes[usize::try_from(dice.range(0, processes.len() as u64)).unwrap()];
-        *shared.faults.lock().unwrap() += 1;
-        match dice.range(0, 10) {
-            0..3 => {
-                let long = dice.millis(100, 20_000);
-                world.say("world", &format!("outage for {long:?}"));
-                *shared.outage_until.lock().unwrap() = Some(Instant::now() + long);
-            }
-            3..7 => {
-                let long = dice.millis(10, 30_000);
-                world.say("world", &format!("{} is paused for {long:?}", victim.name));
-                victim.pause(long);
-            }
-            7 => {
-                world.say("world", &format!("{} crashes", victim.name));
-                victim.crash();
-            }
-            _ => {}
+async fn nothing_is_left(sim: &Arc<Sim>) {
+    let linger = LINGER;
+    for _ in 0..linger.as_millis() / 200 {
+        sleep(Duration::from_millis(200)).await;
+        sim.expire_early();
+    }
+    let at = sim.at();
+    let (seats, mut found) = {
+        let mut state = sim.lock();
+        sim.expire(&mut state, at);
+        let found = ending::left_behind(&state);
+        (std::mem::take(&mut state.seats), found)
+    };
+    let mut pids: Vec<Pid> = Vec::new();
+    for (pid, space) in seats.into_iter().flatten() {
+        pids.push(pid);
+        // The one task of a space that is not used sorts its post.
+        let tasks = sim.exec.tasks(pid.group);
+        if tasks > 1 {
+            found.push(format!("{pid} has {} tasks too many", tasks - 1));
+        }
+        if let Some(space) = &space {
+            found.extend(ending::registers(&format!("{space:?}")));
+        }
+        drop(space);
+    }
+    // Timers of requests that were given up go on for a moment.
+    sleep(Duration::from_secs(3)).await;
+    for pid in pids {
+        let tasks = sim.exec.tasks(pid.group);
+        if tasks > 0 {
+            found.push(format!("{pid} has {tasks} tasks though its space was dropped"));
         }
     }
-}
-
-/// After the last fault, a newcomer gets each lock within the time that the longest TTL takes.
-async fn settle(world: &World, shared: &Arc<Shared>, dice: &Dice, start: Instant) {
-    let newcomer = process("new", dice, start, 1_000_000);
-    let options =
-        SpaceOptions { ambient: Arc::clone(&newcomer) as Arc<dyn Ambient>, ..SpaceOptions::default() };
-    let space = Space::on(Arc::new(Faulty(Arc::clone(shared))), options).await.expect("no faults any more");
-    for name in NAMES {
-        match space.lock(name).acquire_within(SETTLE).await {
-            Ok(Attempt::Granted(lease)) => {
-                let lease = Arc::new(lease);
-                world.granted(name, &newcomer, &lease);
-                let lease = Arc::into_inner(lease).expect("the only one");
-                lease.release().await.expect("no faults any more");
-            }
-            other => world.wrong(format!("no progress: {name} within {SETTLE:?}: {other:?}")),
-        }
-    }
-    space.close(Duration::from_secs(10)).await;
-}
-
-/// A grant that was followed by another is never written again: the tokens under a key never sink.
-fn check_log(world: &World, shared: &Shared) {
-    let mut highest: BTreeMap<String, u64> = BTreeMap::new();
-    for (at, entry) in shared.log.lock().unwrap().iter().filter(|(_, entry)| entry.key.starts_with("lock.")) {
-        let Some(token) = token(entry) else { continue };
-        let highest = highest.entry(entry.key.clone()).or_default();
-        if token < *highest {
-            let at = at.duration_since(world.start);
-            world.wrong(format!(
-                "resurrection: {} is written for token {token} at {at:?}, after {highest}",
-                entry.key
-            ));
-        }
-        *highest = token.max(*highest);
+    let at = sim.at();
+    for what in found {
+        sim.lock().checks.violation(at, "nothing is left", what);
     }
 }

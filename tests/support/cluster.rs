@@ -25,6 +25,8 @@ pub struct Options {
     pub release: Release,
     /// JetStream's `sync_interval`: `"always"`, or a duration such as `"2m"`. `None` is the server's default.
     pub sync_interval: Option<String>,
+    /// More settings of JetStream, separated by commas: `max_file_store: 4MB`.
+    pub jetstream: String,
     /// More lines for the configuration file of every server.
     pub extra: String,
 }
@@ -340,7 +342,8 @@ fn config(
         .as_ref()
         .map(|every| format!(", sync_interval: \"{every}\""))
         .unwrap_or_default();
-    let _ = writeln!(text, "jetstream {{ store_dir: {:?}{sync} }}", store.display().to_string());
+    let more = &options.jetstream;
+    let _ = writeln!(text, "jetstream {{ store_dir: {:?}{sync}, {more} }}", store.display().to_string());
     if routes.len() > 1 {
         let urls: Vec<String> = routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
         let listen = ports.route.number();

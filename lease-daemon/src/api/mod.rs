@@ -13,6 +13,8 @@
 mod acquire;
 mod answer;
 mod ask;
+#[cfg(test)]
+mod bodies_props;
 mod health;
 mod hold;
 mod input;

@@ -166,7 +166,8 @@ impl Run {
             None => "this ttl is too short for any; `--on-lost kill` needs none".to_owned(),
         };
         // The whole milliseconds at or above the exact bound.
-        let shortest = (kill_after + Duration::from_secs(2)) * 5 / 4 + Duration::from_micros(999);
+        let shortest = kill_after.saturating_add(Duration::from_secs(2)).saturating_mul(5) / 4
+            + Duration::from_micros(999);
         Err(format!(
             "--kill-after {} leaves {} of the ttl of {}, and a fifth of the ttl + 2s = {} must be left to sit out an \
              outage of the store: {longest}, or use --ttl {} or longer{}",

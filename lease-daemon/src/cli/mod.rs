@@ -13,8 +13,12 @@
 //! depends on the clock as it is read then, so a late timer or a stopped process never makes a lease look longer.
 
 mod args;
+#[cfg(test)]
+mod args_props;
 mod durations;
 mod exit;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod group;
 mod http;
 mod launch;
@@ -23,6 +27,8 @@ mod ls;
 mod notice;
 mod queue;
 mod remote;
+#[cfg(test)]
+mod remote_props;
 mod run;
 mod say;
 mod show;

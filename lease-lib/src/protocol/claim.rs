@@ -11,7 +11,7 @@ use crate::store::{Ack, Body, Revision, Write, WriteError};
 use crate::token::Token;
 
 /// An attempt to be granted a record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
     key: String,
     record: Record,

@@ -69,7 +69,7 @@ pub enum Status {
 }
 
 /// How a grant is to be given back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ending {
     /// What the next holder is told.
     pub why: End,
@@ -80,7 +80,7 @@ pub struct Ending {
 }
 
 /// How giving it back went.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Released {
     /// The record is free, or reserved for the next in line.
     Clean,
@@ -121,7 +121,7 @@ pub enum Command {
 }
 
 /// A grant that is held, or was.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hold {
     key: String,
     record: Record,
@@ -145,7 +145,7 @@ pub struct Hold {
 }
 
 /// What an ending left in the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ended {
     /// Its revision.
     pub revision: Revision,
@@ -155,7 +155,7 @@ pub struct Ended {
     pub reserved: Option<Record>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Work {
     cas: Cas,
     sent: Moment,
@@ -293,13 +293,14 @@ impl Hold {
             }
             Event::Found(slot) => {
                 let Some(work) = &mut self.work else { return };
-                match work.look.take() {
-                    Some((_, true)) => self.explained(now, slot),
-                    _ if work.ending.is_some() => self.explained(now, slot),
-                    _ => {
-                        let step = work.cas.found(slot.as_ref());
+                match (work.look.take(), slot) {
+                    // Overwritten meanwhile, or no answer: the same write again, which meets what is there now. What an
+                    // earlier try may have done stays open.
+                    (Some((_, for_the_reason)), None) if !for_the_reason || work.ending.is_some() => {
+                        let step = work.cas.found(None);
                         self.follow(now, step);
                     }
+                    (_, slot) => self.explained(now, slot),
                 }
             }
         }
@@ -335,7 +336,7 @@ impl Hold {
                 self.revision = revision;
                 self.start(now, None);
             }
-            Step::Not(Some(0) | None) => self.gone(),
+            Step::Not(Some(0) | None) => self.gone(now),
             // A definite no. What stands there tells why, and at an ending whether it was our own late renewal.
             Step::Not(Some(revision)) => {
                 self.look(revision, true);
@@ -376,11 +377,7 @@ impl Hold {
                 }
             }
             (Some(slot), Some(_)) if self.ended_as_wished(&slot) => self.finish(Released::Clean),
-            (None, Some(ending)) => {
-                self.start(now, Some(ending));
-                self.pause_until = now + Duration::from_millis(100);
-            }
-            _ => self.gone(),
+            _ => self.gone(now),
         }
     }
 
@@ -393,10 +390,14 @@ impl Hold {
         }
     }
 
-    fn gone(&mut self) {
+    fn gone(&mut self, now: Moment) {
         match self.work.as_ref().map(|work| (work.ending.is_some(), work.cas.is_open())) {
             // Absent after an ending of unknown outcome: it was applied, or the record expired. Free either way.
             Some((true, true)) => self.finish(Released::Clean),
+            // Given back in time, but the store took it only when the record had expired. Free as well: no loss.
+            Some((true, false)) if self.loss.is_none() && now >= self.deadline() => {
+                self.finish(Released::Clean);
+            }
             Some((true, false)) => {
                 let loss = self.loss.clone().unwrap_or(Loss::Taken);
                 self.finish(Released::Lost(loss));

@@ -19,7 +19,11 @@ mod claim;
 mod hold;
 pub mod key;
 pub mod line;
+#[cfg(test)]
+mod line_props;
 mod record;
+#[cfg(test)]
+mod record_props;
 #[cfg(test)]
 mod tests;
 mod times;

@@ -7,6 +7,9 @@
 //! Nothing in here reads a clock or draws a number but through [`Ambient`](crate::ambient::Ambient), and nothing
 //! depends on the order of a hash table: the same calls at the same moments give the same answers.
 
+mod batch;
+#[cfg(test)]
+mod batch_tests;
 mod hub;
 mod ids;
 mod shelf;
@@ -19,7 +22,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Ack, Body, Entry, Events, Life, Page, Reply, Revision, Store, Unreadable, Write, WriteError};
+use super::{
+    Ack, Batch, BatchAck, Body, Entry, Events, Life, Page, Reply, Revision, Store, Unreadable, Write,
+    WriteError,
+};
 use crate::ambient::{Moment, SharedAmbient};
 use crate::error::Error;
 use crate::name::unfit;
@@ -82,7 +88,8 @@ impl MemoryStore {
 
     /// For simulation: whether a write's revision is compared before its id is looked up. Then the repeat of an
     /// applied write is a conflict, unless its expectation holds again. A stream with one replica does so, a
-    /// replicated one (and this store, unless told) does not; the protocol must live with both.
+    /// replicated one (and this store, unless told) does not; the protocol must live with both. Of a batch the id is
+    /// looked at first in either case.
     pub fn revisions_first(&self, yes: bool) {
         self.open().0.revisions_first = yes;
     }
@@ -145,7 +152,7 @@ impl Bucket {
             Some(ack) => return Ok(ack),
             None => {}
         }
-        let entry = self.shelf.put(write, now, wall);
+        let entry = self.shelf.put(&write.key, &write.body, write.ttl_secs, now, wall);
         self.ids.remember(&write.id, entry.revision, now);
         self.followers.publish(&entry.key, &entry);
         Ok(Ack { revision: entry.revision, duplicate: false })
@@ -179,6 +186,10 @@ impl Store for MemoryStore {
         Box::pin(async move { self.write_now(write) })
     }
 
+    fn write_all<'a>(&'a self, batch: &'a Batch) -> Reply<'a, Result<BatchAck, WriteError>> {
+        Box::pin(async move { self.write_all_now(batch) })
+    }
+
     fn read<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>> {
         Box::pin(async move {
             readable(key, false)?;
@@ -204,10 +215,10 @@ impl Store for MemoryStore {
         })
     }
 
-    fn follow<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Events<Entry>, Unreadable>> {
+    fn follow<'a>(&'a self, filter: &'a str) -> Reply<'a, Result<Events<Entry>, Unreadable>> {
         Box::pin(async move {
-            readable(key, true)?;
-            Ok(self.open().0.followers.subscribe(key))
+            readable(filter, true)?;
+            Ok(self.open().0.followers.subscribe(filter))
         })
     }
 
@@ -261,7 +272,11 @@ fn check(write: &Write) -> Result<(), WriteError> {
     if let Some(why) = unfit(&write.key, false) {
         return Err(WriteError::Refused(format!("invalid key {:?}: {why}", write.key)));
     }
-    let (Body::Put(bytes) | Body::Delete(bytes)) = &write.body;
+    fits(&write.body)
+}
+
+fn fits(body: &Body) -> Result<(), WriteError> {
+    let (Body::Put(bytes) | Body::Delete(bytes)) = body;
     if bytes.len() > MAX_BODY {
         return Err(WriteError::Refused(format!("{} bytes are more than {MAX_BODY}", bytes.len())));
     }

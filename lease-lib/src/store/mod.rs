@@ -9,10 +9,13 @@
 //! - [`WriteError::InFlight`] and [`WriteError::NotTaken`]: this try changed nothing, and says nothing about who won.
 //! - [`WriteError::Unknown`]: the try may have been applied, may yet be applied, or may never be.
 //!
-//! Only [`Store::write`] decides anything. Every read may be old, and every event may be late or missing.
+//! Only [`Store::write`] and [`Store::write_all`] decide anything. Every read may be old, and every event may be late or
+//! missing.
 
+mod batch;
 mod memory;
 mod nats;
+mod nats_batch;
 mod nats_bucket;
 mod nats_call;
 mod nats_link;
@@ -28,8 +31,11 @@ use std::pin::Pin;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+pub use batch::{Batch, BatchAck, BatchWrite, Condition, MAX_BATCH};
 pub use memory::MemoryStore;
 pub use nats_store::{NatsOptions, NatsStore};
+#[cfg(any(test, fuzzing))]
+pub(crate) use nats_wire::judge::answers as judge_answers;
 
 use crate::error::Error;
 
@@ -163,6 +169,29 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Tries one compare-and-set write, once.
     fn write<'a>(&'a self, write: &'a Write) -> Reply<'a, Result<Ack, WriteError>>;
 
+    /// Tries one batch of compare-and-set writes, once: all are applied, or none is. Wherever a process reads, and
+    /// whatever it hears of, it finds the writes in their order.
+    ///
+    /// Answers mean what they mean for a single write, but for the whole:
+    /// - [`WriteError::Conflict`]: the first condition, in the batch's order, that does not hold. It names that key's
+    ///   revision, not the key; [`Store::read_revision`] finds the key, as long as that entry stands.
+    /// - [`WriteError::InFlight`]: something else is being agreed on for one of the keys, guards included.
+    /// - [`WriteError::NotTaken`]: also, that the stream's leader changed before it had the whole batch, or that too many
+    ///   batches were under way at once (50 in a stream).
+    /// - [`WriteError::Unknown`]: as ever; a repeat with the same [`Batch::id`] is applied at most once. Once it was, the
+    ///   answer to a repeat is [`BatchAck::Duplicate`], always and in either store, and reading tells the revisions
+    ///   ([`Batch::applied_as`]).
+    /// - [`WriteError::Refused`]: nothing was applied. A batch that no store could apply (none or too many writes, a bad
+    ///   key, a body that is too large) is refused before anything is sent.
+    ///
+    /// One thing can cut a batch short: a **single** NATS server (one replica) that runs out of room, or whose disk fails,
+    /// while it applies the batch. Then a first part of it stands, and the answer is `Unknown` (seen on 2.12.8 and
+    /// 2.15.1). So put first what may stand alone, and take the last write as proof of the whole.
+    ///
+    /// A batch of one is no [`Store::write`]: with one replica the server puts every batch into a folder of its own
+    /// first, which takes milliseconds, and holds up the stream meanwhile. Use it where it takes more than one write.
+    fn write_all<'a>(&'a self, batch: &'a Batch) -> Reply<'a, Result<BatchAck, WriteError>>;
+
     /// The newest entry of a key, as whoever believes to be the store's leader knows it.
     fn read<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>>;
 
@@ -176,8 +205,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// a scan moves towards its end: it may come twice (then the higher revision counts), but is not missed.
     fn scan<'a>(&'a self, filter: &'a str, from: Revision) -> Reply<'a, Result<Page, Unreadable>>;
 
-    /// Writes to a key from now on, at most once each, as they are committed. Expiry makes no event.
-    fn follow<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Events<Entry>, Unreadable>>;
+    /// Writes to a key, or to every key that matches a filter, from now on, at most once each, as they are committed.
+    /// The writes of a batch come one by one, in its order. Expiry makes no event.
+    ///
+    /// Nothing tells that events were missed: not when the buffer was full, nor when the connection was lost meanwhile.
+    /// A channel that closes is over, and whoever goes on follows anew.
+    fn follow<'a>(&'a self, filter: &'a str) -> Reply<'a, Result<Events<Entry>, Unreadable>>;
 
     /// Sends a note to a process, at most once.
     fn tell<'a>(&'a self, process: &'a str, note: Bytes) -> Reply<'a, ()>;

@@ -233,19 +233,67 @@ impl Session {
         headers: HeaderList<'_>,
         payload: Bytes,
     ) -> Result<Answers, Failure> {
-        let (token, receiver) = self.shared.wait(subject);
-        let answers = Answers { shared: self.shared.clone(), token, receiver };
-        // Looked at after waiting began, while `end` clears after the cancellation: one of them sees the other.
-        if self.shared.over().is_cancelled() {
-            return Err(Failure::NotSent);
-        }
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.insert(*name, *value);
-        }
-        let reply = format!("{}.{token}", self.inbox);
+        let answers = self.wait(vec![subject.to_owned()])?;
+        let reply = self.reply(&answers);
+        let map = header_map(headers.iter().copied());
         let handing = self.client.publish_with_reply_and_headers(subject.to_owned(), reply, map, payload);
         self.handed(handing).await.map(|()| answers)
+    }
+
+    /// Several messages in a row, one answer: the first that says anything.
+    ///
+    /// Lost: [`Failure::Silence`] after [`TRY_LIMIT`], if the last message went out; before that, and if this future is
+    /// dropped on the way, whoever got the first ones never gets the last. Late and old: as for a single request.
+    pub(super) async fn request_all(&self, messages: Vec<Outgoing>) -> Result<Answer, Failure> {
+        let mut sent = false;
+        let whole = async {
+            let mut answers = self.ask_all(messages).await?;
+            sent = true;
+            loop {
+                let answer = answers.receive().await?;
+                if !answer.0.payload.is_empty() {
+                    return Ok(answer);
+                }
+            }
+        };
+        match timeout(TRY_LIMIT, whole).await {
+            Ok(outcome) => outcome,
+            Err(_) if sent => Err(self.shared.silence()),
+            Err(_) => Err(Failure::NotSent),
+        }
+    }
+
+    /// Refuses before the first is sent, if any of them is too large.
+    async fn ask_all(&self, messages: Vec<Outgoing>) -> Result<Answers, Failure> {
+        let limit = self.client.max_payload();
+        if let Some(size) = messages.iter().map(Outgoing::size).find(|size| *size > limit) {
+            return Err(Failure::Malformed(format!(
+                "a message of {size} bytes with its headers is more than the server takes: {limit} (max_payload)"
+            )));
+        }
+        let answers = self.wait(messages.iter().map(|message| message.subject.clone()).collect())?;
+        for Outgoing { subject, headers, payload, answered } in messages {
+            let map = header_map(headers.iter().map(|(name, value)| (*name, value.as_str())));
+            if answered {
+                let reply = self.reply(&answers);
+                self.handed(self.client.publish_with_reply_and_headers(subject, reply, map, payload)).await?;
+            } else {
+                self.handed(self.client.publish_with_headers(subject, map, payload)).await?;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Begins to wait for answers to what goes to these subjects.
+    fn wait(&self, subjects: Vec<String>) -> Result<Answers, Failure> {
+        let (token, receiver) = self.shared.wait(subjects);
+        let answers = Answers { shared: self.shared.clone(), token, receiver };
+        // Looked at after waiting began, while `end` clears after the cancellation: one of them sees the other.
+        if self.shared.over().is_cancelled() { Err(Failure::NotSent) } else { Ok(answers) }
+    }
+
+    fn reply(&self, answers: &Answers) -> String {
+        format!("{}.{}", self.inbox, answers.token)
     }
 
     /// Publishes without an answer: it may be lost.
@@ -290,6 +338,31 @@ impl Drop for Session {
 
 /// Headers to send.
 pub(super) type HeaderList<'a> = &'a [(&'a str, &'a str)];
+
+fn header_map<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.insert(name, value);
+    }
+    map
+}
+
+/// One of several messages to send.
+pub(super) struct Outgoing {
+    pub subject: String,
+    pub headers: Vec<(&'static str, String)>,
+    pub payload: Bytes,
+    /// Whether an answer to it is wanted.
+    pub answered: bool,
+}
+
+impl Outgoing {
+    /// What a server counts against its `max_payload`.
+    pub(super) fn size(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        "NATS/1.0\r\n\r\n".len() + headers + self.payload.len()
+    }
+}
 
 /// Adds the credentials.
 async fn let_in(mut options: ConnectOptions, secrets: &Secrets) -> Result<ConnectOptions, Error> {

@@ -9,7 +9,7 @@ use crate::error::Error;
 const DUPLICATE_WINDOW_NANOS: u64 = 60_000_000_000;
 
 /// Records with their metadata fit into this.
-const LEAST_MESSAGE: i64 = 64 * 1024;
+pub(super) const LEAST_MESSAGE: usize = 64 * 1024;
 
 /// The least first revision that can be microseconds of unix time (the year 2001), and the first that leaves no room
 /// to count up below 2^53.
@@ -172,10 +172,9 @@ pub(super) fn check(names: &Names, config: &Value, replicas: Option<usize>) -> R
         is("discard_new_per_subject", json!(false), Edit),
         Rule {
             setting: "max_msg_size",
-            fits: config
-                .get("max_msg_size")
-                .and_then(Value::as_i64)
-                .is_none_or(|found| found <= 0 || found >= LEAST_MESSAGE),
+            fits: config.get("max_msg_size").and_then(Value::as_i64).is_none_or(|found| {
+                found <= 0 || usize::try_from(found).is_ok_and(|found| found >= LEAST_MESSAGE)
+            }),
             needed: format!("-1 (no limit) or at least {LEAST_MESSAGE}"),
             mend: Edit,
         },

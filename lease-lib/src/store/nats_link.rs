@@ -10,10 +10,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::nats::{Address, Answer, Answers, HeaderList, Session, Subscription};
+use super::nats::{Address, Answer, Answers, HeaderList, Outgoing, Session, Subscription};
 use super::nats_call::Failure;
 use super::{EVENT_BUFFER, Events};
-use crate::ambient::SharedAmbient;
+use crate::ambient::{SharedAmbient, fresh_id};
 use crate::error::Error;
 
 /// The pauses between rounds over all servers grow from the first to the second.
@@ -176,7 +176,8 @@ fn unescape(text: &str) -> String {
     while let Some((&first, after)) = rest.split_first() {
         let escaped =
             (first == b'%').then(|| after.split_at_checked(2)).flatten().and_then(|(digits, after)| {
-                let digits = std::str::from_utf8(digits).ok()?;
+                // Not "+f", which a number may look like too.
+                let digits = std::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'))?;
                 Some((u8::from_str_radix(digits, 16).ok()?, after))
             });
         let (byte, after) = escaped.unwrap_or((first, after));
@@ -231,6 +232,16 @@ impl Link {
         payload: Bytes,
     ) -> Result<Answer, Failure> {
         self.session()?.request(subject, headers, payload).await
+    }
+
+    /// [`Session::request_all`].
+    pub(super) async fn request_all(&self, messages: Vec<Outgoing>) -> Result<Answer, Failure> {
+        self.session()?.request_all(messages).await
+    }
+
+    /// An id that nobody has used.
+    pub(super) fn fresh_id(&self) -> String {
+        fresh_id(&*self.ambient)
     }
 
     /// [`Session::ask`].
@@ -318,6 +329,9 @@ async fn forward<T>(
     }
 }
 
+#[cfg(test)]
+#[path = "nats_link_props.rs"]
+mod props;
 #[cfg(test)]
 mod tests {
     use super::*;

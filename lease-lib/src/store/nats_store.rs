@@ -9,7 +9,9 @@ use bytes::Bytes;
 use super::nats_link::{Link, Reach, Secrets};
 use super::nats_open::Bucket;
 use super::nats_wire::{Names, carried_entry};
-use super::{Ack, Entry, Events, Life, Page, Reply, Revision, Store, Unreadable, Write, WriteError};
+use super::{
+    Ack, Batch, BatchAck, Entry, Events, Life, Page, Reply, Revision, Store, Unreadable, Write, WriteError,
+};
 use crate::ambient::SharedAmbient;
 use crate::error::Error;
 use crate::name::unfit;
@@ -161,6 +163,10 @@ impl Store for NatsStore {
         Box::pin(self.bucket.link.write(&self.bucket.names, write))
     }
 
+    fn write_all<'a>(&'a self, batch: &'a Batch) -> Reply<'a, Result<BatchAck, WriteError>> {
+        Box::pin(self.bucket.link.write_all(&self.bucket.names, batch))
+    }
+
     fn read<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>> {
         Box::pin(self.bucket.link.read(&self.bucket.names, key))
     }
@@ -180,20 +186,20 @@ impl Store for NatsStore {
     /// The stream's leader announces each write once, after its commit, on a subject of its own.
     ///
     /// Lost: by being offline, slow, or a server between here and the leader. Old: no, but late.
-    fn follow<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Events<Entry>, Unreadable>> {
+    fn follow<'a>(&'a self, filter: &'a str) -> Reply<'a, Result<Events<Entry>, Unreadable>> {
         let (link, names) = (&self.bucket.link, &self.bucket.names);
         Box::pin(async move {
-            if let Some(why) = unfit(key, true) {
-                return Err(Unreadable(format!("invalid key {key:?}: {why}")));
+            if let Some(why) = unfit(filter, true) {
+                return Err(Unreadable(format!("invalid key {filter:?}: {why}")));
             }
             let of = names.clone();
-            let events = link.follow(names.event(key), move |answer| {
+            let events = link.follow(names.event(filter), move |answer| {
                 carried_entry(of.event_key(answer.subject())?, answer, answer.payload())
             });
             let events = events.await?;
             // An answer of the leader's shows that the subscription has reached it: both took the same way there.
             // Without one, the follower starts a little later; every event may be lost.
-            let _ = link.last(names, key).await;
+            let _ = link.last(names, filter).await;
             Ok(events)
         })
     }

@@ -21,7 +21,7 @@ pub(super) struct Waiting<M> {
 }
 
 struct Request<M> {
-    subject: String,
+    subjects: Vec<String>,
     answers: mpsc::UnboundedSender<Result<M, Failure>>,
 }
 
@@ -47,12 +47,12 @@ impl<M> Waiting<M> {
         &self.over
     }
 
-    /// Begins to wait for the answers to a request to `subject`, until [`forget`](Waiting::forget). The token has not
-    /// been used before.
-    pub(super) fn wait(&self, subject: &str) -> (u64, Incoming<M>) {
+    /// Begins to wait for the answers to a request that goes to these subjects, until [`forget`](Waiting::forget). The
+    /// token has not been used before.
+    pub(super) fn wait(&self, subjects: Vec<String>) -> (u64, Incoming<M>) {
         let token = self.next.fetch_add(1, Ordering::Relaxed);
         let (answers, incoming) = mpsc::unbounded_channel();
-        self.requests().insert(token, Request { subject: subject.to_owned(), answers });
+        self.requests().insert(token, Request { subjects, answers });
         (token, incoming)
     }
 
@@ -69,7 +69,7 @@ impl<M> Waiting<M> {
     }
 
     /// The server's no to a publish or a subscription, which comes on its own some time later, naming the subject.
-    /// It concerns those who wait now and sent to just that subject; or everybody, if it is the inbox that is refused.
+    /// It concerns those who wait now and sent to just that subject, among others or not; or everybody, if it is the inbox that is refused.
     pub(super) fn refused(&self, text: &str, inbox: &str) {
         let quotes = |subject: &str| text.contains(&format!("\"{subject}\""));
         let deaf = quotes(&format!("{inbox}.*"));
@@ -78,7 +78,7 @@ impl<M> Waiting<M> {
         }
         let mut told = false;
         for request in self.requests().values() {
-            if deaf || quotes(&request.subject) {
+            if deaf || request.subjects.iter().any(|subject| quotes(subject)) {
                 let failure = if deaf { Failure::Deaf } else { Failure::Denied };
                 told |= request.answers.send(Err(failure(text.to_owned()))).is_ok();
             }
@@ -107,8 +107,8 @@ mod tests {
     #[test]
     fn answers_go_to_who_waits_and_to_nobody_else() {
         let waiting: Waiting<u8> = Waiting::default();
-        let (a, mut for_a) = waiting.wait("x");
-        let (b, mut for_b) = waiting.wait("x");
+        let (a, mut for_a) = waiting.wait(vec!["x".into()]);
+        let (b, mut for_b) = waiting.wait(vec!["x".into()]);
         waiting.answer(b, 2);
         waiting.answer(a, 1);
         waiting.answer(99, 9);
@@ -116,14 +116,14 @@ mod tests {
         waiting.forget(a);
         waiting.answer(a, 3);
         assert!(for_a.try_recv().is_err());
-        assert_ne!(waiting.wait("x").0, a, "a token is used once");
+        assert_ne!(waiting.wait(vec!["x".into()]).0, a, "a token is used once");
     }
 
     #[test]
     fn a_refusal_concerns_its_own_subject() {
         let waiting: Waiting<u8> = Waiting::default();
-        let (_, mut lock) = waiting.wait("$KV.b.lock.a");
-        let (_, mut other) = waiting.wait("$KV.b.lock.a.b");
+        let (_, mut lock) = waiting.wait(vec!["$KV.b.lock.b".into(), "$KV.b.lock.a".into()]);
+        let (_, mut other) = waiting.wait(vec!["$KV.b.lock.a.b".into()]);
         waiting.refused("Permissions Violation for Publish to \"$KV.b.lock.a\"", "_INBOX.i");
         assert!(matches!(lock.try_recv(), Ok(Err(Failure::Denied(_)))));
         assert!(other.try_recv().is_err());
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn the_end_of_the_connection_ends_all_waiting() {
         let waiting: Waiting<u8> = Waiting::default();
-        let (_, mut incoming) = waiting.wait("x");
+        let (_, mut incoming) = waiting.wait(vec!["x".into()]);
         waiting.end();
         assert!(waiting.over().is_cancelled());
         assert_eq!(incoming.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));

@@ -102,6 +102,14 @@ impl std::fmt::Display for ApiError {
     }
 }
 
+/// Reads a JSON object. serde would also take a list of the fields' values for one, which no server sends.
+fn object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, String> {
+    match payload.trim_ascii_start().first() {
+        Some(b'{') => serde_json::from_slice(payload).map_err(|error| error.to_string()),
+        _ => Err("not a JSON object".into()),
+    }
+}
+
 #[derive(Deserialize)]
 struct WriteAnswer {
     error: Option<ApiError>,
@@ -113,7 +121,7 @@ struct WriteAnswer {
 
 /// What the answer to a write says.
 pub(super) fn write_answer(payload: &[u8], stream: &str) -> Result<Ack, WriteError> {
-    let Ok(answer) = serde_json::from_slice::<WriteAnswer>(payload) else {
+    let Ok(answer) = object::<WriteAnswer>(payload) else {
         return Err(WriteError::Unknown("something else than the stream answered"));
     };
     // First the error: a refusal carries a `seq` as well, of 0.
@@ -135,7 +143,7 @@ pub(super) fn write_answer(payload: &[u8], stream: &str) -> Result<Ack, WriteErr
 ///
 /// In a cluster the leader decides before it proposes a write, so a refusal says that nothing was proposed. The
 /// exceptions come from *applying* what had been agreed on; other replicas may have stored it.
-fn refusal(error: &ApiError) -> WriteError {
+pub(super) fn refusal(error: &ApiError) -> WriteError {
     match (error.err_code, error.code) {
         // "wrong last sequence: 17"
         (10071, _) => {
@@ -177,11 +185,12 @@ struct StoredMessage {
 
 /// What the answer to `STREAM.MSG.GET` says: an entry, that there is none, or why neither.
 pub(super) fn get_answer(payload: &[u8], names: &Names) -> Result<Option<Entry>, String> {
-    let answer: GetAnswer = serde_json::from_slice(payload).map_err(|e| format!("unreadable answer: {e}"))?;
+    let answer: GetAnswer = object(payload).map_err(|why| format!("unreadable answer: {why}"))?;
     if let Some(error) = answer.error {
         return if error.err_code == 10037 { Ok(None) } else { Err(error.to_string()) };
     }
-    let message = answer.message.ok_or("an answer without a message")?;
+    // Revision 0 would mean that nothing is stored.
+    let message = answer.message.filter(|message| message.seq > 0).ok_or("an answer without a message")?;
     let Some(key) = names.key(&message.subject) else {
         return Err(format!("revision {} is of {:?}, not of this bucket", message.seq, message.subject));
     };
@@ -213,7 +222,7 @@ pub(super) fn entry(
 
 /// The entry that a direct answer or an announcement carries: where it is from stands in headers.
 pub(super) fn carried_entry(key: &str, headers: &impl Headers, payload: Bytes) -> Option<Entry> {
-    let revision = headers.last_value("Nats-Sequence")?.parse().ok()?;
+    let revision = headers.last_value("Nats-Sequence")?.parse().ok().filter(|revision| *revision > 0)?;
     let written = micros(headers.last_value("Nats-Time-Stamp")?)?;
     Some(entry(key, revision, headers, payload, written))
 }
@@ -289,6 +298,12 @@ pub(super) fn new_enough(version: &str) -> bool {
     matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (2, 12))
 }
 
+#[cfg(any(test, fuzzing))]
+#[path = "nats_wire_judge.rs"]
+pub(super) mod judge;
+#[cfg(test)]
+#[path = "nats_wire_props.rs"]
+mod props;
 #[cfg(test)]
 #[path = "nats_wire_tests.rs"]
 mod tests;

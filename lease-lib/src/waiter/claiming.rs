@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{OVERTIME, Verdict, Waiter};
 use crate::ambient::{Moment, sleep_until};
 use crate::error::Error;
+use crate::guard::Trust;
 use crate::lease::Lease;
 use crate::lock::Attempt;
 use crate::observe::Observation;
@@ -29,6 +30,14 @@ impl Waiter {
     /// Once sent, a claim is not interrupted: a caller that goes meanwhile is one that the lease is given back for.
     pub(super) async fn claim(&mut self, slot: &Slot, news: Option<Moment>) -> Claimed {
         let core = Arc::clone(&self.core);
+        // Granted, and broken by force before this attempt knew of it: to claim it again would wipe out the mark.
+        if let Slot::Taken { revision, record, .. } = slot
+            && record.broken.is_some()
+        {
+            self.free_own(Some(*revision)).await;
+            return if self.is_try() { Claimed::Over(Verdict::Held) } else { Claimed::TooLate };
+        }
+        let trust = core.guard.trust();
         let record = self.record(slot);
         // Without this, a newly opened bucket could hold longer leases than it is on record to have.
         if let Err(Unreadable(why)) = core.store.cover_ttl(self.wanted.times.store_secs()).await {
@@ -64,8 +73,11 @@ impl Waiter {
                     let slot = found.ok().flatten().map(|entry| Slot::of(Some(&entry)));
                     claim.found(core.now(), serial, slot.as_ref())
                 }
-                ClaimStep::Granted(hold) => break Claimed::Over(self.granted(*hold, news)),
-                ClaimStep::NotOurs(_) => break Claimed::No,
+                ClaimStep::Granted(hold) => break self.granted(*hold, trust, news).await,
+                ClaimStep::NotOurs(current) => {
+                    self.refused(current);
+                    break Claimed::No;
+                }
                 ClaimStep::TooLate { ours } => break self.too_late(ours, true).await,
                 ClaimStep::Refused(why) => {
                     // The guard may have refused a write that the store took.
@@ -110,8 +122,19 @@ impl Waiter {
         }
     }
 
-    fn granted(&mut self, mut hold: Hold, news: Option<Moment>) -> Verdict {
+    /// Hands out what was granted, unless the store was found to be another meanwhile.
+    async fn granted(&mut self, mut hold: Hold, trust: Trust, news: Option<Moment>) -> Claimed {
         let now = self.core.now();
+        // In this order: what is found after the question reaches the subscriber.
+        let calamity = self.core.calamity.subscribe();
+        if !self.core.guard.stands(trust, now) {
+            self.free_own(Some(hold.revision())).await;
+            return match self.core.may_grant().await {
+                Err(Error::Quiet(_)) if !self.is_try() => Claimed::TooLate,
+                Err(error) => Claimed::Over(Verdict::Failed(error)),
+                Ok(()) => Claimed::No,
+            };
+        }
         if let Some(news) = news {
             self.core.observe(Observation::HandedOver { took: now.since(news) });
         }
@@ -119,7 +142,8 @@ impl Waiter {
             hold.renewed_by_caller();
         }
         let place = (!self.person.place.is_empty()).then(|| self.person.place.clone());
-        Verdict::Granted(Lease::start(&self.core, self.wanted.name.clone(), place, hold))
+        let lease = Lease::start(&self.core, self.wanted.name.clone(), place, hold, calamity);
+        Claimed::Over(Verdict::Granted(lease))
     }
 
     /// The deadline passed before the outcome was known.

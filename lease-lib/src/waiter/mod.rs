@@ -67,6 +67,10 @@ pub(super) struct Waiter {
     /// Numbers this attempt's writes, so that each logical write has an id of its own.
     serial: u64,
     last_seen: Option<Holder>,
+    /// The newest revision of the record that a refused claim named, and how often in a row none was newer: what is
+    /// read comes from a server that was left behind, and to claim it again at once would only keep the store busy.
+    newest: Revision,
+    refusals: u32,
     /// The process that was told last that this waiter comes next.
     told: Option<String>,
 }
@@ -93,8 +97,19 @@ pub(crate) fn start(
     let started = core.now();
     let core = Arc::clone(core);
     let caller = Some(caller);
-    let waiter =
-        Waiter { core, wanted, person, caller, ahead, started, serial: 0, last_seen: None, told: None };
+    let waiter = Waiter {
+        core,
+        wanted,
+        person,
+        caller,
+        ahead,
+        started,
+        serial: 0,
+        last_seen: None,
+        newest: 0,
+        refusals: 0,
+        told: None,
+    };
     let shared = Arc::clone(&waiter.core);
     shared.spawn(waiter.run());
     (answer, place)
@@ -149,7 +164,11 @@ impl Waiter {
             match self.claim(&slot, None).await {
                 Claimed::Over(verdict) => return verdict,
                 Claimed::TooLate => return self.queue().await,
-                Claimed::No => {}
+                Claimed::No => {
+                    if let Err(verdict) = self.pause(self.backoff()).await {
+                        return verdict;
+                    }
+                }
             }
             // A try that finds it free but loses it, time and again, has its answer.
             tries += 1;
@@ -238,6 +257,18 @@ impl Waiter {
         }
     }
 
+    /// A claim was refused; the record's revision, as far as the refusal named it.
+    fn refused(&mut self, current: Option<Revision>) {
+        let newer = current.is_some_and(|current| current > self.newest);
+        self.refusals = if newer { 0 } else { self.refusals.saturating_add(1) };
+        self.newest = self.newest.max(current.unwrap_or_default());
+    }
+
+    /// How long to wait before the next claim.
+    fn backoff(&self) -> Duration {
+        doubled(Duration::from_millis(5), self.refusals)
+    }
+
     fn is_try(&self) -> bool {
         self.wanted.limit.is_some_and(|limit| limit.is_zero())
     }
@@ -291,6 +322,14 @@ impl Waiter {
             }
         }
         line::places(entries)
+    }
+}
+
+/// Nothing the first time, then `first`, and twice as long each time, up to about a second.
+fn doubled(first: Duration, times: u32) -> Duration {
+    match times.checked_sub(1) {
+        None => Duration::ZERO,
+        Some(again) => first.saturating_mul(1 << again.min(8)).min(Duration::from_secs(1)),
     }
 }
 

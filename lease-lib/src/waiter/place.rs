@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Verdict, Waiter};
+use super::{Verdict, Waiter, doubled};
 use crate::ambient::{fresh_id, sleep_until};
 use crate::core::Core;
 use crate::error::Error;
@@ -25,17 +25,36 @@ const INSIST: Duration = Duration::from_secs(60);
 impl Waiter {
     /// Creates this waiter's place and returns its order.
     pub(super) async fn join(&mut self) -> Result<Revision, Verdict> {
+        let expect = self.core.post.take_vacated(&self.wanted.name, &self.person.place);
+        self.occupy(expect, 0).await
+    }
+
+    /// Takes the place `order` again, if it is gone, and returns its order.
+    ///
+    /// Whoever does not see its own place may have read from a server that was left behind. Only a write can tell: it
+    /// is refused by naming `order` if the place is still there, and else takes a new one at once.
+    pub(super) async fn rejoin(&mut self, order: Revision, expect: Revision) -> Result<Revision, Verdict> {
+        self.occupy(expect, order).await
+    }
+
+    /// Writes the place over what is expected; `standing` is the order of the place that may be there, or 0.
+    async fn occupy(&mut self, mut expect: Revision, standing: Revision) -> Result<Revision, Verdict> {
         let value = Bytes::from(serde_json::to_vec(&self.person).unwrap_or_default());
         let key = self.place_key();
-        let mut expect = self.core.post.take_vacated(&self.wanted.name, &self.person.place);
         let mut id = fresh_id(self.core.ambient.as_ref());
         let mut open = false;
+        let mut conflicts = 0;
         loop {
             let body = Body::Put(value.clone());
             let write = Write { key: key.clone(), expect, body, ttl_secs: PLACE_SECS, id: id.clone() };
             let pause = match self.core.write(&write).await {
                 // A duplicate was applied once; should it have been removed since, the look at the line notices.
                 Ok(ack) => return Ok(ack.revision),
+                Err(WriteError::Conflict { current: Some(current) })
+                    if standing != 0 && current == standing =>
+                {
+                    return Ok(standing);
+                }
                 Err(WriteError::Conflict { current }) => {
                     // Perhaps our own first try stands in the way. Nobody else writes to this key but to remove it.
                     if open
@@ -45,9 +64,11 @@ impl Waiter {
                     {
                         return Ok(entry.revision);
                     }
-                    expect = current.unwrap_or_default();
+                    // A server that was left behind names what was there before: expecting that helps nobody.
+                    expect = current.filter(|current| *current > standing).unwrap_or_default();
                     id = fresh_id(self.core.ambient.as_ref());
-                    Duration::ZERO
+                    conflicts += 1;
+                    doubled(Duration::from_millis(5), conflicts - 1)
                 }
                 Err(WriteError::InFlight) => Duration::from_millis(5),
                 Err(WriteError::NotTaken) => PAUSE,
@@ -101,14 +122,15 @@ pub(super) async fn remove(
         id: fresh_id(core.ambient.as_ref()),
     };
     let give_up_at = core.now() + INSIST;
+    let mut conflicts = 0;
     while core.now() < give_up_at {
         let pause = match core.write(&write).await {
             Err(WriteError::Conflict { current: Some(current) }) if whatever && current != 0 => {
                 // Our own place under another revision, or a marker. Once more, as another logical write.
-                let again = write.expect == current;
                 write.expect = current;
                 write.id = fresh_id(core.ambient.as_ref());
-                if again { PAUSE } else { Duration::ZERO }
+                conflicts += 1;
+                doubled(Duration::from_millis(5), conflicts - 1)
             }
             Ok(ack) => return Some(ack.revision),
             // Not there any more, or not ours to remove.

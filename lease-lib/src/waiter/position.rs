@@ -34,14 +34,22 @@ pub(super) enum Still {
     Doubtful,
     /// It is gone, or was removed.
     Gone,
+    /// Its removal was refused: what was read of the line is old.
+    Misread,
 }
 
-/// This waiter's place is not there any more: it was passed over, or the bucket was made again.
-pub(super) struct NotInLine;
+/// This waiter may have no place any more.
+pub(super) enum OutOfLine {
+    /// Its place is not to be seen: it was passed over, or the bucket was made again, or what was read is old. With the
+    /// revision to expect if it is to be taken again.
+    Unseen(Revision),
+    /// It had its turn and made nothing of it: it goes to the end of the line.
+    Yield,
+}
 
 impl Waiter {
     /// Finds the place directly ahead of `order`, and follows it unless `was` does so already.
-    pub(super) async fn locate(&mut self, order: Revision, was: Position) -> Result<Position, NotInLine> {
+    pub(super) async fn locate(&mut self, order: Revision, was: Position) -> Result<Position, OutOfLine> {
         let places = self.places().await;
         // The list may be old; one that shows our own place is new enough to show everything that came before it.
         let Some(index) = places.iter().position(|place| place.order == order) else {
@@ -49,7 +57,11 @@ impl Waiter {
                 Ok(Some(entry)) if entry.revision == order && line::place(&entry).is_some() => {
                     Ok(Position::Unknown)
                 }
-                Ok(_) => Err(NotInLine),
+                // A marker, or something else that is newer than our place, if it is not there; else too old to tell.
+                Ok(entry) => {
+                    let there = entry.map(|entry| entry.revision).filter(|revision| *revision > order);
+                    Err(OutOfLine::Unseen(there.unwrap_or_default()))
+                }
                 Err(_) => Ok(Position::Unknown),
             };
         };
@@ -109,16 +121,19 @@ impl Waiter {
             0 => Still::There,
             1 => Still::Doubtful,
             _ => {
-                self.pass_over(ahead).await;
-                Still::Gone
+                if self.pass_over(ahead).await {
+                    Still::Gone
+                } else {
+                    Still::Misread
+                }
             }
         }
     }
 
-    /// Removes the place ahead.
-    pub(super) async fn pass_over(&self, ahead: &Ahead) {
+    /// Removes the place ahead; `false` if it was not there any more.
+    pub(super) async fn pass_over(&self, ahead: &Ahead) -> bool {
         let process = &ahead.place.waiter.process;
         tracing::info!(lock = self.wanted.name, process, "passing over a waiter that is gone");
-        place::remove(&self.core, ahead.place.key.clone(), ahead.place.order, false, false).await;
+        place::remove(&self.core, ahead.place.key.clone(), ahead.place.order, false, false).await.is_some()
     }
 }

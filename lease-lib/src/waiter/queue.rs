@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::claiming::Claimed;
-use super::position::{NotInLine, Position, Still};
-use super::{Verdict, Waiter};
+use super::position::{OutOfLine, Position, Still};
+use super::{Verdict, Waiter, doubled};
 use crate::ambient::{Moment, sleep_until};
 use crate::observe::Observation;
 use crate::post::Told;
@@ -46,10 +46,36 @@ struct InLine {
     expires_at: Option<Moment>,
     /// The revision of the record that the expiry belongs to.
     seen: Revision,
+    /// How often in a row the line was read without showing where this waiter stands.
+    doubts: u32,
+}
+
+impl InLine {
+    fn new(order: Revision, told: mpsc::Receiver<Told>, now: Moment) -> InLine {
+        InLine {
+            order,
+            told,
+            position: Position::Unknown,
+            record: None,
+            look_at: now,
+            looks: 0,
+            position_when_read: 0,
+            expires_at: None,
+            seen: 0,
+            doubts: 0,
+        }
+    }
+
+    /// Nothing is known of the position: the next look comes later each time.
+    fn doubt(&mut self, now: Moment) {
+        self.position = Position::Unknown;
+        self.doubts = self.doubts.saturating_add(1);
+        self.look_at = now + doubled(Duration::from_millis(25), self.doubts);
+    }
 }
 
 /// What came of a piece of news: a verdict, nothing yet, or the place is lost and another must be taken.
-type Heard = Result<Option<Verdict>, NotInLine>;
+type Heard = Result<Option<Verdict>, OutOfLine>;
 
 enum News {
     Told(Told),
@@ -73,46 +99,56 @@ impl Waiter {
             let (place, told) =
                 core.post.take_place(&self.wanted.name, &core.identity.process, &self.person.attempt);
             self.person.place = place;
-            let order = match self.join().await {
-                Ok(order) => order,
-                Err(verdict) => {
-                    self.leave(0, false);
-                    break verdict;
+            let mut line = InLine::new(0, told, core.now());
+            let joined = self.join().await;
+            let stood = match joined {
+                Ok(order) => {
+                    line.order = order;
+                    self.stay(&mut line).await
                 }
+                Err(verdict) => Some(verdict),
             };
-            let line = InLine {
-                order,
-                told,
-                position: Position::Unknown,
-                record: None,
-                look_at: core.now(),
-                looks: 0,
-                position_when_read: 0,
-                expires_at: None,
-                seen: 0,
-            };
-            let stood = self.stand(line).await;
-            self.leave(order, matches!(stood, Ok(Verdict::Granted(_))));
+            self.leave(line.order, matches!(stood, Some(Verdict::Granted(_))));
             if let Some(process) = self.told.take() {
                 let note = Note::Gone { name: self.wanted.name.clone(), place: self.person.place.clone() };
                 core.tell(&process, note).await;
             }
-            match stood {
-                Ok(verdict) => break verdict,
-                Err(NotInLine) => {
-                    core.observe(Observation::Resynced);
-                    if let Err(verdict) = self.admitted().await {
-                        break verdict;
-                    }
-                }
+            if let Some(verdict) = stood {
+                break verdict;
+            }
+            if let Err(verdict) = self.admitted().await {
+                break verdict;
             }
         };
         core.observe(Observation::Waiters(-1));
         verdict
     }
 
+    /// Stays in line until the verdict; `None` if it must go to its end.
+    async fn stay(&mut self, line: &mut InLine) -> Option<Verdict> {
+        loop {
+            let expect = match self.stand(line).await {
+                Ok(verdict) => return Some(verdict),
+                Err(OutOfLine::Yield) => return None,
+                Err(OutOfLine::Unseen(expect)) => expect,
+            };
+            if let Err(verdict) = self.admitted().await {
+                return Some(verdict);
+            }
+            match self.rejoin(line.order, expect).await {
+                Ok(order) if order == line.order => {}
+                Ok(order) => {
+                    self.core.observe(Observation::Resynced);
+                    line.order = order;
+                }
+                Err(verdict) => return Some(verdict),
+            }
+            line.doubt(self.core.now());
+        }
+    }
+
     /// Stands in line until the verdict.
-    async fn stand(&mut self, mut line: InLine) -> Result<Verdict, NotInLine> {
+    async fn stand(&mut self, line: &mut InLine) -> Result<Verdict, OutOfLine> {
         let core = Arc::clone(&self.core);
         let mut calamity = core.calamity.subscribe();
         loop {
@@ -130,7 +166,7 @@ impl Waiter {
                 entry = next(line.record.as_mut()) => News::Record(entry),
                 () = sleep_until(core.ambient.as_ref(), wake) => News::Look,
             };
-            if let Some(verdict) = self.hear(&mut line, news).await? {
+            if let Some(verdict) = self.hear(line, news).await? {
                 return Ok(verdict);
             }
         }
@@ -139,7 +175,13 @@ impl Waiter {
     async fn hear(&mut self, line: &mut InLine, news: News) -> Heard {
         let heard = self.core.now();
         match news {
-            News::Upheaval => Err(NotInLine),
+            News::Upheaval => {
+                line.position = Position::Unknown;
+                line.record = None;
+                line.seen = 0;
+                line.expires_at = None;
+                Err(OutOfLine::Unseen(0))
+            }
             News::Told(Told::Handed { revision, previous }) => {
                 let record = Record { previous, ..self.person.reservation() };
                 let slot = Slot::Taken { revision, record, ttl_secs: 0, written_micros: 0 };
@@ -149,8 +191,10 @@ impl Waiter {
                 if let Position::Behind(ahead) = &line.position
                     && ahead.place.waiter.place == place
                 {
-                    self.pass_over(ahead).await;
-                    return self.move_up(line, heard).await;
+                    if self.pass_over(ahead).await {
+                        return self.move_up(line, heard).await;
+                    }
+                    line.doubt(self.core.now());
                 }
                 Ok(None)
             }
@@ -193,6 +237,10 @@ impl Waiter {
         let place_too = ahead.events.is_none() || line.looks.is_multiple_of(2);
         match self.still_ahead(ahead, place_too).await {
             Still::Gone => self.move_up(line, heard).await,
+            Still::Misread => {
+                line.doubt(self.core.now());
+                Ok(None)
+            }
             Still::Doubtful => {
                 line.look_at = heard + LOOK_AGAIN;
                 Ok(None)
@@ -217,6 +265,9 @@ impl Waiter {
     async fn move_up(&mut self, line: &mut InLine, heard: Moment) -> Heard {
         let was = std::mem::replace(&mut line.position, Position::Unknown);
         line.position = self.locate(line.order, was).await?;
+        if !matches!(line.position, Position::Unknown) {
+            line.doubts = 0;
+        }
         line.position_when_read = self.ahead.borrow().unwrap_or_default();
         match &mut line.position {
             Position::First => self.be_first(line, heard).await,
@@ -229,7 +280,7 @@ impl Waiter {
             }
             Position::Unknown => {
                 // The list came from a replica that lags behind by a moment, or not at all.
-                line.look_at = self.core.now() + Duration::from_millis(25);
+                line.doubt(self.core.now());
                 Ok(None)
             }
         }
@@ -287,10 +338,12 @@ impl Waiter {
         }
         match self.claim(&slot, Some(heard)).await {
             Claimed::Over(verdict) => Ok(Some(verdict)),
-            Claimed::TooLate => Err(NotInLine),
+            Claimed::TooLate => Err(OutOfLine::Yield),
             Claimed::No => {
-                // The news may have been old: look soon.
-                line.look_at = self.core.now() + Duration::from_millis(5);
+                // The news may have been old: look soon, and forget the expiry of what is not there any more.
+                line.seen = 0;
+                line.expires_at = None;
+                line.look_at = self.core.now() + self.backoff().max(Duration::from_millis(5));
                 Ok(None)
             }
         }

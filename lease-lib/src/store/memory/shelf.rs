@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::ambient::Moment;
 use crate::name::matches;
-use crate::store::{Entry, Page, Revision, Write};
+use crate::store::{Body, Entry, Page, Revision};
 
 /// How many entries a page of a scan holds at most.
 const PAGE: usize = 256;
@@ -45,20 +45,15 @@ impl Shelf {
     }
 
     /// Writes without asking; comparing is the caller's business.
-    pub(super) fn put(&mut self, write: &Write, now: Moment, wall: u64) -> Entry {
-        self.remove(&write.key);
+    pub(super) fn put(&mut self, key: &str, body: &Body, ttl_secs: u64, now: Moment, wall: u64) -> Entry {
+        self.remove(key);
         let revision = self.next;
         self.next += 1;
-        let expires = (write.ttl_secs > 0).then(|| now + Duration::from_secs(write.ttl_secs));
-        let entry = Entry {
-            key: write.key.clone(),
-            revision,
-            body: write.body.clone(),
-            ttl_secs: write.ttl_secs,
-            written_micros: wall,
-        };
+        let expires = (ttl_secs > 0).then(|| now + Duration::from_secs(ttl_secs));
+        let entry =
+            Entry { key: key.to_owned(), revision, body: body.clone(), ttl_secs, written_micros: wall };
         self.expiry.extend(expires.map(|at| (at, revision)));
-        self.keys.insert(write.key.clone(), revision);
+        self.keys.insert(key.to_owned(), revision);
         self.entries.insert(revision, Kept { entry: entry.clone(), expires });
         entry
     }
