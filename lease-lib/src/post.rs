@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::ambient::Moment;
 use crate::core::{Core, locked};
 use crate::protocol::line::{Note, Waiter};
-use crate::protocol::{Previous, key};
+use crate::protocol::{Previous, Slot, key};
 use crate::store::Revision;
 
 /// How long "I am first in line" is believed: whoever is first says it again every second or two.
@@ -172,12 +172,16 @@ impl Post {
 
     /// The marker that this process's last release of `name` left, unless somebody is known to wait for it. Whether
     /// it is still the newest only the CAS that expects it can tell.
-    pub(crate) fn take_freed(&self, name: &str, now: Moment) -> Option<Marker> {
+    pub(crate) fn take_freed(&self, name: &str, now: Moment, is_try: bool) -> Option<Marker> {
         let waited_for = self.has_line(name, now);
         let mut state = locked(&self.state);
         let marker = state.freed.remove(name);
-        let turns = state.turns.remove(name).unwrap_or_default() + 1;
+        let turns = state.turns.get(name).copied().unwrap_or_default() + 1;
         if waited_for || turns > MOST_TURNS {
+            // Who waits now looks who else does. A try does not care, so it does not count as having looked.
+            if !is_try {
+                state.turns.remove(name);
+            }
             return None;
         }
         remember(&mut state.turns, name.to_owned(), turns);
@@ -208,7 +212,7 @@ impl Post {
                 if !self.pass_on(&name, &attempt, Told::Handed { revision, previous }) {
                     // It waits no more: free what was kept for it, so that nobody has to wait for its TTL.
                     let shared = Arc::clone(core);
-                    core.spawn(async move { shared.forget(key::lock(&name), revision).await });
+                    core.spawn(async move { unreserve(&shared, &name, &attempt, revision).await });
                 }
             }
             Note::Broken { name } => {
@@ -244,15 +248,37 @@ impl Post {
     }
 
     fn gone(&self, name: &str, place: &str) {
+        self.strike_out(name, |waiter| waiter.place == place);
+    }
+
+    /// Forgets who of this process comes next: what was kept free for it was not taken. Those who live say so again.
+    pub(crate) fn presume_gone(&self, name: &str, process: &str) {
+        self.strike_out(name, |waiter| waiter.process == process);
+    }
+
+    fn strike_out(&self, name: &str, who: impl Fn(&Waiter) -> bool) {
         let mut state = locked(&self.state);
         let Some(next) = state.next.get_mut(name) else { return };
         let before = next.len();
-        next.retain(|_, successor| successor.waiter.place != place);
+        next.retain(|_, successor| !who(&successor.waiter));
         let removed = before - next.len();
         if next.is_empty() {
             state.next.remove(name);
         }
         state.successors = state.successors.saturating_sub(removed);
+    }
+}
+
+/// Frees a reservation. Anybody may send notes, so what is freed is looked at first: what a revision says is true for
+/// ever, and nobody believes to hold a reservation.
+async fn unreserve(core: &Core, name: &str, attempt: &str, revision: Revision) {
+    let found = core.asked("read-revision", core.store.read_revision(revision)).await.ok().flatten();
+    if let Slot::Taken { record, .. } = Slot::of(found.as_ref())
+        && record.reserved
+        && record.attempt == attempt
+        && found.is_some_and(|entry| entry.key == key::lock(name))
+    {
+        core.forget(key::lock(name), revision).await;
     }
 }
 

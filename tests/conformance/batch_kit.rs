@@ -36,17 +36,29 @@ pub fn batch(writes: Vec<BatchWrite>) -> Batch {
 
 /// Repeats a batch until its answer is a definite one; resolves an unknown one by reading.
 pub async fn settle_all(store: &Arc<dyn Store>, batch: &Batch) -> Outcome {
+    match repeated(store, batch).await {
+        (Ok(BatchAck::Duplicate), true) => Ok(resolved(store, batch).await),
+        (outcome, _) => outcome,
+    }
+}
+
+/// Repeats a batch until its answer is a definite one; also gives whether an earlier answer was none.
+pub async fn repeated(store: &Arc<dyn Store>, batch: &Batch) -> (Outcome, bool) {
     let mut open = false;
-    let answer = until("a batch is answered", async || match store.write_all(batch).await {
+    let outcome = until("a batch is answered", async || match store.write_all(batch).await {
         Err(WriteError::InFlight | WriteError::NotTaken) => None,
         Err(WriteError::Unknown(_)) => {
             open = true;
             None
         }
         answer => Some(answer),
-    })
-    .await;
-    if open && answer == Ok(BatchAck::Duplicate) { Ok(resolved(store, batch).await) } else { answer }
+    });
+    (outcome.await, open)
+}
+
+/// Sends a batch again that was applied.
+pub async fn assert_repeat(store: &Arc<dyn Store>, batch: &Batch) {
+    assert_eq!(repeated(store, batch).await.0, Ok(BatchAck::Duplicate));
 }
 
 /// What a batch that was applied was applied as; reads until one of its entries shows.

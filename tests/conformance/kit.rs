@@ -102,6 +102,12 @@ impl Fixture {
         self.agreed(&filter, async |store| store.last(&filter).await).await
     }
 
+    /// The first entry under a filter of this case's own, through both views.
+    pub async fn first(&self, filter: &str) -> Option<Entry> {
+        let filter = self.key(filter);
+        self.agreed(&filter, async |store| store.first(&filter).await).await
+    }
+
     async fn agreed<T: PartialEq + Debug, E: Debug>(
         &self,
         what: &str,

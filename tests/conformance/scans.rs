@@ -22,6 +22,22 @@ pub async fn last_is_the_highest_revision_that_matches(f: Fixture) {
     assert_eq!(last(&f, "line.x.*").await, Some(moved));
 }
 
+pub async fn first_is_the_lowest_revision_that_matches(f: Fixture) {
+    f.put(&f.key("else.x.4"), 0, "", 0).await;
+    let one = f.put(&f.key("line.x.3"), 0, "", 0).await;
+    let two = f.put(&f.key("line.x.1"), 0, "", 0).await;
+    assert_eq!(first(&f, "line.x.*").await, Some(one), "keys of another line come before");
+    assert_eq!(first(&f, "line.z.*").await, None);
+    let marker = f.delete(&f.key("line.x.3"), one, "", 0).await;
+    assert_eq!(first(&f, "line.x.*").await, Some(two), "the marker that replaced it is newer");
+    f.delete(&f.key("line.x.1"), two, "", 0).await;
+    assert_eq!(first(&f, "line.x.*").await, Some(marker), "it may be a marker");
+}
+
+async fn first(f: &Fixture, filter: &str) -> Option<Revision> {
+    f.first(filter).await.map(|entry| entry.revision)
+}
+
 pub async fn last_may_be_a_marker(f: Fixture) {
     f.put(&f.key("a"), 0, "", 0).await;
     let b = f.put(&f.key("b"), 0, "", 0).await;

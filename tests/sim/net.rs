@@ -181,6 +181,17 @@ impl Store for FaultyStore {
         })
     }
 
+    fn first<'a>(&'a self, filter: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>> {
+        let filter = filter.to_owned();
+        Box::pin(async move {
+            let read = move |sim: &Sim, as_of| match as_of {
+                Some(then) => Ok(sim.lock().history.matching(&filter, then).into_iter().next()),
+                None => now(sim.store.first(&filter)),
+            };
+            self.ask(read).await?
+        })
+    }
+
     fn scan<'a>(&'a self, filter: &'a str, from: Revision) -> Reply<'a, Result<Page, Unreadable>> {
         let filter = filter.to_owned();
         Box::pin(async move {

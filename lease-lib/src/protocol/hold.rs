@@ -402,6 +402,8 @@ impl Hold {
                 let loss = self.loss.clone().unwrap_or(Loss::Taken);
                 self.finish(Released::Lost(loss));
             }
+            // Past the deadline it had every right to be gone.
+            _ if now >= self.deadline() => self.lose(Loss::Expired),
             _ => self.lose(Loss::Taken),
         }
     }

@@ -208,6 +208,13 @@ impl Store for MemoryStore {
         })
     }
 
+    fn first<'a>(&'a self, filter: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>> {
+        Box::pin(async move {
+            readable(filter, true)?;
+            Ok(self.open().0.shelf.first(filter))
+        })
+    }
+
     fn scan<'a>(&'a self, filter: &'a str, from: Revision) -> Reply<'a, Result<Page, Unreadable>> {
         Box::pin(async move {
             readable(filter, true)?;

@@ -201,6 +201,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Of all entries (markers included) whose keys match `filter`, the one with the highest revision.
     fn last<'a>(&'a self, filter: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>>;
 
+    /// The entry with the lowest revision under a key that matches `filter`; may be a marker. As old as any read.
+    fn first<'a>(&'a self, filter: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>>;
+
     /// Entries (markers included) whose keys match `filter`, from revision `from` on. A key that is rewritten during
     /// a scan moves towards its end: it may come twice (then the higher revision counts), but is not missed.
     fn scan<'a>(&'a self, filter: &'a str, from: Revision) -> Reply<'a, Result<Page, Unreadable>>;

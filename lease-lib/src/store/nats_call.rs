@@ -124,6 +124,12 @@ impl Link {
         self.get(names, json!({ "last_by_subj": names.subject(filter) })).await
     }
 
+    /// [`Store::first`](super::Store::first).
+    pub(super) async fn first(&self, names: &Names, filter: &str) -> Result<Option<Entry>, Unreadable> {
+        readable(filter, true)?;
+        self.get(names, json!({ "seq": 1, "next_by_subj": names.subject(filter) })).await
+    }
+
     /// [`Store::read_revision`](super::Store::read_revision).
     pub(super) async fn read_revision(
         &self,

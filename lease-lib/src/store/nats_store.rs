@@ -179,6 +179,10 @@ impl Store for NatsStore {
         Box::pin(self.bucket.link.last(&self.bucket.names, filter))
     }
 
+    fn first<'a>(&'a self, filter: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>> {
+        Box::pin(self.bucket.link.first(&self.bucket.names, filter))
+    }
+
     fn scan<'a>(&'a self, filter: &'a str, from: Revision) -> Reply<'a, Result<Page, Unreadable>> {
         Box::pin(self.bucket.link.scan(&self.bucket.names, filter, from))
     }

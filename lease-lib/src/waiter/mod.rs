@@ -135,7 +135,7 @@ impl Waiter {
     }
 
     async fn pursue(&mut self) -> Verdict {
-        let mut marker = self.core.post.take_freed(&self.wanted.name, self.started);
+        let mut marker = self.core.post.take_freed(&self.wanted.name, self.started, self.is_try());
         let mut tries = 0;
         loop {
             if let Err(verdict) = self.admitted().await {

@@ -76,7 +76,9 @@ impl Waiter {
                 // It may have gone between the reading and the following: then there is nothing more to be heard.
                 match self.core.asked("read", self.core.store.read(&nearest.key)).await {
                     Ok(Some(entry)) if entry.revision == nearest.order => {}
-                    Ok(Some(entry)) if line::granted(&entry) => return Ok(Position::First),
+                    Ok(Some(entry)) if line::granted(&entry) && self.is_first(order).await => {
+                        return Ok(Position::First);
+                    }
                     Ok(_) => return Ok(Position::Unknown),
                     // Unreadable says nothing; the next look asks again.
                     Err(_) => {}
@@ -86,6 +88,15 @@ impl Waiter {
         };
         self.tell_ahead(order, &ahead).await;
         Ok(Position::Behind(ahead))
+    }
+
+    /// Whether nobody stands ahead, now that the place directly ahead was granted. Mostly so; but where waiters died,
+    /// it may have been granted before its turn. Where one question does not tell, it is taken for granted: the line
+    /// only decides who tries.
+    pub(super) async fn is_first(&self, order: Revision) -> bool {
+        let filter = key::line(&self.wanted.name);
+        let first = self.core.asked("first", self.core.store.first(&filter)).await.ok().flatten();
+        !first.is_some_and(|entry| entry.revision < order && line::place(&entry).is_some())
     }
 
     /// Tells the process ahead who comes next. If nobody waits at that place any more, it says so.

@@ -46,6 +46,8 @@ struct InLine {
     expires_at: Option<Moment>,
     /// The revision of the record that the expiry belongs to.
     seen: Revision,
+    /// The process that the record was kept free for when it was seen last.
+    kept_for: Option<String>,
     /// How often in a row the line was read without showing where this waiter stands.
     doubts: u32,
 }
@@ -62,6 +64,7 @@ impl InLine {
             position_when_read: 0,
             expires_at: None,
             seen: 0,
+            kept_for: None,
             doubts: 0,
         }
     }
@@ -206,7 +209,7 @@ impl Waiter {
             }
             // Written by somebody else's hand, perhaps; it is a place still.
             News::Ahead(Some(entry)) if line::place(&entry).is_some() => Ok(None),
-            News::Ahead(Some(entry)) if line::granted(&entry) => {
+            News::Ahead(Some(entry)) if line::granted(&entry) && self.is_first(line.order).await => {
                 // It was first, so now we are: no need to read the line.
                 line.position = Position::First;
                 self.ahead.send_if_modified(|ahead| ahead.replace(0) != Some(0));
@@ -311,6 +314,7 @@ impl Waiter {
             return self.take(line, slot, heard).await;
         }
         let Slot::Taken { revision, record, ttl_secs, written_micros } = slot else { return Ok(None) };
+        line.kept_for = record.reserved.then(|| record.holder.clone());
         let now = core.now();
         if revision > line.seen {
             let lived = core.ambient.wall_micros().saturating_sub(written_micros);
@@ -335,6 +339,12 @@ impl Waiter {
     async fn take(&mut self, line: &mut InLine, slot: Slot, heard: Moment) -> Heard {
         if let Err(verdict) = self.admitted().await {
             return Ok(Some(verdict));
+        }
+        // Kept free for somebody who did not come: the rest of that process will hardly be quicker.
+        if matches!(slot, Slot::Free { revision: 0, .. })
+            && let Some(absent) = line.kept_for.take()
+        {
+            self.core.post.presume_gone(&self.wanted.name, &absent);
         }
         match self.claim(&slot, Some(heard)).await {
             Claimed::Over(verdict) => Ok(Some(verdict)),

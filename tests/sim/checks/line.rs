@@ -29,6 +29,9 @@ struct Place {
 pub struct Line {
     lines: BTreeMap<String, BTreeMap<Revision, Place>>,
     last: BTreeMap<String, usize>,
+    /// When a place was last removed by somebody else than its waiter's process: what the others have heard of who
+    /// stands behind whom may be out of date for a while.
+    passed_over: BTreeMap<String, Duration>,
     /// How often each attempt took a place.
     joined: BTreeMap<String, u32>,
     /// Places that were taken when their waiter had gone: by a write that arrived after it was given up. Whoever comes
@@ -49,6 +52,10 @@ impl Line {
             let line = self.lines.entry(name.to_owned()).or_default();
             if let Some(before) = wrote.before {
                 line.remove(&before.revision);
+                let owner = line::place(before).map(|place| place.waiter.owner);
+                if owner.is_some_and(|owner| !owner.starts_with(&format!("{}/", wrote.by))) {
+                    self.passed_over.insert(name.to_owned(), wrote.at);
+                }
             }
             let place = line::place(wrote.entry)?;
             let attempt = place.waiter.owner;
@@ -111,6 +118,7 @@ impl Line {
         let order = line.iter().find(|(_, place)| place.attempt == attempt).map(|(order, _)| *order);
         let tries = waiting.get(attempt).is_none_or(|waiting| waiting.tries);
         let felt = wrote.at.saturating_sub(FELT);
+        let in_flux = self.passed_over.get(name).is_some_and(|at| *at >= felt);
         let mut found = None;
         for (place_order, place) in line.iter_mut() {
             // Behind the one that is granted now: nobody was overtaken in between.
@@ -135,7 +143,7 @@ impl Line {
                     "{} was overtaken {} times, now by {attempt}",
                     place.attempt, place.overtaken
                 ));
-            } else if order.is_some() && !causes.troubled(None, felt) {
+            } else if order.is_some() && !causes.troubled(None, felt) && !in_flux {
                 found = Some(format!(
                     "{attempt} was granted {name} before {}, which stands ahead",
                     place.attempt

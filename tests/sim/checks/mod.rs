@@ -229,6 +229,8 @@ impl Checks {
     /// The bucket was deleted and made again.
     pub fn recreated(&mut self, first: u64) {
         self.first = first;
+        // It knows no ids of the earlier one.
+        self.made.clear();
         self.line.emptied(0);
     }
 

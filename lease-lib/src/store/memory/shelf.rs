@@ -94,6 +94,10 @@ impl Shelf {
         self.at(self.matching(filter).max()?)
     }
 
+    pub(super) fn first(&self, filter: &str) -> Option<Entry> {
+        self.at(self.matching(filter).min()?)
+    }
+
     /// Pages are cut by revision, so a key that is rewritten between two of them is found again further on.
     pub(super) fn scan(&self, filter: &str, from: Revision) -> Page {
         let mut revisions: Vec<Revision> =
