@@ -13,6 +13,7 @@ mod clock;
 mod contender;
 mod exec;
 mod fate;
+mod hasty;
 mod history;
 mod nemesis;
 mod net;

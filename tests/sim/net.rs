@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::exec::WORLD;
 use crate::fate::{LIMIT, Trip, WriteFate};
+use crate::hasty;
 use crate::sim::{Pid, Sim};
 use crate::weather::Reach;
 
@@ -110,6 +111,9 @@ impl Store for FaultyStore {
                     Err(error)
                 }
                 WriteFate::Trip(trip) => {
+                    if trip.out.is_some() && trip.back.is_none() {
+                        hasty::perhaps(&self.sim, self.pid, write);
+                    }
                     let (by, write) = (self.pid, write.clone());
                     let answer = self.travel(trip, move |sim| sim.apply(by, &write)).await;
                     answer.unwrap_or(Err(WriteError::Unknown("no answer in time")))

@@ -90,6 +90,8 @@ pub struct Profile {
     pub plagues: Vec<(u32, Plague)>,
     /// How often a user breaks a grant by force instead of asking for one.
     pub break_permille: u32,
+    /// How often a grant whose answer was lost is removed by force before its attempt knows of it.
+    pub hasty_permille: u32,
     /// The mean time between two plagues, in milliseconds.
     pub gap_ms: u64,
     /// Every record goes as early as the slack allows.
@@ -144,6 +146,7 @@ impl Profile {
             reads: swarm(chance, &reads),
             plagues: if calm { Vec::new() } else { swarm(chance, &plagues) },
             break_permille: if calm { 0 } else { chance.pick(&[0, 0, 0, 60]) },
+            hasty_permille: if calm { 0 } else { chance.pick(&[0, 300]) },
             gap_ms: chance.pick(&[1_500, 3_000, 6_000, 15_000]),
             eager: chance.odds(300),
             revisions_first: chance.odds(400),
