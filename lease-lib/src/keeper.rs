@@ -44,8 +44,6 @@ pub(crate) struct Keeper {
     pub core: Arc<Core>,
     pub shared: Arc<Shared>,
     pub name: String,
-    /// The place in line that the grant came from.
-    pub place: Option<String>,
     /// What befalls the space.
     pub calamity: watch::Receiver<Option<Loss>>,
     pub orders: mpsc::Receiver<Order>,
@@ -203,7 +201,8 @@ impl Keeper {
     /// Gives it back: kept free for whoever is known to come next, else deleted.
     fn end(&self, why: End) -> Event {
         let now = self.core.now();
-        let next = self.core.post.take_next(&self.name, self.place.as_deref(), now);
+        let attempt = locked(&self.shared.hold).record().attempt.clone();
+        let next = self.core.post.take_next(&self.name, &attempt, now);
         let at = self.core.timestamp();
         Event::End(Ending { why, at, reserve_for: next.map(|waiter| waiter.reservation()) })
     }

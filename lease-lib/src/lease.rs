@@ -42,7 +42,6 @@ impl Lease {
     pub(crate) fn start(
         core: &Arc<Core>,
         name: String,
-        place: Option<String>,
         hold: Hold,
         calamity: watch::Receiver<Option<Loss>>,
     ) -> Lease {
@@ -60,7 +59,6 @@ impl Lease {
             core: Arc::clone(core),
             shared: Arc::clone(&shared),
             name: name.clone(),
-            place,
             calamity,
             orders: inbox,
         };

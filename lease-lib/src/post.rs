@@ -43,8 +43,8 @@ pub(crate) struct Marker {
 #[derive(Debug)]
 struct Successor {
     waiter: Waiter,
-    /// The place it stands directly behind; `None` if it said that it is first.
-    of: Option<String>,
+    /// The attempt it stands directly behind; `None` if it said that it is first.
+    after: Option<String>,
     heard: Moment,
 }
 
@@ -143,16 +143,16 @@ impl Post {
             || state
                 .next
                 .get(name)
-                .is_some_and(|next| next.values().any(|s| s.of.is_none() && now.since(s.heard) < FRESH))
+                .is_some_and(|next| next.values().any(|s| s.after.is_none() && now.since(s.heard) < FRESH))
     }
 
-    /// Who comes directly after the grant that came from `place`; taken off the register.
-    pub(crate) fn take_next(&self, name: &str, place: Option<&str>, now: Moment) -> Option<Waiter> {
+    /// Who comes directly after the attempt that was granted; taken off the register.
+    pub(crate) fn take_next(&self, name: &str, attempt: &str, now: Moment) -> Option<Waiter> {
         let mut state = locked(&self.state);
         let next = state.next.get_mut(name)?;
         let order = next.iter().find_map(|(order, successor)| {
-            let directly = match &successor.of {
-                Some(of) => Some(of.as_str()) == place,
+            let directly = match &successor.after {
+                Some(after) => after == attempt,
                 None => now.since(successor.heard) < FRESH,
             };
             directly.then_some(*order)
@@ -192,11 +192,13 @@ impl Post {
     pub(crate) fn deliver(&self, core: &Arc<Core>, note: Note) {
         let now = core.now();
         match note {
-            Note::Behind { name, of, order, waiter } => {
-                let here =
-                    locked(&self.state).waiting.get(&name).is_some_and(|places| places.contains_key(&of));
+            Note::Behind { name, of, after, order, waiter } => {
+                let here = locked(&self.state)
+                    .waiting
+                    .get(&name)
+                    .is_some_and(|places| places.get(&of).is_some_and(|waiting| waiting.attempt == after));
                 if here {
-                    self.follows(name, Some(of), order, waiter, now);
+                    self.follows(name, Some(after), order, waiter, now);
                 } else {
                     let note = Note::NotHere { name, place: of, attempt: waiter.attempt };
                     let shared = Arc::clone(core);
@@ -232,7 +234,7 @@ impl Post {
         })
     }
 
-    fn follows(&self, name: String, of: Option<String>, order: Revision, waiter: Waiter, now: Moment) {
+    fn follows(&self, name: String, after: Option<String>, order: Revision, waiter: Waiter, now: Moment) {
         let mut state = locked(&self.state);
         if state.successors >= MOST_SUCCESSORS {
             state.next.clear();
@@ -242,7 +244,7 @@ impl Post {
         // A waiter has one order at a time: what it said under an earlier one is out of date.
         let before = next.len();
         next.retain(|_, successor| successor.waiter.place != waiter.place);
-        next.insert(order, Successor { waiter, of, heard: now });
+        next.insert(order, Successor { waiter, after, heard: now });
         let change = (before, next.len());
         state.successors = (state.successors + change.1).saturating_sub(change.0);
     }

@@ -33,7 +33,10 @@ pub fn perhaps(sim: &Arc<Sim>, by: Pid, write: &Write) {
         sleep(SOON).await;
         let found = sim.lock().history.current(&key).cloned();
         let Slot::Taken { revision, record, .. } = Slot::of(found.as_ref()) else { return };
-        if attempt.as_ref().and_then(Slot::attempt) != Some(&record.attempt) || record.broken.is_some() {
+        if attempt.as_ref().and_then(Slot::attempt) != Some(&record.attempt)
+            || record.broken.is_some()
+            || record.reserved
+        {
             return;
         }
         let token = record.token_at(revision);

@@ -105,6 +105,8 @@ pub enum Note {
         name: String,
         /// The place directly ahead.
         of: String,
+        /// The attempt that waits there: a process uses the names of its places again.
+        after: String,
         /// The sender's order.
         order: Revision,
         /// The sender.

@@ -28,12 +28,8 @@ fn waiter() -> impl Strategy<Value = Waiter> {
 fn note() -> impl Strategy<Value = Note> {
     let text = any::<String>;
     prop_oneof![
-        (text(), text(), any::<u64>(), waiter()).prop_map(|(name, of, order, waiter)| Note::Behind {
-            name,
-            of,
-            order,
-            waiter
-        }),
+        (text(), text(), text(), any::<u64>(), waiter())
+            .prop_map(|(name, of, after, order, waiter)| Note::Behind { name, of, after, order, waiter }),
         (text(), any::<u64>(), waiter()).prop_map(|(name, order, waiter)| Note::First {
             name,
             order,

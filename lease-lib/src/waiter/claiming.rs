@@ -141,8 +141,7 @@ impl Waiter {
         if self.wanted.renewed_by_caller {
             hold.renewed_by_caller();
         }
-        let place = (!self.person.place.is_empty()).then(|| self.person.place.clone());
-        let lease = Lease::start(&self.core, self.wanted.name.clone(), place, hold, calamity);
+        let lease = Lease::start(&self.core, self.wanted.name.clone(), hold, calamity);
         Claimed::Over(Verdict::Granted(lease))
     }
 

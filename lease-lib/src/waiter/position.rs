@@ -103,7 +103,9 @@ impl Waiter {
     pub(super) async fn tell_ahead(&mut self, order: Revision, ahead: &Ahead) {
         let process = ahead.place.waiter.process.clone();
         let of = ahead.place.waiter.place.clone();
-        let note = Note::Behind { name: self.wanted.name.clone(), of, order, waiter: self.person.clone() };
+        let after = ahead.place.waiter.attempt.clone();
+        let name = self.wanted.name.clone();
+        let note = Note::Behind { name, of, after, order, waiter: self.person.clone() };
         self.core.tell(&process, note).await;
         self.told = Some(process);
     }
