@@ -172,20 +172,21 @@ impl Post {
 
     /// The marker that this process's last release of `name` left, unless somebody is known to wait for it. Whether
     /// it is still the newest only the CAS that expects it can tell.
-    pub(crate) fn take_freed(&self, name: &str, now: Moment, is_try: bool) -> Option<Marker> {
+    pub(crate) fn take_freed(&self, name: &str, now: Moment) -> Option<Marker> {
         let waited_for = self.has_line(name, now);
         let mut state = locked(&self.state);
         let marker = state.freed.remove(name);
         let turns = state.turns.get(name).copied().unwrap_or_default() + 1;
         if waited_for || turns > MOST_TURNS {
-            // Who waits now looks who else does. A try does not care, so it does not count as having looked.
-            if !is_try {
-                state.turns.remove(name);
-            }
             return None;
         }
         remember(&mut state.turns, name.to_owned(), turns);
         marker
+    }
+
+    /// The line of `name` was looked at, and nobody was in it.
+    pub(crate) fn nobody_waits(&self, name: &str) {
+        locked(&self.state).turns.remove(name);
     }
 
     /// Hands a note to whom it concerns.

@@ -85,8 +85,11 @@ impl Cas {
     /// read had no answer. Then the write is sent again, and the conflict names a newer revision.
     pub fn found(&mut self, slot: Option<&Slot>) -> Step {
         match slot {
-            Some(slot @ Slot::Taken { .. }) if slot.attempt() == Some(&self.nonce) => {
-                Step::AppliedOnce(slot.revision())
+            // Kept free for us by somebody else, whose grant came in between: none of our writes.
+            Some(Slot::Taken { record, revision, .. })
+                if record.attempt == self.nonce && !record.reserved =>
+            {
+                Step::AppliedOnce(*revision)
             }
             // A release's marker of our own nonce, or a record that names ours as the one before, also says that
             // the write was applied; Hold::release looks for those, a claim has no use for them.

@@ -368,7 +368,9 @@ impl Hold {
         let ending = self.work.as_ref().and_then(|work| work.ending.clone());
         match (slot, ending) {
             // Ours under another revision: a renewal that landed late, or the breaker's mark on our record.
-            (Some(Slot::Taken { revision, record, .. }), ending) if record.attempt == self.record.attempt => {
+            (Some(Slot::Taken { revision, record, .. }), ending)
+                if record.attempt == self.record.attempt && !record.reserved =>
+            {
                 self.revision = revision;
                 match (record.broken, ending) {
                     (_, Some(ending)) => self.start(now, Some(ending)),

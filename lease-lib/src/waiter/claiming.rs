@@ -74,8 +74,8 @@ impl Waiter {
                     claim.found(core.now(), serial, slot.as_ref())
                 }
                 ClaimStep::Granted(hold) => break self.granted(*hold, trust, news).await,
-                ClaimStep::NotOurs(current) => {
-                    self.refused(current);
+                ClaimStep::NotOurs(_) => {
+                    self.refused(slot.revision());
                     break Claimed::No;
                 }
                 ClaimStep::TooLate { ours } => break self.too_late(ours, true).await,

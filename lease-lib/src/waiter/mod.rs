@@ -67,9 +67,9 @@ pub(super) struct Waiter {
     /// Numbers this attempt's writes, so that each logical write has an id of its own.
     serial: u64,
     last_seen: Option<Holder>,
-    /// The newest revision of the record that a refused claim named, and how often in a row none was newer: what is
-    /// read comes from a server that was left behind, and to claim it again at once would only keep the store busy.
-    newest: Revision,
+    /// The revision that the last refused claim expected, and how often in a row none was newer: then what is read
+    /// comes from a server that was left behind, and to claim it again at once would only keep the store busy.
+    expected: Option<Revision>,
     refusals: u32,
     /// The process that was told last that this waiter comes next.
     told: Option<String>,
@@ -106,7 +106,7 @@ pub(crate) fn start(
         started,
         serial: 0,
         last_seen: None,
-        newest: 0,
+        expected: None,
         refusals: 0,
         told: None,
     };
@@ -135,7 +135,7 @@ impl Waiter {
     }
 
     async fn pursue(&mut self) -> Verdict {
-        let mut marker = self.core.post.take_freed(&self.wanted.name, self.started, self.is_try());
+        let mut marker = self.core.post.take_freed(&self.wanted.name, self.started);
         let mut tries = 0;
         loop {
             if let Err(verdict) = self.admitted().await {
@@ -151,7 +151,12 @@ impl Waiter {
                         self.note_holder(&slot);
                         return self.queue().await;
                     }
-                    Ok((slot, _)) => slot,
+                    Ok((slot, waited_for)) => {
+                        if !waited_for {
+                            self.core.post.nobody_waits(&self.wanted.name);
+                        }
+                        slot
+                    }
                     Err(verdict) => return verdict,
                 },
             };
@@ -257,11 +262,11 @@ impl Waiter {
         }
     }
 
-    /// A claim was refused; the record's revision, as far as the refusal named it.
-    fn refused(&mut self, current: Option<Revision>) {
-        let newer = current.is_some_and(|current| current > self.newest);
+    /// A claim that expected this revision was refused.
+    fn refused(&mut self, expected: Revision) {
+        let newer = self.expected.is_none_or(|before| expected > before);
         self.refusals = if newer { 0 } else { self.refusals.saturating_add(1) };
-        self.newest = self.newest.max(current.unwrap_or_default());
+        self.expected = Some(expected);
     }
 
     /// How long to wait before the next claim.
