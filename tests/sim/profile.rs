@@ -146,13 +146,13 @@ impl Profile {
             reads: swarm(chance, &reads),
             plagues: if calm { Vec::new() } else { swarm(chance, &plagues) },
             break_permille: if calm { 0 } else { chance.pick(&[0, 0, 0, 60]) },
-            hasty_permille: if calm { 0 } else { chance.pick(&[0, 300]) },
+            hasty_permille: if calm { 0 } else { chance.pick(&[0, 900]) },
             gap_ms: chance.pick(&[1_500, 3_000, 6_000, 15_000]),
             eager: chance.odds(300),
             revisions_first: chance.odds(400),
         };
-        if !calm && chance.odds(60) {
-            profile.plagues.push((3, Plague::Recreate));
+        if !calm && chance.odds(120) {
+            profile.plagues.push((6, Plague::Recreate));
         }
         if !calm && chance.odds(60) {
             profile.plagues.push((3, Plague::Regress));

@@ -67,8 +67,9 @@ pub struct Checks {
 /// a record that was overwritten by a lost revision's owner may itself have been about to be renewed.
 const AMNESTY: Duration = Duration::from_secs(70);
 
-/// How old an answer may be: the limit of a request, and the look that follows.
-const ON_ITS_WAY: Duration = Duration::from_millis(1_600);
+/// How old an answer may be that still counts: as old as a request. What is learned by another request is confirmed by a
+/// write, which a grant that was removed meanwhile refuses.
+const ON_ITS_WAY: Duration = crate::fate::LIMIT;
 /// How often in one second a process may be refused the same key: more is no way to wait.
 const HAMMERING: u32 = 150;
 
