@@ -16,6 +16,8 @@ use crate::store::Revision;
 
 /// How long "I am first in line" is believed: whoever is first says it again every second or two.
 const FRESH: Duration = Duration::from_secs(5);
+/// How long "I come directly after it" is believed: it is said again every 4 to 16 seconds.
+const STILL_BEHIND: Duration = Duration::from_secs(20);
 /// How many successors are remembered, over all names. Beyond that handovers are a round trip slower.
 const MOST_SUCCESSORS: usize = 65_536;
 /// How often in a row a process may take a name again that it has just released without looking who waits: it might not
@@ -152,7 +154,7 @@ impl Post {
         let next = state.next.get_mut(name)?;
         let order = next.iter().find_map(|(order, successor)| {
             let directly = match &successor.after {
-                Some(after) => after == attempt,
+                Some(after) => after == attempt && now.since(successor.heard) < STILL_BEHIND,
                 None => now.since(successor.heard) < FRESH,
             };
             directly.then_some(*order)

@@ -76,12 +76,14 @@ impl Sim {
         let store = MemoryStore::new(clock.clone());
         store.revisions_first(profile.revisions_first);
         let weather = Weather::new(profile.processes + 1);
+        let mut checks = Checks::default();
+        checks.causes.told_by_revision = profile.revisions_first;
         let state = State {
             chance,
             profile,
             weather,
             history: History::default(),
-            checks: Checks::default(),
+            checks,
             counts: Counts::default(),
             seats: Vec::new(),
             winding_down: false,

@@ -256,7 +256,7 @@ impl Waiter {
             }
             Still::There if ahead.events.is_none() => self.move_up(line, heard).await,
             Still::There => {
-                if line.looks.is_multiple_of(4) {
+                if line.looks.is_multiple_of(2) {
                     self.tell_ahead(line.order, ahead).await;
                 }
                 Ok(None)

@@ -14,7 +14,11 @@ struct Disturbance {
 
 /// Everything that may excuse something.
 #[derive(Default)]
-pub struct Causes(Vec<Disturbance>);
+pub struct Causes {
+    found: Vec<Disturbance>,
+    /// The outcome of a repeat must be read: where reads are old, it cannot be learned.
+    pub told_by_revision: bool,
+}
 
 /// Faults that keep nobody from renewing.
 const HARMLESS: [&str; 8] = [
@@ -33,30 +37,37 @@ const A_TRY: Duration = Duration::from_millis(2_300);
 
 impl Causes {
     pub fn disturbed(&mut self, name: &'static str, who: Option<usize>, from: Duration, until: Duration) {
-        self.0.push(Disturbance { name, who, from, until });
+        self.found.push(Disturbance { name, who, from, until });
     }
 
     /// Whether anything befell this process (or, with `None`, any) from then on.
     pub fn troubled(&self, who: Option<usize>, from: Duration) -> bool {
-        self.0.iter().rev().any(|it| it.until >= from && (who.is_none() || it.who.is_none() || it.who == who))
+        self.found
+            .iter()
+            .rev()
+            .any(|it| it.until >= from && (who.is_none() || it.who.is_none() || it.who == who))
     }
 
     /// Whether this befell this process from then on.
     pub fn troubled_by(&self, name: &str, who: usize, from: Duration) -> bool {
-        self.0.iter().rev().any(|it| it.name == name && it.who == Some(who) && it.until >= from)
+        self.found.iter().rev().any(|it| it.name == name && it.who == Some(who) && it.until >= from)
     }
 
     /// Whether the bucket was made again, or has lost writes.
     pub fn ever(&self, name: &str) -> bool {
-        self.0.iter().any(|it| it.name == name)
+        self.found.iter().any(|it| it.name == name)
+    }
+
+    fn hinders(&self, name: &str) -> bool {
+        !HARMLESS.contains(&name) || (self.told_by_revision && ["left-behind", "stale-read"].contains(&name))
     }
 
     /// For how long in all this process was kept from renewing.
     fn kept_from_renewing(&self, who: usize, from: Duration, to: Duration) -> Duration {
         let mut spells: Vec<(Duration, Duration)> = self
-            .0
+            .found
             .iter()
-            .filter(|it| it.who.is_none_or(|it| it == who) && !HARMLESS.contains(&it.name))
+            .filter(|it| it.who.is_none_or(|it| it == who) && self.hinders(it.name))
             .map(|it| (it.from.max(from), it.until.min(to)))
             .filter(|(from, until)| from < until)
             .collect();
