@@ -50,9 +50,9 @@ impl Waiter {
             let pause = match self.core.write(&write).await {
                 // A duplicate was applied once; should it have been removed since, the look at the line notices.
                 Ok(ack) => return Ok(ack.revision),
-                Err(WriteError::Conflict { current: Some(current) })
-                    if standing != 0 && current == standing =>
-                {
+                // Still there; or, if it names what was there before, from a server that was left behind: then nothing is
+                // known, and the line is looked at again.
+                Err(WriteError::Conflict { current: Some(current @ 1..) }) if current <= standing => {
                     return Ok(standing);
                 }
                 Err(WriteError::Conflict { current }) => {
@@ -64,8 +64,7 @@ impl Waiter {
                     {
                         return Ok(entry.revision);
                     }
-                    // A server that was left behind names what was there before: expecting that helps nobody.
-                    expect = current.filter(|current| *current > standing).unwrap_or_default();
+                    expect = current.unwrap_or_default();
                     id = fresh_id(self.core.ambient.as_ref());
                     conflicts += 1;
                     doubled(Duration::from_millis(5), conflicts - 1)

@@ -43,6 +43,8 @@ pub(super) enum OutOfLine {
     /// Its place is not to be seen: it was passed over, or the bucket was made again, or what was read is old. With the
     /// revision to expect if it is to be taken again.
     Unseen(Revision),
+    /// What the space rests on has changed, and with it, perhaps, the numbers of places.
+    Upheaval,
     /// It had its turn and made nothing of it: it goes to the end of the line.
     Yield,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::claiming::Claimed;
 use super::position::{OutOfLine, Position, Still};
@@ -12,7 +12,7 @@ use crate::ambient::{Moment, sleep_until};
 use crate::observe::Observation;
 use crate::post::Told;
 use crate::protocol::line::{self, Note};
-use crate::protocol::{Record, Slot, key};
+use crate::protocol::{Loss, Record, Slot, key};
 use crate::store::{Entry, Events, Revision};
 
 /// How often a waiter looks, whatever it heard or did not hear.
@@ -129,16 +129,18 @@ impl Waiter {
 
     /// Stays in line until the verdict; `None` if it must go to its end.
     async fn stay(&mut self, line: &mut InLine) -> Option<Verdict> {
+        let mut calamity = self.core.calamity.subscribe();
         loop {
-            let expect = match self.stand(line).await {
+            let (expect, standing) = match self.stand(line, &mut calamity).await {
                 Ok(verdict) => return Some(verdict),
                 Err(OutOfLine::Yield) => return None,
-                Err(OutOfLine::Unseen(expect)) => expect,
+                Err(OutOfLine::Unseen(expect)) => (expect, line.order),
+                Err(OutOfLine::Upheaval) => (0, 0),
             };
             if let Err(verdict) = self.admitted().await {
                 return Some(verdict);
             }
-            match self.rejoin(line.order, expect).await {
+            match self.rejoin(standing, expect).await {
                 Ok(order) if order == line.order => {}
                 Ok(order) => {
                     self.core.observe(Observation::Resynced);
@@ -151,9 +153,12 @@ impl Waiter {
     }
 
     /// Stands in line until the verdict.
-    async fn stand(&mut self, line: &mut InLine) -> Result<Verdict, OutOfLine> {
+    async fn stand(
+        &mut self,
+        line: &mut InLine,
+        calamity: &mut watch::Receiver<Option<Loss>>,
+    ) -> Result<Verdict, OutOfLine> {
         let core = Arc::clone(&self.core);
-        let mut calamity = core.calamity.subscribe();
         loop {
             let wake = line.expires_at.map_or(line.look_at, |at| at.min(line.look_at));
             let ahead = match &mut line.position {
@@ -183,7 +188,7 @@ impl Waiter {
                 line.record = None;
                 line.seen = 0;
                 line.expires_at = None;
-                Err(OutOfLine::Unseen(0))
+                Err(OutOfLine::Upheaval)
             }
             News::Told(Told::Handed { revision, previous }) => {
                 let record = Record { previous, ..self.person.reservation() };
