@@ -130,7 +130,7 @@ async fn a_try_that_was_given_up_is_not_sent_later() {
     let cluster = Cluster::single().await;
     let relay = Relay::start(&cluster.url()).await;
     let store = Arc::new(open(&relay.url()).await);
-    relay.stop_reading();
+    relay.stop_reading().await;
     // More than any buffer on the way takes, so that most of it waits in the client.
     let mut tries = tokio::task::JoinSet::new();
     for n in 0..2_000 {
