@@ -95,6 +95,7 @@ mod space;
 pub mod store;
 mod token;
 mod waiter;
+mod watch;
 
 pub use ambient::{Ambient, Moment, SharedAmbient, System, Task, fresh_id, sleep_until};
 pub use error::Error;
@@ -103,9 +104,10 @@ pub use lock::{Attempt, Lock, Waiting};
 pub use name::{Filter, MAX_NAME, Name};
 pub use observe::{Observation, Observer, Unobserved};
 pub use protocol::line::Waiter;
-pub use protocol::{DEFAULT_TTL, End, Holder, Loss, MAX_TTL, MIN_TTL, Previous, Status};
+pub use protocol::{DEFAULT_TTL, End, Holder, Loss, MAX_TTL, MIN_TTL, Previous, Status, Transition};
 pub use space::{Seen, Space, SpaceOptions};
 pub use token::Token;
+pub use watch::{Happened, WatchFrom};
 
 /// How it works, and how to rely on it.
 pub mod guide {

@@ -22,6 +22,7 @@ use crate::presence::Presence;
 use crate::protocol::line::{self, Note};
 use crate::protocol::{Holder, Loss, Previous, Slot, key};
 use crate::store::{Events, Life, MemoryStore, NatsOptions, NatsStore, Store, Unreadable};
+use crate::watch::{Happened, WatchFrom};
 
 /// Settings of a [`Space`].
 #[derive(Clone, Debug)]
@@ -180,6 +181,24 @@ impl Space {
             }
             Err(error) => Some(Err(error)),
         }))
+    }
+
+    /// Watches the locks that match a filter (`payments.>`, `*`, a name): every grant, renewal, break, end and expiry, until
+    /// the stream is dropped.
+    ///
+    /// A transition may come late, and several of one lock as one if its reader is slow or events were lost; the last is
+    /// always told, within seconds. An expiry is noticed about a second after it. Nothing that is told here decides who
+    /// holds: that only a lease knows of itself.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`]. The stream ends with [`Error::TooMany`] above 100,000 held locks, or [`Error::Closing`]; it
+    /// outlives an unreachable store.
+    pub fn watch(
+        &self,
+        filter: &str,
+        from: WatchFrom,
+    ) -> Result<impl Stream<Item = Result<Happened, Error>> + Send + Unpin + use<>, Error> {
+        crate::watch::watch(&self.core, filter, from)
     }
 
     /// Whether the store can be reached, as far as is known without asking.

@@ -27,9 +27,11 @@ mod record_props;
 #[cfg(test)]
 mod tests;
 mod times;
+mod transition;
 
 pub use cas::{Cas, Step};
 pub use claim::{Claim, ClaimStep};
 pub use hold::{Command, Ended, Ending, Event, Hold, Loss, RESERVATION_SECS, Released, Status};
 pub use record::{End, Holder, MARKER_SECS, Previous, Record, Slot};
 pub use times::{DEFAULT_TTL, MAX_TTL, MIN_TTL, Times};
+pub use transition::{Known, Transition};

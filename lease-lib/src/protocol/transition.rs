@@ -1,0 +1,178 @@
+//! What happened to a lock between two sights of its record. Pure; what lay between them and was not seen is inferred.
+
+use super::record::{Holder, Previous, Slot};
+use crate::store::Revision;
+
+/// Something that happened to a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transition {
+    /// Somebody holds it.
+    Granted(Holder),
+    /// Its holder renewed it.
+    Renewed(Holder),
+    /// The grant was marked as broken; its holder is to stop.
+    Broken {
+        /// Who holds it still.
+        holder: Holder,
+        /// What the breaker gave as the reason.
+        reason: String,
+    },
+    /// The grant ended, and the store still knew how.
+    Ended(Previous),
+    /// The grant is gone, and nothing says that it was given back: its time was up, or it was removed by hand.
+    Expired(Holder),
+}
+
+/// What is remembered of a record; at first, nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The revision that was seen last.
+    pub revision: Revision,
+    /// Who holds it, if anybody does.
+    holder: Option<Holder>,
+    broken: bool,
+}
+
+impl Known {
+    /// Whether somebody holds it, as far as is known.
+    pub fn is_held(&self) -> bool {
+        self.holder.is_some()
+    }
+
+    /// Takes a newer sight. An older one, or the same again, says nothing; that the record is absent has no revision, and
+    /// it is for the caller to know that this is news.
+    pub fn follow(&mut self, slot: &Slot) -> Vec<Transition> {
+        let revision = slot.revision();
+        if revision != 0 && revision <= self.revision {
+            return Vec::new();
+        }
+        let first = self.revision == 0;
+        self.revision = revision.max(self.revision);
+        let (now, previous, broken) = match slot {
+            Slot::Free { previous, .. } => (None, previous.clone(), None),
+            // Kept free for the next one: the grant before it has ended.
+            Slot::Taken { record, .. } if record.reserved => (None, record.previous.clone(), None),
+            Slot::Taken { record, .. } => {
+                (Some(record.holder_at(revision)), record.previous.clone(), record.broken.clone())
+            }
+            Slot::Foreign { .. } => (Some(Holder::unreadable(revision)), None, None),
+        };
+        let before = self.holder.take();
+        let was_broken = std::mem::replace(&mut self.broken, broken.is_some());
+        let same = before.as_ref().zip(now.as_ref()).is_some_and(|(before, now)| before.token == now.token);
+        let mut transitions = Vec::new();
+        if !same {
+            transitions.extend(match (before, previous) {
+                (Some(gone), Some(previous)) if previous.token == gone.token => {
+                    Some(Transition::Ended(previous))
+                }
+                (Some(gone), _) => Some(Transition::Expired(gone)),
+                // The first sight of it: so much is known of the grant before.
+                (None, Some(previous)) if first && now.is_none() => Some(Transition::Ended(previous)),
+                (None, _) => None,
+            });
+            transitions.extend(now.clone().map(Transition::Granted));
+        }
+        match (&now, broken) {
+            (Some(holder), Some(reason)) if !was_broken => {
+                transitions.push(Transition::Broken { holder: holder.clone(), reason });
+            }
+            (Some(holder), None) if same => transitions.push(Transition::Renewed(holder.clone())),
+            _ => {}
+        }
+        self.holder = now;
+        transitions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::protocol::{End, Record};
+    use crate::token::Token;
+
+    fn taken(revision: u64, attempt: &str, token: Option<u64>, previous: Option<u64>) -> Slot {
+        let previous = previous.map(|token| Previous {
+            token: Token::new(token),
+            holder: "before".into(),
+            ended: String::new(),
+            why: End::Released,
+        });
+        let record = Record {
+            v: 1,
+            holder: "p".into(),
+            owner: attempt.into(),
+            host: String::new(),
+            pid: 0,
+            attempt: attempt.into(),
+            token: token.map(Token::new),
+            fence: None,
+            ttl_ms: 20_000,
+            since: String::new(),
+            metadata: BTreeMap::new(),
+            previous,
+            reserved: false,
+            broken: None,
+        };
+        Slot::Taken { revision, record, ttl_secs: 22, written_micros: 0 }
+    }
+
+    const ABSENT: Slot = Slot::Free { revision: 0, previous: None, by: None };
+
+    fn words(transitions: Vec<Transition>) -> Vec<String> {
+        let word = |transition| match transition {
+            Transition::Granted(holder) => format!("granted {}", holder.token),
+            Transition::Renewed(holder) => format!("renewed {}", holder.token),
+            Transition::Broken { holder, reason } => format!("broken {} {reason}", holder.token),
+            Transition::Ended(previous) => format!("ended {}", previous.token),
+            Transition::Expired(holder) => format!("expired {}", holder.token),
+        };
+        transitions.into_iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_grant_is_renewed_and_ends() {
+        let mut known = Known::default();
+        assert_eq!(words(known.follow(&ABSENT)), [""; 0]);
+        assert_eq!(words(known.follow(&taken(5, "a", None, None))), ["granted 5"]);
+        assert_eq!(words(known.follow(&taken(7, "a", Some(5), None))), ["renewed 5"]);
+        assert_eq!(words(known.follow(&taken(7, "a", Some(5), None))), [""; 0], "the same again");
+        assert_eq!(words(known.follow(&taken(6, "z", None, None))), [""; 0], "an old one");
+        let previous =
+            Previous { token: Token::new(5), holder: "a".into(), ended: String::new(), why: End::Released };
+        let freed = Slot::Free { revision: 9, previous: Some(previous), by: None };
+        assert_eq!(words(known.follow(&freed)), ["ended 5"]);
+        assert_eq!(words(Known::default().follow(&freed)), ["ended 5"], "the first sight of it");
+        assert!(!known.is_held());
+        assert_eq!(words(known.follow(&ABSENT)), [""; 0], "the marker has gone");
+    }
+
+    #[test]
+    fn what_was_not_seen_is_inferred() {
+        let mut known = Known::default();
+        assert_eq!(words(known.follow(&taken(5, "a", None, Some(3)))), ["granted 5"]);
+        assert_eq!(words(known.follow(&taken(9, "b", None, Some(5)))), ["ended 5", "granted 9"]);
+        assert_eq!(words(known.follow(&taken(20, "c", Some(12), Some(11)))), ["expired 9", "granted 12"]);
+        assert_eq!(words(known.follow(&ABSENT)), ["expired 12"]);
+    }
+
+    #[test]
+    fn a_mark_is_told_once() {
+        let mut known = Known::default();
+        assert_eq!(words(known.follow(&taken(5, "a", None, None))), ["granted 5"]);
+        let marked = |revision| match taken(revision, "a", Some(5), None) {
+            Slot::Taken { revision, record, ttl_secs, written_micros } => Slot::Taken {
+                revision,
+                record: Record { broken: Some("stuck".into()), ..record },
+                ttl_secs,
+                written_micros,
+            },
+            other => other,
+        };
+        assert_eq!(words(known.follow(&marked(6))), ["broken 5 stuck"]);
+        assert_eq!(words(known.follow(&marked(7))), [""; 0]);
+    }
+}

@@ -1,0 +1,10 @@
+//! What the library gives beside the mutex, on the embedded store and on real servers.
+
+mod watch;
+
+use lease::{Space, SpaceOptions};
+
+/// A space on a real server.
+async fn space(url: &str) -> Space {
+    Space::connect(url, SpaceOptions::default()).await.expect("the bucket opens")
+}
