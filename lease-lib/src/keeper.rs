@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{Moment, sleep_until};
 use crate::core::{Core, locked};
+use crate::lease::Held;
 use crate::observe::Observation;
 use crate::post::Marker;
 use crate::protocol::line::Note;
@@ -43,7 +44,7 @@ pub(crate) struct Shared {
 pub(crate) struct Keeper {
     pub core: Arc<Core>,
     pub shared: Arc<Shared>,
-    pub name: String,
+    pub held: Held,
     /// What befalls the space.
     pub calamity: watch::Receiver<Option<Loss>>,
     pub orders: mpsc::Receiver<Order>,
@@ -56,7 +57,7 @@ impl Keeper {
         let core = Arc::clone(&self.core);
         let held_since = core.now();
         core.observe(Observation::Held(1));
-        let mut broken = core.post.hold(&self.name);
+        let mut broken = core.post.hold(&self.held.key);
         let mut operation: Option<Operation> = None;
         let mut renewing: Vec<oneshot::Sender<Moment>> = Vec::new();
         let mut ending: Option<oneshot::Sender<Released>> = None;
@@ -128,7 +129,7 @@ impl Keeper {
         core.observe(Observation::Held(-1));
         core.observe(Observation::Ended { held: core.now().since(held_since) });
         drop(broken);
-        core.post.unhold(&self.name);
+        core.post.unhold(&self.held.key);
         self.after(&released).await;
         if let Some(told) = ending {
             // Nobody may be listening any more.
@@ -160,7 +161,7 @@ impl Keeper {
         };
         if std::mem::replace(open, false) {
             if let Some(loss) = ended {
-                tracing::warn!(lock = self.name, reason = loss.code(), "lease lost");
+                tracing::warn!(key = self.held.key, reason = loss.code(), "lease lost");
                 self.core.observe(Observation::Lost { reason: loss.code() });
                 self.shared.lost.send_replace(Some(loss));
             }
@@ -202,7 +203,8 @@ impl Keeper {
     fn end(&self, why: End) -> Event {
         let now = self.core.now();
         let attempt = locked(&self.shared.hold).record().attempt.clone();
-        let next = self.core.post.take_next(&self.name, &attempt, now);
+        let line = self.held.line.as_ref();
+        let next = line.and_then(|line| self.core.post.take_next(line, &attempt, now));
         let at = self.core.timestamp();
         Event::End(Ending { why, at, reserve_for: next.map(|waiter| waiter.reservation()) })
     }
@@ -213,11 +215,12 @@ impl Keeper {
         match ended_as {
             Some(Ended { revision, reserved: Some(reserved), .. }) => {
                 let Record { attempt, previous, holder: process, .. } = reserved;
-                let note = Note::Handed { name: self.name.clone(), attempt, revision, previous };
+                let (line, key) = (self.held.line.clone().unwrap_or_default(), self.held.key.clone());
+                let note = Note::Handed { line, key, attempt, revision, previous };
                 self.core.tell(&process, note).await;
             }
             Some(Ended { revision, previous, reserved: None }) if *released == Released::Clean => {
-                self.core.post.freed(&self.name, Marker { revision, previous });
+                self.core.post.freed(&self.held.key, Marker { revision, previous });
             }
             _ => {}
         }

@@ -14,6 +14,17 @@ use crate::keeper::{Keeper, Order, Shared};
 use crate::protocol::{End, Hold, Loss, Previous, Released, Status};
 use crate::token::Token;
 
+/// What is held.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    /// For people: the lock, the election, the semaphore.
+    pub name: String,
+    /// The record.
+    pub key: String,
+    /// What the line is for whose first the record may be kept free for, if there is one.
+    pub line: Option<String>,
+}
+
 /// A granted lease. It is renewed in the background (unless the caller asked to renew it) until it is released,
 /// dropped or lost.
 ///
@@ -22,7 +33,7 @@ pub struct Lease {
     core: Arc<Core>,
     shared: Arc<Shared>,
     orders: mpsc::Sender<Order>,
-    name: String,
+    held: Held,
     token: Token,
     ttl: Duration,
     previous: Option<Previous>,
@@ -30,7 +41,10 @@ pub struct Lease {
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("name", &self.name).field("token", &self.token).finish_non_exhaustive()
+        f.debug_struct("Lease")
+            .field("name", &self.held.name)
+            .field("token", &self.token)
+            .finish_non_exhaustive()
     }
 }
 
@@ -41,7 +55,7 @@ impl Lease {
     /// this lease too.
     pub(crate) fn start(
         core: &Arc<Core>,
-        name: String,
+        held: Held,
         hold: Hold,
         calamity: watch::Receiver<Option<Loss>>,
     ) -> Lease {
@@ -58,17 +72,17 @@ impl Lease {
         let keeper = Keeper {
             core: Arc::clone(core),
             shared: Arc::clone(&shared),
-            name: name.clone(),
+            held: held.clone(),
             calamity,
             orders: inbox,
         };
         core.spawn(keeper.run());
-        Lease { core: Arc::clone(core), shared, orders, name, token, ttl, previous }
+        Lease { core: Arc::clone(core), shared, orders, held, token, ttl, previous }
     }
 
     /// The name that is held.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.held.name
     }
 
     /// The fencing token: hand it to whatever the lease protects.

@@ -388,6 +388,7 @@ impl Hold {
         match slot {
             Slot::Free { by, .. } => by.as_ref() == Some(&self.record.attempt),
             Slot::Taken { record, .. } => record.previous.as_ref().is_some_and(|p| p.token == self.token),
+            Slot::Shared { record, .. } => record.previous.as_ref().is_some_and(|p| p.token == self.token),
             Slot::Foreign { .. } => false,
         }
     }

@@ -48,6 +48,7 @@ impl Waiter {
             previous: None,
             reserved: true,
             broken: None,
+            readers: Vec::new(),
         }
     }
 }
@@ -101,8 +102,8 @@ pub fn granted(entry: &Entry) -> bool {
 pub enum Note {
     /// To the process of the waiter directly ahead: this one comes next after it.
     Behind {
-        /// The lock.
-        name: String,
+        /// What the line is for.
+        line: String,
         /// The place directly ahead.
         of: String,
         /// The attempt that waits there: a process uses the names of its places again.
@@ -114,8 +115,8 @@ pub enum Note {
     },
     /// To the holder's process: this one is first in line.
     First {
-        /// The lock.
-        name: String,
+        /// What the line is for.
+        line: String,
         /// The sender's order.
         order: Revision,
         /// The sender.
@@ -123,15 +124,17 @@ pub enum Note {
     },
     /// To whoever was told that it is next: it waits no more.
     Gone {
-        /// The lock.
-        name: String,
+        /// What the line is for.
+        line: String,
         /// The place that was left.
         place: String,
     },
     /// To the next in line: the record is kept free for it.
     Handed {
-        /// The lock.
-        name: String,
+        /// What the line is for.
+        line: String,
+        /// The record.
+        key: String,
         /// The attempt it is kept free for.
         attempt: String,
         /// The revision of the reservation.
@@ -141,8 +144,8 @@ pub enum Note {
     },
     /// To a waiter: nobody of the sender's process waits at the place that it said it stands behind.
     NotHere {
-        /// The lock.
-        name: String,
+        /// What the line is for.
+        line: String,
         /// The empty place.
         place: String,
         /// The attempt that is told.
@@ -150,7 +153,7 @@ pub enum Note {
     },
     /// To the holder's process: its grant was marked as broken.
     Broken {
-        /// The lock.
-        name: String,
+        /// The record.
+        key: String,
     },
 }

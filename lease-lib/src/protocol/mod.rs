@@ -16,6 +16,7 @@
 
 mod cas;
 mod claim;
+mod gate;
 mod hold;
 pub mod key;
 pub mod line;
@@ -31,6 +32,7 @@ mod transition;
 
 pub use cas::{Cas, Step};
 pub use claim::{Claim, ClaimStep};
+pub use gate::{Gate, Request};
 pub use hold::{Command, Ended, Ending, Event, Hold, Loss, RESERVATION_SECS, Released, Status};
 pub use record::{End, Holder, MARKER_SECS, Previous, Record, Slot};
 pub use times::{DEFAULT_TTL, MAX_TTL, MIN_TTL, Times};

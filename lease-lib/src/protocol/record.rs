@@ -47,6 +47,10 @@ pub struct Record {
     /// Somebody broke the grant by force, for this reason: the holder must stop and release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
+    /// Who reads, as ids of keys of their own: then the record is shared, has no TTL, and stands for those readers whose
+    /// keys exist. Empty in exclusive grants.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readers: Vec<String>,
 }
 
 /// How a grant ended.
@@ -114,7 +118,6 @@ pub struct Holder {
 }
 
 /// What was found under a lock's key.
-#[expect(clippy::large_enum_variant, reason = "looked at and dropped, never kept in numbers")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Slot {
     /// Nobody's: absent (revision 0), or a release's marker.
@@ -137,6 +140,13 @@ pub enum Slot {
         /// When the store took it, unix microseconds by the store's clock: an estimate.
         written_micros: u64,
     },
+    /// Readers', as many of them as have keys still.
+    Shared {
+        /// The record's revision.
+        revision: Revision,
+        /// The record.
+        record: Record,
+    },
     /// Something this release cannot read (a newer version, or written by hand): held, and never overwritten.
     Foreign {
         /// Its revision.
@@ -158,6 +168,9 @@ impl Slot {
                 Slot::Free { revision, previous, by }
             }
             Body::Put(value) => match serde_json::from_slice::<Record>(value) {
+                Ok(record) if record.v <= VERSION && !record.readers.is_empty() => {
+                    Slot::Shared { revision, record }
+                }
                 Ok(record) if record.v <= VERSION => Slot::Taken {
                     revision,
                     record,
@@ -172,9 +185,10 @@ impl Slot {
     /// The revision that was looked at.
     pub fn revision(&self) -> Revision {
         match self {
-            Slot::Free { revision, .. } | Slot::Taken { revision, .. } | Slot::Foreign { revision } => {
-                *revision
-            }
+            Slot::Free { revision, .. }
+            | Slot::Taken { revision, .. }
+            | Slot::Shared { revision, .. }
+            | Slot::Foreign { revision } => *revision,
         }
     }
 
@@ -188,6 +202,27 @@ impl Slot {
 }
 
 impl Record {
+    /// A record that no process holds: a list of readers.
+    pub fn nobodys(since: String) -> Record {
+        Record {
+            v: VERSION,
+            holder: String::new(),
+            owner: String::new(),
+            host: String::new(),
+            pid: 0,
+            attempt: String::new(),
+            token: None,
+            fence: None,
+            ttl_ms: 0,
+            since,
+            metadata: BTreeMap::new(),
+            previous: None,
+            reserved: false,
+            broken: None,
+            readers: Vec::new(),
+        }
+    }
+
     /// The grant's token: the record's or, before the first renewal, the revision of the granting write.
     pub fn token_at(&self, revision: Revision) -> Token {
         self.token.unwrap_or(Token::new(revision))

@@ -65,6 +65,7 @@ fn record() -> impl Strategy<Value = Record> {
                 previous,
                 reserved,
                 broken,
+                readers: Vec::new(),
             }
         },
     )

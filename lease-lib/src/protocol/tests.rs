@@ -33,6 +33,7 @@ fn record(attempt: &str) -> Record {
         previous: None,
         reserved: false,
         broken: None,
+        readers: Vec::new(),
     }
 }
 

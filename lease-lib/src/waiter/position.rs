@@ -96,7 +96,7 @@ impl Waiter {
     /// it may have been granted before its turn. Where one question does not tell, it is taken for granted: the line
     /// only decides who tries.
     pub(super) async fn is_first(&self, order: Revision) -> bool {
-        let filter = key::line(&self.wanted.name);
+        let filter = key::line(&self.scope);
         let first = self.core.asked("first", self.core.store.first(&filter)).await.ok().flatten();
         !first.is_some_and(|entry| entry.revision < order && line::place(&entry).is_some())
     }
@@ -106,10 +106,10 @@ impl Waiter {
         let process = ahead.place.waiter.process.clone();
         let of = ahead.place.waiter.place.clone();
         let after = ahead.place.waiter.attempt.clone();
-        let name = self.wanted.name.clone();
-        let note = Note::Behind { name, of, after, order, waiter: self.person.clone() };
+        let line = self.scope.clone();
+        let note = Note::Behind { line, of, after, order, waiter: self.person.clone() };
         self.core.tell(&process, note).await;
-        self.told = Some(process);
+        self.told = [process].into();
     }
 
     /// Looks whether the process ahead is alive and, with `place_too`, whether the place is still there; its going is
@@ -148,7 +148,7 @@ impl Waiter {
     /// Removes the place ahead; `false` if it was not there any more.
     pub(super) async fn pass_over(&self, ahead: &Ahead) -> bool {
         let process = &ahead.place.waiter.process;
-        tracing::info!(lock = self.wanted.name, process, "passing over a waiter that is gone");
+        tracing::info!(line = self.scope, process, "passing over a waiter that is gone");
         place::remove(&self.core, ahead.place.key.clone(), ahead.place.order, false, false).await.is_some()
     }
 }

@@ -188,6 +188,7 @@ impl Contender {
             previous: None,
             reserved,
             broken: None,
+            readers: Vec::new(),
         }
     }
 }

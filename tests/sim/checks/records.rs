@@ -55,7 +55,9 @@ pub fn transition(wrote: &Wrote<'_>) -> Option<String> {
     let (was, old_token) = match &old {
         Slot::Free { .. } => (None, None),
         Slot::Taken { record, revision, .. } => (Some(record), Some(record.token_at(*revision))),
-        Slot::Foreign { .. } => return Some(format!("{by} wrote over an unreadable record of {name}")),
+        Slot::Shared { .. } | Slot::Foreign { .. } => {
+            return Some(format!("{by} wrote over an unreadable record of {name}"));
+        }
     };
     match (was, &new) {
         (Some(was), Slot::Taken { record, .. })
@@ -96,6 +98,8 @@ pub fn transition(wrote: &Wrote<'_>) -> Option<String> {
         (Some(was), Slot::Taken { record, .. }) => (record.attempt != was.attempt
             || record.token != old_token)
             .then(|| format!("{} wrote over {}'s record of {name}", record.owner, was.owner)),
-        (_, Slot::Foreign { .. }) => Some(format!("{by} wrote an unreadable record of {name}")),
+        (_, Slot::Shared { .. } | Slot::Foreign { .. }) => {
+            Some(format!("{by} wrote an unreadable record of {name}"))
+        }
     }
 }
