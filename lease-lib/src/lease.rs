@@ -11,7 +11,8 @@ use crate::ambient::Moment;
 use crate::core::{Core, locked};
 use crate::error::Error;
 use crate::keeper::{Keeper, Order, Shared};
-use crate::protocol::{End, Hold, Loss, Previous, Released, Status};
+use crate::protocol::{End, Event, Hold, Loss, Previous, Released, Status};
+use crate::store::Revision;
 use crate::token::Token;
 
 /// What is held.
@@ -179,6 +180,15 @@ impl Lease {
     /// # Errors
     /// As [`Lease::release`].
     pub async fn release_as(self, why: End) -> Result<(), Error> {
+        self.end(why).await
+    }
+
+    /// As [`Lease::release`], while others may still look at it.
+    pub(crate) async fn give_back(&self) -> Result<(), Error> {
+        self.end(End::Released).await
+    }
+
+    async fn end(&self, why: End) -> Result<(), Error> {
         *locked(&self.shared.why) = why;
         let (tell, told) = oneshot::channel();
         // The keeper ends only after its hold has, and then answers nobody.
@@ -191,6 +201,29 @@ impl Lease {
                 Err(Error::Unknown("the store did not answer the release"))
             }
         }
+    }
+
+    /// The newest revision that is known to be its own, and whether it renews itself from now on.
+    pub(crate) fn revision(&self, renews: bool) -> Revision {
+        let mut hold = locked(&self.shared.hold);
+        if renews {
+            hold.renewed_by_itself();
+        } else {
+            hold.renewed_by_caller();
+        }
+        hold.revision()
+    }
+
+    /// This process has written another grant over it.
+    pub(crate) async fn superseded(self) {
+        // A keeper that is gone has nothing to give back either.
+        let _ = self.orders.send(Order::Take(Event::Supersede)).await;
+    }
+
+    /// It ends because something else did.
+    pub(crate) async fn lose(&self, loss: Loss) {
+        // As above.
+        let _ = self.orders.send(Order::Take(Event::Lose(loss))).await;
     }
 
     /// Like dropping it, telling the next holder why.

@@ -86,6 +86,7 @@ mod guard;
 mod keeper;
 mod lease;
 mod lock;
+mod multi;
 mod name;
 mod observe;
 mod post;
@@ -104,6 +105,7 @@ pub use ambient::{Ambient, Moment, SharedAmbient, System, Task, fresh_id, sleep_
 pub use error::Error;
 pub use lease::Lease;
 pub use lock::{Attempt, Lock, Waiting};
+pub use multi::{LockAll, MultiAttempt, MultiLease};
 pub use name::{Filter, MAX_NAME, Name};
 pub use observe::{Observation, Observer, Unobserved};
 pub use protocol::line::Waiter;

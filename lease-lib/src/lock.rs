@@ -64,6 +64,19 @@ impl Lock {
         Lock { what, ..self }
     }
 
+    pub(crate) fn named(self, name: &str) -> Lock {
+        Lock { name: name.to_owned(), ..self }
+    }
+
+    /// What several locks share that are granted together.
+    pub(crate) fn times_and_owner(&self) -> Result<(Times, String), Error> {
+        self.wanted(None).map(|wanted| (wanted.times, wanted.owner))
+    }
+
+    pub(crate) fn metadata_for_all(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
     pub(crate) fn space(&self) -> &Space {
         &self.space
     }

@@ -15,6 +15,7 @@ use crate::core::{Core, Identity};
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::lock::Lock;
+use crate::multi::LockAll;
 use crate::name::{Filter, Name};
 use crate::observe::{Observer, Unobserved};
 use crate::post::Post;
@@ -154,6 +155,11 @@ impl Space {
     /// a limit that differs from what is agreed on is refused.
     pub fn semaphore(&self, name: &str, limit: u32) -> Semaphore {
         Semaphore::new(self.clone(), name, limit)
+    }
+
+    /// The locks of these names, to be acquired together: all or none. Nothing is sent before they are used.
+    pub fn lock_all<N: Into<String>>(&self, names: impl IntoIterator<Item = N>) -> LockAll {
+        LockAll::new(self.clone(), names)
     }
 
     /// The lock of this name, for readers and writers. Nothing is sent before it is used.

@@ -94,3 +94,66 @@ async fn permits() {
     })
     .await;
 }
+
+/// Each name is held by one at a time, whoever holds it alone or with others.
+#[derive(Default)]
+struct Names([AtomicI64; 4]);
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+impl Names {
+    fn enter(&self, track: &Track, which: &[usize]) {
+        let alone = which.iter().all(|n| self.0[*n].fetch_add(1, Ordering::SeqCst) == 0);
+        track.enter(&track.permits, |_| alone);
+    }
+
+    fn leave(&self, which: &[usize]) {
+        which.iter().for_each(|n| {
+            self.0[*n].fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn overlapping_sets() {
+    let cluster = Cluster::three().await;
+    let names = Names::default();
+    race(
+        "overlapping multi-locks",
+        &cluster,
+        async |space: &Space, track: &Track, number: usize, turn: u64| {
+            let first = (number + turn as usize) % 4;
+            let which = [first, (first + 1 + number % 3) % 4];
+            let lease = space.lock_all(which.map(|n| NAMES[n])).acquire().await.expect("granted");
+            names.enter(track, &which);
+            tokio::task::yield_now().await;
+            names.leave(&which);
+            lease.release().await.expect("released");
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sets_against_single_locks() {
+    let cluster = Cluster::three().await;
+    let names = Names::default();
+    race("multi against single", &cluster, async |space: &Space, track: &Track, number: usize, turn: u64| {
+        if number.is_multiple_of(2) {
+            let which = [0, 1, 2];
+            let lease = space.lock_all(which.map(|n| NAMES[n])).acquire().await.expect("granted");
+            names.enter(track, &which);
+            tokio::task::yield_now().await;
+            names.leave(&which);
+            lease.release().await.expect("released");
+        } else {
+            let which = [(number / 2 + turn as usize) % 3];
+            let lease = space.lock(NAMES[which[0]]).acquire().await.expect("granted");
+            names.enter(track, &which);
+            tokio::task::yield_now().await;
+            names.leave(&which);
+            lease.release().await.expect("released");
+        }
+    })
+    .await;
+}

@@ -26,7 +26,10 @@ async fn many_read_or_one_writes(one: Space, two: Space) {
     // The exclusive lock of that name is the same lock.
     held(one.lock("catalog").try_acquire().await);
     let seen = one.look("catalog").await.expect("readable");
-    assert_eq!(seen.readers.iter().map(|reader| reader.token).collect::<Vec<_>>(), [first.token(), second.token()]);
+    assert_eq!(
+        seen.readers.iter().map(|reader| reader.token).collect::<Vec<_>>(),
+        [first.token(), second.token()]
+    );
 
     first.release().await.expect("released");
     held(b.try_write().await);
@@ -64,7 +67,8 @@ async fn a_writer_does_not_starve(one: Space, two: Space) {
     .await;
     assert!(!late.is_finished() && !writer.is_finished());
     reader.release().await.expect("released");
-    let writer = tokio::time::timeout(LIMIT, writer).await.expect("soon").expect("no panic").expect("granted");
+    let writer =
+        tokio::time::timeout(LIMIT, writer).await.expect("soon").expect("no panic").expect("granted");
     assert!(!late.is_finished(), "not beside the writer");
     writer.release().await.expect("released");
     let late = tokio::time::timeout(LIMIT, late).await.expect("soon").expect("no panic").expect("granted");

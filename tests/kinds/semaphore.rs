@@ -34,16 +34,16 @@ async fn up_to_the_limit(one: Space, two: Space) {
         let fourth = tokio::spawn(async move { two.owner("fourth").acquire().await });
         (third, fourth)
     };
-    eventually("the fourth waits", LIMIT, async || {
-        (a.look().await.ok()?.waiters.len() == 2).then_some(())
-    })
-    .await;
+    eventually("the fourth waits", LIMIT, async || (a.look().await.ok()?.waiters.len() == 2).then_some(()))
+        .await;
     second.release().await.expect("released");
-    let third = tokio::time::timeout(LIMIT, waiting.0).await.expect("soon").expect("no panic").expect("granted");
+    let third =
+        tokio::time::timeout(LIMIT, waiting.0).await.expect("soon").expect("no panic").expect("granted");
     assert!(!waiting.1.is_finished(), "the third came first");
     assert!(third.previous().is_some_and(|previous| previous.holder == "b"), "{:?}", third.previous());
     first.release().await.expect("released");
-    let fourth = tokio::time::timeout(LIMIT, waiting.1).await.expect("soon").expect("no panic").expect("granted");
+    let fourth =
+        tokio::time::timeout(LIMIT, waiting.1).await.expect("soon").expect("no panic").expect("granted");
     held(a.try_acquire().await);
 
     // Another limit is refused by name, and changes nothing.

@@ -55,6 +55,11 @@ impl Gate {
         self.guards.push((key, revision));
     }
 
+    /// What is written before the granting write.
+    pub fn before(&self) -> &[BatchWrite] {
+        &self.before
+    }
+
     /// Whether nothing else is asked.
     pub fn is_empty(&self) -> bool {
         self.before.is_empty() && self.guards.is_empty()

@@ -26,6 +26,8 @@ pub enum Loss {
     StoreRegressed,
     /// The process that renews it is stopping.
     Draining,
+    /// Another of the locks that were granted together was lost: this one.
+    Together(String),
 }
 
 impl Loss {
@@ -38,6 +40,7 @@ impl Loss {
             Loss::BucketReplaced => "bucket-replaced",
             Loss::StoreRegressed => "store-regressed",
             Loss::Draining => "draining",
+            Loss::Together(_) => "together",
         }
     }
 }
@@ -50,6 +53,7 @@ impl fmt::Display for Loss {
             Loss::Broken(reason) => write!(f, "broken by force: {reason}"),
             Loss::BucketReplaced => f.write_str("the bucket was deleted and made again"),
             Loss::StoreRegressed => f.write_str("the store lost acknowledged writes"),
+            Loss::Together(name) => write!(f, "{name}, which was granted together with it, was lost"),
             Loss::Draining => f.write_str("the process that renews it is stopping"),
         }
     }
@@ -103,6 +107,8 @@ pub enum Event {
     End(Ending),
     /// Stop believing at once.
     Lose(Loss),
+    /// This process has written another grant over it: nothing is left to be given back.
+    Supersede,
 }
 
 /// What to do next.
@@ -198,9 +204,19 @@ impl Hold {
         self.auto = false;
     }
 
+    /// Renews by itself again.
+    pub fn renewed_by_itself(&mut self) {
+        self.auto = true;
+    }
+
     /// The fencing token.
     pub fn token(&self) -> Token {
         self.token
+    }
+
+    /// The record's key.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// The record as the next renewal will write it.
@@ -279,6 +295,11 @@ impl Hold {
                 if !self.is_ending() && self.loss.is_none() {
                     self.lose(loss);
                 }
+            }
+            // Nothing that is under way can hit what stands there now: its compare-and-set names an older revision.
+            Event::Supersede => {
+                self.work = None;
+                self.ended = Some(Released::Clean);
             }
             Event::Renew => {
                 if self.work.is_none() && self.loss.is_none() && now < self.deadline() {
@@ -434,7 +455,9 @@ impl Hold {
         }
         match &self.loss {
             // Deleting what is known to be one's own is allowed after the deadline: the CAS cannot hit anybody else.
-            None | Some(Loss::Expired | Loss::Broken(_) | Loss::Draining) => self.start(now, Some(ending)),
+            None | Some(Loss::Expired | Loss::Broken(_) | Loss::Draining | Loss::Together(_)) => {
+                self.start(now, Some(ending))
+            }
             Some(loss) => self.ended = Some(Released::Lost(loss.clone())),
         }
     }

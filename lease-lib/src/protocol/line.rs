@@ -49,6 +49,7 @@ impl Waiter {
             reserved: true,
             broken: None,
             readers: Vec::new(),
+            with: Vec::new(),
         }
     }
 }

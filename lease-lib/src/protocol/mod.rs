@@ -16,6 +16,7 @@
 
 mod cas;
 mod claim;
+mod claim_all;
 mod gate;
 mod hold;
 pub mod key;
@@ -32,6 +33,7 @@ mod transition;
 
 pub use cas::{Cas, Step};
 pub use claim::{Claim, ClaimStep};
+pub use claim_all::{AllStep, ClaimAll, Part};
 pub use gate::{Gate, Request};
 pub use hold::{Command, Ended, Ending, Event, Hold, Loss, RESERVATION_SECS, Released, Status};
 pub use record::{End, Holder, MARKER_SECS, Previous, Record, Slot};

@@ -51,6 +51,9 @@ pub struct Record {
     /// keys exist. Empty in exclusive grants.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub readers: Vec<String>,
+    /// The names that were granted together, this one among them. Empty for a lock alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<String>,
 }
 
 /// How a grant ended.
@@ -220,6 +223,7 @@ impl Record {
             reserved: false,
             broken: None,
             readers: Vec::new(),
+            with: Vec::new(),
         }
     }
 

@@ -66,6 +66,7 @@ fn record() -> impl Strategy<Value = Record> {
                 reserved,
                 broken,
                 readers: Vec::new(),
+                with: Vec::new(),
             }
         },
     )

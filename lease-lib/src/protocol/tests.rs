@@ -34,6 +34,7 @@ fn record(attempt: &str) -> Record {
         reserved: false,
         broken: None,
         readers: Vec::new(),
+        with: Vec::new(),
     }
 }
 

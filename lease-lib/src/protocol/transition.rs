@@ -119,6 +119,7 @@ mod tests {
             reserved: false,
             broken: None,
             readers: Vec::new(),
+            with: Vec::new(),
         };
         Slot::Taken { revision, record, ttl_secs: 22, written_micros: 0 }
     }

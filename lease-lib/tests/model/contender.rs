@@ -189,6 +189,7 @@ impl Contender {
             reserved,
             broken: None,
             readers: Vec::new(),
+            with: Vec::new(),
         }
     }
 }
