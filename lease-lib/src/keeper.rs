@@ -25,7 +25,7 @@ pub(crate) enum Order {
     /// Renew now, and tell the deadline once it is confirmed.
     Renew(oneshot::Sender<Moment>),
     /// Take this for having happened.
-    Take(Event),
+    Take(Box<Event>),
     /// Give it back, and tell how that went.
     End(End, oneshot::Sender<Released>),
 }
@@ -90,7 +90,7 @@ impl Keeper {
                         renewing.push(told);
                         Some(Event::Renew)
                     }
-                    Some(Order::Take(event)) => Some(event),
+                    Some(Order::Take(event)) => Some(*event),
                     Some(Order::End(why, told)) => {
                         ending = Some(told);
                         Some(self.end(why))

@@ -217,13 +217,13 @@ impl Lease {
     /// This process has written another grant over it.
     pub(crate) async fn superseded(self) {
         // A keeper that is gone has nothing to give back either.
-        let _ = self.orders.send(Order::Take(Event::Supersede)).await;
+        let _ = self.orders.send(Order::Take(Box::new(Event::Supersede))).await;
     }
 
     /// It ends because something else did.
     pub(crate) async fn lose(&self, loss: Loss) {
         // As above.
-        let _ = self.orders.send(Order::Take(Event::Lose(loss))).await;
+        let _ = self.orders.send(Order::Take(Box::new(Event::Lose(loss)))).await;
     }
 
     /// Like dropping it, telling the next holder why.

@@ -229,7 +229,6 @@ impl Pursuit {
     /// Claims all in one batch; `None` if somebody was faster with one.
     async fn claim(&mut self, openings: Vec<(String, Opening)>) -> Result<Option<Won>, Over> {
         let core = Arc::clone(&self.core);
-        let refused = |error| Err(Over::Failed(error));
         if let Some((name, _)) = openings.iter().find(|(_, opening)| opening.broken) {
             // Granted, and broken by force before this attempt knew of it: to claim it again would wipe out the mark.
             let name = name.clone();
@@ -238,13 +237,13 @@ impl Pursuit {
         }
         let trust = core.guard.trust();
         if let Err(Unreadable(why)) = core.store.cover_ttl(self.times.store_secs()).await {
-            return refused(Error::Unreachable(why));
+            return Err(Over::Failed(Error::Unreachable(why)));
         }
         let parts: Vec<Part> = openings.into_iter().map(|(_, opening)| self.part(opening)).collect();
         let writes: usize = parts.iter().map(|part| 1 + part.gate.before().len()).sum();
         if writes > MAX_BATCH {
             let what = "readers of locks that are wanted together";
-            return refused(Error::TooMany { what, limit: MAX_BATCH });
+            return Err(Over::Failed(Error::TooMany { what, limit: MAX_BATCH }));
         }
         let mut claim = ClaimAll::new(parts, self.times, self.next_id(), core.now());
         let mut step = AllStep::Send(Duration::ZERO);
@@ -273,14 +272,14 @@ impl Pursuit {
                 AllStep::TooLate => {
                     self.clean_up().await;
                     let unknown = Error::Unknown("the store did not answer the granting batch");
-                    return if self.is_try() { refused(unknown) } else { Ok(None) };
+                    return if self.is_try() { Err(Over::Failed(unknown)) } else { Ok(None) };
                 }
                 AllStep::Refused(why) => {
                     self.clean_up().await;
                     return match core.may_grant().await {
-                        Err(error) => refused(error),
-                        Ok(()) if why.contains("ermission") => refused(Error::Denied(why)),
-                        Ok(()) => refused(Error::Unreachable(why)),
+                        Err(error) => Err(Over::Failed(error)),
+                        Ok(()) if why.contains("ermission") => Err(Over::Failed(Error::Denied(why))),
+                        Ok(()) => Err(Over::Failed(Error::Unreachable(why))),
                     };
                 }
             };
