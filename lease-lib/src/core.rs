@@ -187,6 +187,15 @@ impl Core {
         self.guard.may_grant(self).await
     }
 
+    /// What a refusal means, which may have come from the guard.
+    pub(crate) async fn refusal(&self, why: String) -> Error {
+        match self.may_grant().await {
+            Err(error) => error,
+            Ok(()) if why.contains("ermission") => Error::Denied(why),
+            Ok(()) => Error::Unreachable(why),
+        }
+    }
+
     pub(crate) fn waiter(&self, place: String, attempt: String, owner: String) -> Waiter {
         Waiter {
             place,

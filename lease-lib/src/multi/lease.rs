@@ -8,6 +8,7 @@ use futures_util::future::{join_all, select_all};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::ambient::Moment;
 use crate::core::Core;
 use crate::error::Error;
 use crate::lease::Lease;
@@ -66,6 +67,16 @@ impl MultiLease {
             Status::Held => 0,
         };
         self.parts.iter().map(Lease::status).max_by_key(worst).unwrap_or(Status::Released)
+    }
+
+    /// The logical TTL.
+    pub fn ttl(&self) -> Duration {
+        self.parts.first().map(Lease::ttl).unwrap_or_default()
+    }
+
+    /// The moment at which the first of them ends unless a renewal is confirmed before.
+    pub fn deadline(&self) -> Moment {
+        self.parts.iter().map(Lease::deadline).min().unwrap_or(Moment::from_nanos(0))
     }
 
     /// How long the grant is good for at least, if no renewal succeeds any more; zero once it is lost.

@@ -81,7 +81,7 @@ impl Waiter {
                 ClaimStep::Refused(why) => {
                     // The guard may have refused a write that the store took.
                     self.free_own(&key, None).await;
-                    break match self.refusal(why).await {
+                    break match core.refusal(why).await {
                         // Whoever waits in line waits for this, too.
                         Error::Quiet(_) if !self.is_try() => Claimed::TooLate,
                         error => Claimed::Over(Verdict::Failed(error)),
@@ -178,14 +178,6 @@ impl Waiter {
         };
         if let Some(revision) = found {
             self.core.forget(key.to_owned(), revision).await;
-        }
-    }
-
-    pub(super) async fn refusal(&self, why: String) -> Error {
-        match self.core.may_grant().await {
-            Err(error) => error,
-            Ok(()) if why.contains("ermission") => Error::Denied(why),
-            Ok(()) => Error::Unreachable(why),
         }
     }
 }

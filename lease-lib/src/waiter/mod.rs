@@ -215,6 +215,13 @@ impl Waiter {
                     };
                     return Ok((sight, waited_for));
                 }
+                (Err(Blind::Denied(why)), _) => match self.core.refusal(why).await {
+                    Error::Quiet(_) if !self.is_try() => {
+                        self.admitted().await?;
+                        continue;
+                    }
+                    error => return Err(Verdict::Failed(error)),
+                },
                 (Err(Blind::Refused(error)), _) => return Err(Verdict::Failed(error)),
                 (Err(Blind::Unreadable(why)), _) | (_, Err(Unreadable(why))) => why,
             };

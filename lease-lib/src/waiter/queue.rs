@@ -9,6 +9,7 @@ use super::claiming::Claimed;
 use super::position::{OutOfLine, Position, Still};
 use super::{Verdict, Waiter, doubled};
 use crate::ambient::{Moment, sleep_until};
+use crate::error::Error;
 use crate::observe::Observation;
 use crate::post::Told;
 use crate::protocol::Loss;
@@ -324,6 +325,11 @@ impl Waiter {
         match self.wanted.target.look(&core, &self.person.attempt).await {
             Ok(sight) => self.seen(line, sight, heard).await,
             Err(Blind::Refused(error)) => Ok(Some(Verdict::Failed(error))),
+            Err(Blind::Denied(why)) => match core.refusal(why).await {
+                // Whoever waits in line waits for this, too.
+                Error::Quiet(_) => Ok(None),
+                error => Ok(Some(Verdict::Failed(error))),
+            },
             Err(Blind::Unreadable(_)) => {
                 line.look_at = core.now() + Duration::from_millis(200);
                 Ok(None)
