@@ -205,6 +205,9 @@ impl Core {
             host: self.identity.host.clone(),
             pid: self.identity.pid,
             since: self.timestamp(),
+            priority: 0,
+            is_ready: true,
+            value: None,
         }
     }
 

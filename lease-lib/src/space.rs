@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::ambient::{SharedAmbient, System, sleep_until};
 use crate::core::{Core, Identity};
+use crate::election::Election;
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::lock::Lock;
@@ -149,6 +150,11 @@ impl Space {
     /// The lock of this name. Nothing is sent before it is used.
     pub fn lock(&self, name: &str) -> Lock {
         Lock::new(self.clone(), name)
+    }
+
+    /// The election of this name. Nothing is sent before it is used.
+    pub fn election(&self, name: &str) -> Election {
+        Election::new(self.clone(), name)
     }
 
     /// The semaphore of this name, of which `limit` (1 to 500) may be held at once. Nothing is sent before it is used; then

@@ -134,6 +134,6 @@ async fn bind(parts: Arc<Vec<Lease>>, over: CancellationToken, tell: watch::Send
     for part in parts.iter() {
         part.lose(Loss::Together(name.clone())).await;
     }
-    tell.send_replace(Some((name, loss)));
     over.cancel();
+    tell.send_replace(Some((name, loss)));
 }

@@ -326,7 +326,7 @@ impl Pursuit {
         let Won { holds, calamity } = won;
         let parts = self.wanted.names.iter().zip(holds).map(|(name, hold)| {
             let key = key::lock(name);
-            let held = Held { name: name.clone(), line: Some(key.clone()), key };
+            let held = Held { name: name.clone(), line: key.clone(), keeps_next: true, key };
             Lease::start(&self.core, held, hold, calamity.clone())
         });
         let lease = MultiLease::start(&self.core, parts.collect());

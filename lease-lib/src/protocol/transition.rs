@@ -120,6 +120,7 @@ mod tests {
             broken: None,
             readers: Vec::new(),
             with: Vec::new(),
+            value: None,
         };
         Slot::Taken { revision, record, ttl_secs: 22, written_micros: 0 }
     }

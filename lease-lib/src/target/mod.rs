@@ -25,7 +25,6 @@ pub(crate) enum Target {
     /// A lock, together with other readers.
     Reader { name: String },
     /// An election: one record, and a line that goes by priority.
-    #[expect(dead_code, reason = "elections follow")]
     Election { name: String },
     /// A semaphore: one of its slots.
     Permit { name: String, limit: u32 },
@@ -126,7 +125,6 @@ impl Target {
         matches!(self, Target::Lock { .. } | Target::Election { .. })
     }
 
-    #[expect(dead_code, reason = "elections follow")]
     /// Whether a place goes by its priority before its order.
     pub(crate) fn by_priority(&self) -> bool {
         matches!(self, Target::Election { .. })

@@ -140,12 +140,14 @@ impl Waiter {
         if self.wanted.renewed_by_caller {
             hold.renewed_by_caller();
         }
-        // A reader keeps nothing free for others: there may be room for them already.
-        let line = !matches!(self.wanted.target, Target::Reader { .. });
+        // A reader keeps nothing free for others, for whom there may be room already; and a leader nothing for whoever was
+        // next some time ago, since a better one may have come.
+        let keeps_next = matches!(self.wanted.target, Target::Lock { .. } | Target::Permit { .. });
         let what = Held {
             name: self.wanted.target.name().to_owned(),
             key: key.to_owned(),
-            line: line.then(|| self.scope.clone()),
+            line: self.scope.clone(),
+            keeps_next,
         };
         let lease = Lease::start(&self.core, what, hold, calamity);
         Claimed::Over(Verdict::Granted(lease))
