@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{Moment, sleep_until};
+use crate::chronicler::Story;
 use crate::core::{Core, locked};
 use crate::observe::Observation;
 use crate::post::Marker;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub deadline: watch::Sender<Moment>,
     /// Cancelled when the lease is lost or given back.
     pub over: CancellationToken,
+    /// For the history.
+    pub story: Story,
 }
 
 /// Runs a hold until it has ended.
@@ -132,8 +135,9 @@ impl Keeper {
         self.after(&released).await;
         if let Some(told) = ending {
             // Nobody may be listening any more.
-            let _ = told.send(released);
+            let _ = told.send(released.clone());
         }
+        self.shared.story.closed(&core, &self.shared.hold, *locked(&self.shared.why), &released);
     }
 
     /// Tells the handle what changed.
@@ -159,6 +163,7 @@ impl Keeper {
             Status::Released => None,
         };
         if std::mem::replace(open, false) {
+            self.shared.story.over(&self.core, &self.shared.hold, now);
             if let Some(loss) = ended {
                 tracing::warn!(lock = self.name, reason = loss.code(), "lease lost");
                 self.core.observe(Observation::Lost { reason: loss.code() });

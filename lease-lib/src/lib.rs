@@ -78,11 +78,13 @@
 
 mod ambient;
 mod breaking;
+mod chronicler;
 mod core;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod guard;
+mod history;
 mod keeper;
 mod lease;
 mod lock;
@@ -99,6 +101,7 @@ mod watch;
 
 pub use ambient::{Ambient, Moment, SharedAmbient, System, Task, fresh_id, sleep_until};
 pub use error::Error;
+pub use history::Held;
 pub use lease::Lease;
 pub use lock::{Attempt, Lock, Waiting};
 pub use name::{Filter, MAX_NAME, Name};

@@ -239,6 +239,21 @@ impl Store for FaultyStore {
         })
     }
 
+    /// Meets the network as a read would: nothing rests on it, and no check looks at it.
+    fn chronicle<'a>(&'a self, key: &'a str, line: Bytes) -> Reply<'a, Result<(), WriteError>> {
+        let key = key.to_owned();
+        Box::pin(async move {
+            let unknown = || Err(WriteError::Unknown("no answer in time"));
+            let add = move |sim: &Sim, _| sim.store.chronicle(&key, line).now_or_never();
+            self.ask(add).await.ok().flatten().unwrap_or_else(unknown)
+        })
+    }
+
+    fn chronicle_of<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Vec<(Revision, Bytes)>, Unreadable>> {
+        let key = key.to_owned();
+        Box::pin(async move { self.ask(move |sim, _| now(sim.store.chronicle_of(&key))).await? })
+    }
+
     fn life(&self) -> Reply<'_, Result<Life, Unreadable>> {
         Box::pin(async move { self.ask(|sim, _| now(sim.store.life())).await? })
     }

@@ -203,6 +203,11 @@ impl Hold {
         self.token
     }
 
+    /// The record's key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The record as the next renewal will write it.
     pub fn record(&self) -> &Record {
         &self.record

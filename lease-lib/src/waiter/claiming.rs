@@ -142,6 +142,7 @@ impl Waiter {
             hold.renewed_by_caller();
         }
         let lease = Lease::start(&self.core, self.wanted.name.clone(), hold, calamity);
+        lease.waited(now.since(self.started));
         Claimed::Over(Verdict::Granted(lease))
     }
 
