@@ -3,7 +3,7 @@
 //! The keeper says what it knows when its hold has ended ([`Story`]); a few tasks per space write it down
 //! ([`Chronicler`]). What cannot be written is left out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -18,7 +18,8 @@ use crate::store::WriteError;
 
 /// How many lines wait to be written: some seconds' worth of a busy process. Beyond that the oldest is left out.
 const MOST: usize = 1_024;
-/// How many are written at the same time.
+/// How many are written at the same time, each of another key: the store keeps the last that it was given, and these are
+/// to be the last that ended.
 const WRITERS: usize = 4;
 /// How long a line waits for a store that does not take it: longer than a leader's failover.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -138,6 +139,8 @@ pub(crate) struct Chronicler {
 struct Desk {
     lines: VecDeque<Line>,
     writers: usize,
+    /// The keys whose lines are being written.
+    busy: BTreeSet<String>,
     /// Whether it was said that lines are left out.
     overflowed: bool,
 }
@@ -156,8 +159,10 @@ impl Chronicler {
         if core.chronicler.put(line) {
             let shared = Arc::clone(core);
             core.spawn(async move {
-                while let Some(line) = shared.chronicler.next(shared.now()) {
-                    write(&shared, line).await;
+                let mut done = None;
+                while let Some(line) = shared.chronicler.next(done.take(), shared.now()) {
+                    write(&shared, &line).await;
+                    done = Some(line);
                 }
             });
         }
@@ -181,18 +186,25 @@ impl Chronicler {
         more
     }
 
-    /// The next line; `None` sends the writer home. What the store did not take in time is left out, so that nobody
-    /// goes on for long after an outage.
-    fn next(&self, now: Moment) -> Option<Line> {
+    /// The next line, after this one is `done`; `None` sends the writer home. What the store did not take in time is left
+    /// out, so that nobody goes on for long after an outage.
+    fn next(&self, done: Option<Line>, now: Moment) -> Option<Line> {
         let mut desk = locked(&self.desk);
-        while let Some(line) = desk.lines.pop_front() {
-            if now.since(line.since) <= PATIENCE {
-                return Some(line);
-            }
-            tracing::debug!(key = line.key, "a line of the history was not written: the store was away");
+        if let Some(done) = done {
+            desk.busy.remove(&done.key);
         }
-        desk.writers -= 1;
-        None
+        while desk.lines.front().is_some_and(|line| now.since(line.since) > PATIENCE) {
+            desk.lines.pop_front();
+            tracing::debug!("a line of the history was not written: the store was away");
+        }
+        // Whoever writes a line of the same key takes the others after it.
+        let free = desk.lines.iter().position(|line| !desk.busy.contains(&line.key));
+        let line = free.and_then(|at| desk.lines.remove(at));
+        match &line {
+            Some(line) => drop(desk.busy.insert(line.key.clone())),
+            None => desk.writers -= 1,
+        }
+        line
     }
 }
 
@@ -200,7 +212,7 @@ impl Chronicler {
 ///
 /// Lost or late answer: written again, perhaps a second time; whoever reads takes one line for each token. Refused: left
 /// out, since it would be again.
-async fn write(core: &Core, line: Line) {
+async fn write(core: &Core, line: &Line) {
     let give_up_at = line.since + PATIENCE;
     loop {
         let sent = core.now();

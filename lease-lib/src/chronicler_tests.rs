@@ -12,11 +12,33 @@ fn the_oldest_is_left_out_and_writers_are_few() {
     let writers = (0..MOST + 3).filter(|number| chronicler.put(line(*number, now))).count();
     assert_eq!(writers, WRITERS);
     assert!(locked(&chronicler.desk).overflowed, "it is said once");
-    assert_eq!(chronicler.next(now).map(|line| line.key), Some("lock.3".into()));
-    let left = std::iter::from_fn(|| chronicler.next(now)).count();
-    assert_eq!(left, MOST - 1);
+    let mut written = chronicler.next(None, now);
+    assert_eq!(written.as_ref().map(|line| line.key.as_str()), Some("lock.3"));
+    let mut count = 0;
+    while written.is_some() {
+        (count, written) = (count + 1, chronicler.next(written, now));
+    }
+    assert_eq!(count, MOST);
     assert_eq!(locked(&chronicler.desk).writers, WRITERS - 1, "who finds nothing goes home");
+    assert!(locked(&chronicler.desk).busy.is_empty());
     assert!(chronicler.put(line(0, now)), "and the next line calls for one");
+}
+
+#[test]
+fn lines_of_one_key_are_written_one_after_the_other() {
+    let (chronicler, now) = (Chronicler::default(), Moment::from_nanos(1));
+    for number in [1, 1, 2, 1] {
+        chronicler.put(line(number, now));
+    }
+    let key = |line: &Option<Line>| line.as_ref().map(|line| line.key.clone());
+    let (one, two) = (chronicler.next(None, now), chronicler.next(None, now));
+    assert_eq!((key(&one), key(&two)), (Some("lock.1".into()), Some("lock.2".into())));
+    assert!(chronicler.next(two, now).is_none(), "the others wait for the first");
+    let one = chronicler.next(one, now);
+    assert_eq!(key(&one), Some("lock.1".into()));
+    let one = chronicler.next(one, now);
+    assert_eq!(key(&one), Some("lock.1".into()));
+    assert!(chronicler.next(one, now).is_none());
 }
 
 #[test]
@@ -27,8 +49,8 @@ fn what_waited_too_long_is_left_out() {
         chronicler.put(line(number, then));
     }
     chronicler.put(line(10, now));
-    assert_eq!(chronicler.next(now).map(|line| line.key), Some("lock.10".into()));
-    assert!(chronicler.next(now).is_none());
+    assert_eq!(chronicler.next(None, now).map(|line| line.key), Some("lock.10".into()));
+    assert!(chronicler.next(None, now).is_none());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What the library gives beside the mutex, on the embedded store and on real servers.
 
+mod history;
+mod history_wire;
 mod watch;
 
 use lease::{Space, SpaceOptions};
