@@ -239,13 +239,18 @@ impl Store for FaultyStore {
         })
     }
 
-    /// Meets the network as a read would: nothing rests on it, and no check looks at it.
+    /// Passed through while the store can be reached. Nothing rests on it and no check looks at it, so it meets no fault of
+    /// its own: that would excuse the sender from what it has nothing to do with.
     fn chronicle<'a>(&'a self, key: &'a str, line: Bytes) -> Reply<'a, Result<(), WriteError>> {
-        let key = key.to_owned();
         Box::pin(async move {
-            let unknown = || Err(WriteError::Unknown("no answer in time"));
-            let add = move |sim: &Sim, _| sim.store.chronicle(&key, line).now_or_never();
-            self.ask(add).await.ok().flatten().unwrap_or_else(unknown)
+            match self.reach() {
+                None => self.sim.store.chronicle(key, line).await,
+                Some(Reach::Refusing) => Err(WriteError::NotTaken),
+                Some(Reach::Silent | Reach::Deaf) => {
+                    sleep(LIMIT).await;
+                    Err(WriteError::Unknown("no answer in time"))
+                }
+            }
         })
     }
 
