@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ambient::{Moment, SharedAmbient, fresh_id};
+use crate::chronicler::Chronicler;
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::observe::{Observation, Observer};
@@ -69,6 +70,7 @@ pub(crate) struct Core {
     pub guard: Guard,
     pub post: Post,
     pub presence: Presence,
+    pub chronicler: Chronicler,
     /// What befell the whole space; every lease ends with it.
     pub calamity: watch::Sender<Option<Loss>>,
     pub closing: CancellationToken,

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{Moment, sleep_until};
+use crate::chronicler::Story;
 use crate::core::{Core, locked};
 use crate::lease::Held;
 use crate::observe::Observation;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub deadline: watch::Sender<Moment>,
     /// Cancelled when the lease is lost or given back.
     pub over: CancellationToken,
+    /// For the history.
+    pub story: Story,
 }
 
 /// Runs a hold until it has ended.
@@ -70,6 +73,7 @@ impl Keeper {
         let mut ending: Option<oneshot::Sender<Released>> = None;
         let mut handle_lives = true;
         let mut open = true;
+        let mut superseded = false;
         let released = loop {
             let now = core.now();
             let (command, deadline) = {
@@ -107,7 +111,10 @@ impl Keeper {
                         saying.push((locked(&self.shared.hold).said().0 + 1, told));
                         Some(Event::Say(value))
                     }
-                    Some(Order::Take(event)) => Some(*event),
+                    Some(Order::Take(event)) => {
+                        superseded |= matches!(*event, Event::Supersede);
+                        Some(*event)
+                    }
                     Some(Order::End(why, to, told)) => {
                         ending = Some(told);
                         Some(self.end(why, to.map(|to| *to)))
@@ -153,8 +160,13 @@ impl Keeper {
         self.after(&released).await;
         if let Some(told) = ending {
             // Nobody may be listening any more.
-            let _ = told.send(released);
+            let _ = told.send(released.clone());
         }
+        // Nobody was ever given that grant.
+        if superseded {
+            return;
+        }
+        self.shared.story.closed(&core, &self.shared.hold, *locked(&self.shared.why), &released);
     }
 
     /// Tells the handle what changed.
@@ -180,6 +192,7 @@ impl Keeper {
             Status::Released => None,
         };
         if std::mem::replace(open, false) {
+            self.shared.story.over(&self.core, &self.shared.hold, now);
             if let Some(loss) = ended {
                 tracing::warn!(key = self.held.key, reason = loss.code(), "lease lost");
                 self.core.observe(Observation::Lost { reason: loss.code() });

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::Moment;
+use crate::chronicler::Story;
 use crate::core::{Core, locked};
 use crate::error::Error;
 use crate::keeper::{Keeper, Order, Shared};
@@ -70,6 +71,7 @@ impl Lease {
             lost: watch::Sender::new(None),
             deadline: watch::Sender::new(hold.deadline()),
             over: CancellationToken::new(),
+            story: Story::new(&held.name, &held.line, core.now()),
             why: Mutex::new(End::Released),
             hold: Mutex::new(hold),
         });
@@ -83,6 +85,11 @@ impl Lease {
         };
         core.spawn(keeper.run());
         Lease { core: Arc::clone(core), shared, orders, held, token, ttl, previous }
+    }
+
+    /// For the history: how long it took from the call to the grant.
+    pub(crate) fn waited(&self, waited: Duration) {
+        self.shared.story.waited(waited);
     }
 
     /// The name that is held.

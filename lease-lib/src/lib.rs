@@ -78,12 +78,14 @@
 
 mod ambient;
 mod breaking;
+mod chronicler;
 mod core;
 mod election;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod guard;
+mod history;
 mod keeper;
 mod lease;
 mod line;
@@ -106,6 +108,7 @@ mod watch;
 pub use ambient::{Ambient, Moment, SharedAmbient, System, Task, fresh_id, sleep_until};
 pub use election::{Candidate, Election, Leader, Leadership, Term};
 pub use error::Error;
+pub use history::Held;
 pub use lease::Lease;
 pub use lock::{Attempt, Lock, Waiting};
 pub use multi::{LockAll, MultiAttempt, MultiLease};

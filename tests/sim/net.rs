@@ -235,6 +235,26 @@ impl Store for FaultyStore {
         })
     }
 
+    /// Passed through while the store can be reached. Nothing rests on it and no check looks at it, so it meets no fault of
+    /// its own: that would excuse the sender from what it has nothing to do with.
+    fn chronicle<'a>(&'a self, key: &'a str, line: Bytes) -> Reply<'a, Result<(), WriteError>> {
+        Box::pin(async move {
+            match self.reach() {
+                None => self.sim.store.chronicle(key, line).await,
+                Some(Reach::Refusing) => Err(WriteError::NotTaken),
+                Some(Reach::Silent | Reach::Deaf) => {
+                    sleep(LIMIT).await;
+                    Err(WriteError::Unknown("no answer in time"))
+                }
+            }
+        })
+    }
+
+    fn chronicle_of<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Vec<(Revision, Bytes)>, Unreadable>> {
+        let key = key.to_owned();
+        Box::pin(async move { self.ask(move |sim, _| now(sim.store.chronicle_of(&key))).await? })
+    }
+
     fn life(&self) -> Reply<'_, Result<Life, Unreadable>> {
         Box::pin(async move { self.ask(|sim, _| now(sim.store.life())).await? })
     }

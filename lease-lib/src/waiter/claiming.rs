@@ -150,6 +150,7 @@ impl Waiter {
             keeps_next,
         };
         let lease = Lease::start(&self.core, what, hold, calamity);
+        lease.waited(now.since(self.started));
         Claimed::Over(Verdict::Granted(lease))
     }
 
