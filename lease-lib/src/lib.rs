@@ -82,6 +82,7 @@ mod core;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod group;
 mod guard;
 mod keeper;
 mod lease;
@@ -103,6 +104,7 @@ mod watch;
 
 pub use ambient::{Ambient, Moment, SharedAmbient, System, Task, fresh_id, sleep_until};
 pub use error::Error;
+pub use group::{Barrier, Group, MAX_MEMBERS, MAX_VALUE, Member, MemberEvent, Membership};
 pub use lease::Lease;
 pub use lock::{Attempt, Lock, Waiting};
 pub use multi::{LockAll, MultiAttempt, MultiLease};

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::ambient::{SharedAmbient, System, sleep_until};
 use crate::core::{Core, Identity};
 use crate::error::Error;
+use crate::group::Group;
 use crate::guard::Guard;
 use crate::lock::Lock;
 use crate::multi::LockAll;
@@ -167,6 +168,11 @@ impl Space {
         RwLock::new(self.clone(), name)
     }
 
+    /// The group of this name. Nothing is sent before it is used.
+    pub fn group(&self, name: &str) -> Group {
+        Group::new(self.clone(), name)
+    }
+
     /// Looks at one lock and its line.
     ///
     /// # Errors
@@ -225,7 +231,7 @@ impl Space {
         filter: &str,
         from: WatchFrom,
     ) -> Result<impl Stream<Item = Result<Happened, Error>> + Send + Unpin + use<>, Error> {
-        crate::watch::watch(&self.core, filter, from)
+        Ok(crate::watch::watch(&self.core, crate::lock::watched(&Filter::new(filter)?), from))
     }
 
     /// Whether the store can be reached, as far as is known without asking.

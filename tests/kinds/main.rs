@@ -1,5 +1,6 @@
 //! What the library gives beside the mutex, on the embedded store and on real servers.
 
+mod group;
 mod multi;
 mod races;
 mod rwlock;
