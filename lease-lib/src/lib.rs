@@ -84,6 +84,7 @@ mod election;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod group;
 mod guard;
 mod history;
 mod keeper;
@@ -108,6 +109,7 @@ mod watch;
 pub use ambient::{Ambient, Moment, SharedAmbient, System, Task, fresh_id, sleep_until};
 pub use election::{Candidate, Election, Leader, Leadership, Term};
 pub use error::Error;
+pub use group::{Barrier, Group, MAX_MEMBERS, MAX_VALUE, Member, MemberEvent, Membership};
 pub use history::Held;
 pub use lease::Lease;
 pub use lock::{Attempt, Lock, Waiting};

@@ -8,12 +8,13 @@ use tokio::sync::{oneshot, watch};
 
 use crate::error::Error;
 use crate::lease::Lease;
-use crate::name::Name;
+use crate::name::{Filter, Name};
 use crate::protocol::{DEFAULT_TTL, Holder, Times, key};
 use crate::space::Space;
 use crate::target::{MOST_PERMITS, Target};
 use crate::token::Token;
 use crate::waiter::{self, Candidacy, Wanted};
+use crate::watch::Watched;
 
 /// The most entries in a lease's metadata.
 const MOST_METADATA: usize = 32;
@@ -263,6 +264,16 @@ impl What {
                 allowed: format!("allowed are 1 to {MOST_PERMITS} permits"),
             }),
         }
+    }
+}
+
+/// What a watch of the locks that match `filter` looks at.
+pub(crate) fn watched(filter: &Filter) -> Watched {
+    Watched {
+        filter: key::lock(filter.as_str()),
+        name: key::name_of_lock,
+        most: 100_000,
+        what: "held locks in one watch; narrow the filter",
     }
 }
 

@@ -15,6 +15,7 @@ use crate::chronicler::Chronicler;
 use crate::core::{Core, Identity};
 use crate::election::Election;
 use crate::error::Error;
+use crate::group::Group;
 use crate::guard::Guard;
 use crate::history::Held;
 use crate::lock::Lock;
@@ -176,6 +177,11 @@ impl Space {
         RwLock::new(self.clone(), name)
     }
 
+    /// The group of this name. Nothing is sent before it is used.
+    pub fn group(&self, name: &str) -> Group {
+        Group::new(self.clone(), name)
+    }
+
     /// Looks at one lock and its line.
     ///
     /// # Errors
@@ -234,7 +240,7 @@ impl Space {
         filter: &str,
         from: WatchFrom,
     ) -> Result<impl Stream<Item = Result<Happened, Error>> + Send + Unpin + use<>, Error> {
-        crate::watch::watch(&self.core, filter, from)
+        Ok(crate::watch::watch(&self.core, crate::lock::watched(&Filter::new(filter)?), from))
     }
 
     /// The last holds of a lock that have ended, up to 64 of the last 90 days, the latest grant last: who had it, how long

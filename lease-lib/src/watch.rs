@@ -1,4 +1,4 @@
-//! Watching: every transition of the locks that match a filter, as it happens.
+//! Watching: every transition of the records that match a filter, as it happens.
 //!
 //! The store tells of writes, at most once each, and of expiry not at all. So a watch hears (fast), asks every two
 //! seconds for whatever is newer than the newest that it has seen (nothing stays missed for longer), and looks at each
@@ -15,8 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::ambient::{Moment, sleep_until};
 use crate::core::Core;
 use crate::error::Error;
-use crate::name::Filter;
-use crate::protocol::{Known, Slot, Transition, key};
+use crate::protocol::{Known, Slot, Transition};
 use crate::store::{Entry, Events, Revision, Unreadable};
 
 /// How often a watch asks for what it may have missed.
@@ -25,8 +24,6 @@ const ASK_EVERY: Duration = Duration::from_secs(2);
 const AFTER_EXPIRY: Duration = Duration::from_millis(400);
 /// An absence is looked at twice: one read may be answered by a server that was left behind.
 const LOOK_AGAIN: Duration = Duration::from_millis(700);
-/// How many locks one watch may follow.
-const MOST: usize = 100_000;
 /// How many transitions wait for a slow reader. Beyond that the watch waits, too; what happens meanwhile to one lock
 /// then comes as one transition to what is true in the end.
 const BUFFER: usize = 256;
@@ -45,10 +42,10 @@ pub enum WatchFrom {
     After(Revision),
 }
 
-/// Something that happened to a lock.
+/// Something that happened to a lock, or to another record that is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happened {
-    /// The lock.
+    /// The lock; of other kinds, what of the record's key is told as its name.
     pub name: String,
     /// The revision of the write that shows it; for an expiry, of the last one before. To go on from here later:
     /// [`WatchFrom::After`].
@@ -57,12 +54,26 @@ pub struct Happened {
     pub what: Transition,
 }
 
+/// What a watch looks at: records of one kind, each with a holder.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    /// Over keys.
+    pub filter: String,
+    /// What of a key is told as its name; `None` for a key that matches and is no record of this kind.
+    pub name: fn(&str) -> Option<&str>,
+    /// How many that are held one watch may follow, ...
+    pub most: usize,
+    /// ... and what there are too many of, beyond that.
+    pub what: &'static str,
+}
+
 struct Watch {
     core: Arc<Core>,
-    filter: String,
+    watched: Watched,
     from: WatchFrom,
-    locks: BTreeMap<String, Known>,
-    /// When to look whether a record has expired.
+    /// What is known of each record, by its key.
+    records: BTreeMap<String, Known>,
+    /// When to look whether a record, by its key, has expired.
     expiries: BTreeSet<(Moment, String, Revision)>,
     /// Those that were not to be seen once.
     doubted: BTreeSet<String>,
@@ -75,16 +86,15 @@ struct Watch {
 /// Starts a watch, which lasts until the stream is dropped.
 pub(crate) fn watch(
     core: &Arc<Core>,
-    filter: &str,
+    watched: Watched,
     from: WatchFrom,
-) -> Result<impl Stream<Item = Result<Happened, Error>> + Send + Unpin + use<>, Error> {
-    let filter = key::lock(Filter::new(filter)?.as_str());
+) -> impl Stream<Item = Result<Happened, Error>> + Send + Unpin + use<> {
     let (reader, stream) = mpsc::channel(BUFFER);
     let watch = Watch {
         core: Arc::clone(core),
-        filter,
+        watched,
         from,
-        locks: BTreeMap::new(),
+        records: BTreeMap::new(),
         expiries: BTreeSet::new(),
         doubted: BTreeSet::new(),
         newest: if let WatchFrom::After(revision) = from { revision } else { 0 },
@@ -98,7 +108,7 @@ pub(crate) fn watch(
             let _ = reader.send(Err(error)).await;
         }
     }));
-    Ok(ReceiverStream::new(stream))
+    ReceiverStream::new(stream)
 }
 
 /// Why a watch ends: the reader has gone (`None`), or with an error.
@@ -113,7 +123,7 @@ impl Watch {
         loop {
             if events.is_none() {
                 // Followed first, asked then: what happens in between is heard of or found. Unanswered: asked again soon.
-                events = core.asked("follow", core.store.follow(&self.filter)).await.ok();
+                events = core.asked("follow", core.store.follow(&self.watched.filter)).await.ok();
             }
             let wake = self.expiries.first().map_or(ask_at, |(at, ..)| (*at).min(ask_at));
             tokio::select! {
@@ -144,7 +154,7 @@ impl Watch {
     async fn ask(&mut self) -> Result<(), Over> {
         let mut from = self.newest + 1;
         loop {
-            match self.core.asked("scan", self.core.store.scan(&self.filter, from)).await {
+            match self.core.asked("scan", self.core.store.scan(&self.watched.filter, from)).await {
                 Ok(page) => {
                     for entry in &page.entries {
                         self.see(entry, false).await?;
@@ -166,16 +176,19 @@ impl Watch {
 
     /// An entry was seen, just written (`fresh`) or some time ago.
     async fn see(&mut self, entry: &Entry, fresh: bool) -> Result<(), Over> {
-        let Some(name) = key::name_of_lock(&entry.key).map(str::to_owned) else { return Ok(()) };
+        if (self.watched.name)(&entry.key).is_none() {
+            return Ok(());
+        }
+        let Entry { key, .. } = entry;
         let slot = Slot::of(Some(entry));
-        if self.locks.len() >= MOST && !self.locks.contains_key(&name) {
-            self.locks.retain(|_, known| known.is_held());
-            if self.locks.len() >= MOST {
-                let what = "held locks in one watch; narrow the filter";
-                return Err(Some(Error::TooMany { what, limit: MOST }));
+        let Watched { most, what, .. } = self.watched;
+        if self.records.len() >= most && !self.records.contains_key(key) {
+            self.records.retain(|_, known| known.is_held());
+            if self.records.len() >= most {
+                return Err(Some(Error::TooMany { what, limit: most }));
             }
         }
-        let known = self.locks.entry(name.clone()).or_default();
+        let known = self.records.entry(key.clone()).or_default();
         let mut transitions = known.follow(&slot);
         let is_held = known.is_held();
         match self.from {
@@ -185,46 +198,46 @@ impl Watch {
             WatchFrom::Present => transitions.retain(|what| !matches!(what, Transition::Ended(_))),
             WatchFrom::After(_) => {}
         }
-        self.doubted.remove(&name);
+        self.doubted.remove(key);
         self.newest = self.newest.max(entry.revision);
         let lived = self.core.ambient.wall_micros().saturating_sub(entry.written_micros);
         let lived = if fresh { Duration::ZERO } else { Duration::from_micros(lived) };
         if is_held && entry.ttl_secs > 0 {
             let left = Duration::from_secs(entry.ttl_secs).saturating_sub(lived);
             let at = self.core.now() + left + AFTER_EXPIRY;
-            self.expiries.insert((at, name.clone(), entry.revision));
+            self.expiries.insert((at, key.clone(), entry.revision));
         }
-        self.tell(&name, entry.revision, transitions).await
+        self.tell(key, entry.revision, transitions).await
     }
 
     /// Looks at those whose time is up.
     async fn look_at_expired(&mut self) -> Result<(), Over> {
         while self.expiries.first().is_some_and(|(at, ..)| *at <= self.core.now()) {
-            let Some((_, name, revision)) = self.expiries.pop_first() else { break };
+            let Some((_, key, revision)) = self.expiries.pop_first() else { break };
             // Seen again since.
-            if self.locks.get(&name).is_none_or(|known| known.revision != revision) {
+            if self.records.get(&key).is_none_or(|known| known.revision != revision) {
                 continue;
             }
-            let record = key::lock(&name);
-            match self.core.asked("read", self.core.store.read(&record)).await {
+            match self.core.asked("read", self.core.store.read(&key)).await {
                 Ok(Some(entry)) if entry.revision != revision => self.see(&entry, true).await?,
-                Ok(None) if !self.doubted.insert(name.clone()) => {
-                    self.doubted.remove(&name);
-                    if let Some(known) = self.locks.get_mut(&name) {
+                Ok(None) if !self.doubted.insert(key.clone()) => {
+                    self.doubted.remove(&key);
+                    if let Some(known) = self.records.get_mut(&key) {
                         let absent = known.follow(&Slot::of(None));
-                        self.tell(&name, revision, absent).await?;
+                        self.tell(&key, revision, absent).await?;
                     }
                 }
                 // There still, or not seen for the first time, or unreadable.
                 _ => {
-                    self.expiries.insert((self.core.now() + LOOK_AGAIN, name, revision));
+                    self.expiries.insert((self.core.now() + LOOK_AGAIN, key, revision));
                 }
             }
         }
         Ok(())
     }
 
-    async fn tell(&self, name: &str, revision: Revision, transitions: Vec<Transition>) -> Result<(), Over> {
+    async fn tell(&self, key: &str, revision: Revision, transitions: Vec<Transition>) -> Result<(), Over> {
+        let name = (self.watched.name)(key).unwrap_or(key);
         for what in transitions {
             let happened = Happened { name: name.to_owned(), revision, what };
             self.reader.send(Ok(happened)).await.map_err(|_| None)?;

@@ -1,6 +1,8 @@
 //! What the library gives beside the mutex, on the embedded store and on real servers.
 
 mod election;
+mod group;
+mod group_faults;
 mod history;
 mod history_wire;
 mod multi;

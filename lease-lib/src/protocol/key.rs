@@ -30,6 +30,26 @@ pub fn reader(name: &str, id: &str) -> String {
     format!("read.{name}.{id}")
 }
 
+/// A group; no key itself.
+pub fn group(name: &str) -> String {
+    format!("group.{name}")
+}
+
+/// A member of a group. Ids hold no dot, so the last token is the id and the rest is the group's name.
+pub fn member(name: &str, id: &str) -> String {
+    format!("group.{name}.{id}")
+}
+
+/// All members of a group, and of no other: a group whose name begins with this one's has longer keys.
+pub fn members(name: &str) -> String {
+    format!("group.{name}.*")
+}
+
+/// The group and the id of the member whose record has this key.
+pub fn name_of_member(key: &str) -> Option<(&str, &str)> {
+    key.strip_prefix("group.")?.rsplit_once('.')
+}
+
 /// A place in the line for what is called `wanted`: a record's key, or [`permits`]. Ids hold no dot, so the last token is
 /// the id and the rest is what is wanted.
 pub fn place(wanted: &str, id: &str) -> String {

@@ -11,6 +11,8 @@ pub enum Transition {
     Granted(Holder),
     /// Its holder renewed it.
     Renewed(Holder),
+    /// Its holder renewed it, and shows something else than before.
+    Changed(Holder),
     /// The grant was marked as broken; its holder is to stop.
     Broken {
         /// Who holds it still.
@@ -32,6 +34,8 @@ pub struct Known {
     /// Who holds it, if anybody does.
     holder: Option<Holder>,
     broken: bool,
+    /// The record cannot be read, so its token is not known: `holder` names the revision of the first such sight.
+    unreadable: bool,
 }
 
 impl Known {
@@ -61,8 +65,16 @@ impl Known {
             Slot::Foreign { .. } => (Some(Holder::unreadable(revision)), None, None),
         };
         let before = self.holder.take();
+        let unreadable = matches!(slot, Slot::Foreign { .. });
+        // Written again by a newer release: most likely a renewal, and no reason to tell that one came and one went.
+        let now = match &before {
+            Some(same) if unreadable && self.unreadable => Some(same.clone()),
+            _ => now,
+        };
+        self.unreadable = unreadable;
         let was_broken = std::mem::replace(&mut self.broken, broken.is_some());
         let same = before.as_ref().zip(now.as_ref()).is_some_and(|(before, now)| before.token == now.token);
+        let shows = before.as_ref().map(|before| before.metadata.clone());
         let mut transitions = Vec::new();
         if !same {
             transitions.extend(match (before, previous) {
@@ -79,6 +91,9 @@ impl Known {
         match (&now, broken) {
             (Some(holder), Some(reason)) if !was_broken => {
                 transitions.push(Transition::Broken { holder: holder.clone(), reason });
+            }
+            (Some(holder), None) if same && shows.is_some_and(|before| before != holder.metadata) => {
+                transitions.push(Transition::Changed(holder.clone()));
             }
             (Some(holder), None) if same => transitions.push(Transition::Renewed(holder.clone())),
             _ => {}
@@ -131,6 +146,7 @@ mod tests {
         let word = |transition| match transition {
             Transition::Granted(holder) => format!("granted {}", holder.token),
             Transition::Renewed(holder) => format!("renewed {}", holder.token),
+            Transition::Changed(holder) => format!("changed {}", holder.token),
             Transition::Broken { holder, reason } => format!("broken {} {reason}", holder.token),
             Transition::Ended(previous) => format!("ended {}", previous.token),
             Transition::Expired(holder) => format!("expired {}", holder.token),
@@ -162,6 +178,34 @@ mod tests {
         assert_eq!(words(known.follow(&taken(9, "b", None, Some(5)))), ["ended 5", "granted 9"]);
         assert_eq!(words(known.follow(&taken(20, "c", Some(12), Some(11)))), ["expired 9", "granted 12"]);
         assert_eq!(words(known.follow(&ABSENT)), ["expired 12"]);
+    }
+
+    #[test]
+    fn what_a_holder_shows_is_compared() {
+        let shows = |revision, value: &str| match taken(revision, "a", Some(5), None) {
+            Slot::Taken { revision, mut record, ttl_secs, written_micros } => {
+                record.metadata.insert("value".into(), value.into());
+                Slot::Taken { revision, record, ttl_secs, written_micros }
+            }
+            other => other,
+        };
+        let mut known = Known::default();
+        assert_eq!(words(known.follow(&shows(5, "one"))), ["granted 5"]);
+        assert_eq!(words(known.follow(&shows(6, "one"))), ["renewed 5"]);
+        assert_eq!(words(known.follow(&shows(7, "two"))), ["changed 5"]);
+        assert_eq!(words(known.follow(&shows(8, "two"))), ["renewed 5"]);
+        assert_eq!(words(known.follow(&taken(9, "a", Some(5), None))), ["changed 5"], "it shows nothing now");
+        assert_eq!(words(known.follow(&taken(20, "b", Some(12), None))), ["expired 5", "granted 12"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_stays_one_grant() {
+        let mut known = Known::default();
+        assert_eq!(words(known.follow(&Slot::Foreign { revision: 5 })), ["granted 5"]);
+        assert_eq!(words(known.follow(&Slot::Foreign { revision: 9 })), ["renewed 5"]);
+        assert_eq!(words(known.follow(&taken(12, "a", None, None))), ["expired 5", "granted 12"]);
+        assert_eq!(words(known.follow(&Slot::Foreign { revision: 15 })), ["expired 12", "granted 15"]);
+        assert_eq!(words(known.follow(&ABSENT)), ["expired 15"]);
     }
 
     #[test]
