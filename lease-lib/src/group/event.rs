@@ -53,6 +53,7 @@ mod tests {
             since: "s".into(),
             ttl_ms: 20_000,
             metadata: [("value".to_owned(), value.to_owned())].into(),
+            value: None,
         }
     }
 
