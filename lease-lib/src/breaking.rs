@@ -10,7 +10,7 @@ use crate::core::Core;
 use crate::error::Error;
 use crate::observe::Observation;
 use crate::protocol::line::Note;
-use crate::protocol::{End, MARKER_SECS, Previous, Record, Slot, Times, key};
+use crate::protocol::{End, MARKER_SECS, Previous, Record, Slot, Times};
 use crate::store::{Body, Unreadable, Write, WriteError};
 use crate::token::Token;
 
@@ -20,12 +20,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) async fn break_grant(
     core: &Arc<Core>,
-    name: &str,
+    key: &str,
     token: Token,
     reason: &str,
     now: bool,
 ) -> Result<(), Error> {
-    let key = key::lock(name);
+    let key = key.to_owned();
     let id = fresh_id(core.ambient.as_ref());
     let mut open = false;
     for round in 0..TRIES {
@@ -63,9 +63,9 @@ pub(crate) async fn break_grant(
         };
         match core.write(&write).await {
             Ok(_) => {
-                tracing::warn!(lock = name, %token, reason, now, "grant broken by force");
+                tracing::warn!(key, %token, reason, now, "grant broken by force");
                 core.observe(Observation::Broken);
-                core.tell(&holder, Note::Broken { name: name.to_owned() }).await;
+                core.tell(&holder, Note::Broken { key: key.clone() }).await;
                 return Ok(());
             }
             Err(WriteError::Refused(why)) => return Err(Error::Denied(why)),

@@ -32,6 +32,9 @@ const REASON: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct Story {
     name: String,
+    /// What its past is kept under: all who stand in one line share it, also the readers of a lock, whose records have keys
+    /// of their own.
+    key: String,
     granted: Moment,
     plot: Mutex<Plot>,
 }
@@ -45,13 +48,19 @@ struct Plot {
 }
 
 impl Story {
-    pub(crate) fn new(name: &str, granted: Moment) -> Story {
-        Story { name: name.to_owned(), granted, plot: Mutex::default() }
+    /// `line` is what its waiters stand in line for.
+    pub(crate) fn new(name: &str, line: &str, granted: Moment) -> Story {
+        Story { name: name.to_owned(), key: line.to_owned(), granted, plot: Mutex::default() }
     }
 
     /// How long it took from the call to the grant.
     pub(crate) fn waited(&self, waited: Duration) {
         locked(&self.plot).waited = waited;
+    }
+
+    /// It is none that anybody should be told of.
+    pub(crate) fn forget(&self) {
+        locked(&self.plot).told = true;
     }
 
     /// The holder believes no more. A loss is told now, since its handle may live for long; a release once its outcome is
@@ -87,7 +96,7 @@ impl Story {
             }
             (plot.waited, plot.end.clone().unwrap_or_default())
         };
-        let (key, line) = {
+        let line = {
             let hold = locked(hold);
             let record = hold.record();
             let held = Held {
@@ -103,9 +112,9 @@ impl Story {
                 why,
                 reason,
             };
-            (hold.key().to_owned(), held.encode())
+            held.encode()
         };
-        Chronicler::take(core, key, line);
+        Chronicler::take(core, self.key.clone(), line);
     }
 }
 
@@ -124,7 +133,7 @@ fn word(why: End) -> String {
 }
 
 fn reason(loss: &Loss) -> Option<String> {
-    let Loss::Broken(reason) = loss else { return None };
+    let (Loss::Broken(reason) | Loss::Together(reason)) = loss else { return None };
     let end = (0..=REASON.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end))?;
     reason.get(..end).map(str::to_owned)
 }

@@ -16,7 +16,7 @@ use crate::observe::{Observation, Observer};
 use crate::post::Post;
 use crate::presence::Presence;
 use crate::protocol::line::{Note, Waiter};
-use crate::protocol::{Loss, Record};
+use crate::protocol::{Loss, Record, Request};
 use crate::store::{Ack, Batch, BatchAck, Revision, Store, Unreadable, Write, WriteError};
 
 /// Locks a mutex whose data stays sound whatever a panicking thread did: every critical section in this crate is a
@@ -118,7 +118,6 @@ impl Core {
 
     /// Sends one batch, once, and lets the guard look at the answer. As with [`Core::write`], whoever sent it resolves
     /// what is unknown; the answer to a repeat names no revision ([`BatchAck::Duplicate`]), so reading does.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the kinds that need it are not written yet"))]
     pub(crate) async fn write_all(&self, batch: &Batch) -> Result<BatchAck, WriteError> {
         let before = self.guard.trust();
         let sent = self.now();
@@ -131,6 +130,27 @@ impl Core {
         match answer {
             Ok(ack) => self.guard.admit_all(self, before, ack).await,
             refusal => refusal,
+        }
+    }
+
+    /// Sends what a claim asks for, once.
+    ///
+    /// A batch that was applied by an earlier try is not told its revisions. What stands under its record's key tells;
+    /// that read may be old, and then nothing is known yet.
+    pub(crate) async fn send(&self, request: &Request) -> Result<Ack, WriteError> {
+        let (batch, own) = match request {
+            Request::One(write) => return self.write(write).await,
+            Request::Batch { batch, own } => (batch, *own),
+        };
+        let answer = self.write_all(batch).await?;
+        if let Some(revision) = answer.revision(own) {
+            return Ok(Ack { revision, duplicate: false });
+        }
+        let key = batch.writes.get(own).map(|write| write.key.as_str()).unwrap_or_default();
+        let found = self.asked("read", self.store.read(key)).await.ok().flatten();
+        match found.filter(|entry| batch.applied_as(own, entry).is_some()) {
+            Some(entry) => Ok(Ack { revision: entry.revision, duplicate: true }),
+            None => Err(WriteError::Unknown("it was applied, and what stands now is not to be seen")),
         }
     }
 
@@ -169,6 +189,15 @@ impl Core {
         self.guard.may_grant(self).await
     }
 
+    /// What a refusal means, which may have come from the guard.
+    pub(crate) async fn refusal(&self, why: String) -> Error {
+        match self.may_grant().await {
+            Err(error) => error,
+            Ok(()) if why.contains("ermission") => Error::Denied(why),
+            Ok(()) => Error::Unreachable(why),
+        }
+    }
+
     pub(crate) fn waiter(&self, place: String, attempt: String, owner: String) -> Waiter {
         Waiter {
             place,
@@ -178,6 +207,9 @@ impl Core {
             host: self.identity.host.clone(),
             pid: self.identity.pid,
             since: self.timestamp(),
+            priority: 0,
+            is_ready: true,
+            value: None,
         }
     }
 

@@ -77,6 +77,27 @@ pub enum Error {
         current: Option<Token>,
     },
 
+    /// The semaphore has another limit than the one given. Use the one that is agreed on, or change it with
+    /// [`Semaphore::set_limit`](crate::Semaphore::set_limit).
+    #[error("semaphore {name} has {agreed} permits, not {given}; use that limit, or change it for all")]
+    LimitMismatch {
+        /// The semaphore.
+        name: String,
+        /// The limit that was given.
+        given: u32,
+        /// The limit that is agreed on.
+        agreed: u32,
+    },
+
+    /// Nobody of that name waits in line, so nothing can be handed to them. The lease is still held.
+    #[error("nobody called {to:?} waits; in line are: {}", if waiting.is_empty() { "nobody".to_owned() } else { waiting.join(", ") })]
+    NobodyWaits {
+        /// Who was named.
+        to: String,
+        /// Who waits, the first ten.
+        waiting: Vec<String>,
+    },
+
     /// A bound was reached. Try again later, or raise the bound.
     #[error("too many {what}: the limit is {limit}")]
     TooMany {

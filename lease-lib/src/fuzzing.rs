@@ -28,7 +28,7 @@ fn read(text: &[u8]) -> Value {
 pub fn record(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
     match Slot::of(Some(&entry(Body::Put(bytes.clone())))) {
-        Slot::Foreign { revision } => assert_eq!(revision, REVISION),
+        Slot::Shared { revision, .. } | Slot::Foreign { revision } => assert_eq!(revision, REVISION),
         Slot::Free { .. } => panic!("a value counts as nobody's"),
         Slot::Taken { revision, record, ttl_secs, written_micros } => {
             assert_eq!((revision, ttl_secs, written_micros), (REVISION, 22, 9));

@@ -1,4 +1,4 @@
-//! Locks: exclusive, fenced, first come first served.
+//! Locks: exclusive or shared, fenced, first come first served.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -9,10 +9,11 @@ use tokio::sync::{oneshot, watch};
 use crate::error::Error;
 use crate::lease::Lease;
 use crate::name::Name;
-use crate::protocol::{DEFAULT_TTL, Holder, Times};
+use crate::protocol::{DEFAULT_TTL, Holder, Times, key};
 use crate::space::Space;
+use crate::target::{MOST_PERMITS, Target};
 use crate::token::Token;
-use crate::waiter::{self, Wanted};
+use crate::waiter::{self, Candidacy, Wanted};
 
 /// The most entries in a lease's metadata.
 const MOST_METADATA: usize = 32;
@@ -31,6 +32,16 @@ pub struct Lock {
     owner: Option<String>,
     metadata: BTreeMap<String, String>,
     renewed_by_caller: bool,
+    what: What,
+}
+
+/// What the settings are for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What {
+    Exclusive,
+    Shared,
+    Permit { limit: u32 },
+    Office,
 }
 
 /// What came of an attempt that does not wait for ever.
@@ -46,7 +57,43 @@ impl Lock {
     pub(crate) fn new(space: Space, name: &str) -> Lock {
         let name = name.to_owned();
         let metadata = BTreeMap::new();
-        Lock { space, name, ttl: DEFAULT_TTL, owner: None, metadata, renewed_by_caller: false }
+        let what = What::Exclusive;
+        Lock { space, name, ttl: DEFAULT_TTL, owner: None, metadata, renewed_by_caller: false, what }
+    }
+
+    pub(crate) fn of(self, what: What) -> Lock {
+        Lock { what, ..self }
+    }
+
+    pub(crate) fn named(self, name: &str) -> Lock {
+        Lock { name: name.to_owned(), ..self }
+    }
+
+    /// What several locks share that are granted together.
+    pub(crate) fn times_and_owner(&self) -> Result<(Times, String), Error> {
+        self.wanted(None).map(|wanted| (wanted.times, wanted.owner))
+    }
+
+    pub(crate) fn metadata_for_all(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Shares it with others who do the same, up to 500 of them; whoever wants it for itself waits until they are gone,
+    /// and those who come later wait behind.
+    ///
+    /// A shared grant's token is its own, higher than that of every exclusive grant before and lower than that of every
+    /// one after it.
+    #[must_use]
+    pub fn shared(self) -> Lock {
+        self.of(What::Shared)
     }
 
     /// How long the lease outlives its holder's last sign of life: 2 s to 24 h, by default 20 s.
@@ -129,7 +176,11 @@ impl Lock {
     /// # Errors
     /// Invalid settings; nothing was sent.
     pub fn wait(&self, limit: Option<Duration>) -> Result<Waiting, Error> {
-        let wanted = self.wanted(limit)?;
+        self.wait_as(limit, Candidacy::default())
+    }
+
+    pub(crate) fn wait_as(&self, limit: Option<Duration>, candidacy: Candidacy) -> Result<Waiting, Error> {
+        let wanted = Wanted { candidacy, ..self.wanted(limit)? };
         let (answer, ahead) = waiter::start(self.space.core(), wanted);
         Ok(Waiting { answer, ahead: Some(ahead) })
     }
@@ -169,7 +220,11 @@ impl Lock {
     /// could not be learned within some seconds.
     pub async fn break_by_force(&self, token: Token, reason: &str, now: bool) -> Result<(), Error> {
         let name = Name::new(self.name.clone())?;
-        crate::breaking::break_grant(self.space.core(), name.as_str(), token, reason, now).await
+        let key = match self.what {
+            What::Office => key::elect(name.as_str()),
+            What::Exclusive | What::Shared | What::Permit { .. } => key::lock(name.as_str()),
+        };
+        crate::breaking::break_grant(self.space.core(), &key, token, reason, now).await
     }
 
     fn wanted(&self, limit: Option<Duration>) -> Result<Wanted, Error> {
@@ -182,13 +237,32 @@ impl Lock {
         let bytes = self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
         bounded("metadata", bytes, METADATA_BYTES, "bytes")?;
         Ok(Wanted {
-            name: name.as_str().to_owned(),
+            target: self.what.target(name.as_str().to_owned())?,
             owner,
             metadata: self.metadata.clone(),
             times,
             renewed_by_caller: self.renewed_by_caller,
             limit,
+            candidacy: Candidacy::default(),
         })
+    }
+}
+
+impl What {
+    fn target(self, name: String) -> Result<Target, Error> {
+        match self {
+            What::Exclusive => Ok(Target::Lock { name }),
+            What::Shared => Ok(Target::Reader { name }),
+            What::Office => Ok(Target::Election { name }),
+            What::Permit { limit } if (1..=MOST_PERMITS).contains(&limit) => {
+                Ok(Target::Permit { name, limit })
+            }
+            What::Permit { limit } => Err(Error::InvalidSetting {
+                setting: "limit",
+                value: limit.to_string(),
+                allowed: format!("allowed are 1 to {MOST_PERMITS} permits"),
+            }),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::ambient::Moment;
 use crate::core::{Core, locked};
 use crate::protocol::line::{Note, Waiter};
-use crate::protocol::{Previous, Slot, key};
+use crate::protocol::{Previous, Slot};
 use crate::store::Revision;
 
 /// How long "I am first in line" is believed: whoever is first says it again every second or two.
@@ -195,7 +195,7 @@ impl Post {
     pub(crate) fn deliver(&self, core: &Arc<Core>, note: Note) {
         let now = core.now();
         match note {
-            Note::Behind { name, of, after, order, waiter } => {
+            Note::Behind { line: name, of, after, order, waiter } => {
                 let here = locked(&self.state)
                     .waiting
                     .get(&name)
@@ -203,25 +203,25 @@ impl Post {
                 if here {
                     self.follows(name, Some(after), order, waiter, now);
                 } else {
-                    let note = Note::NotHere { name, place: of, attempt: waiter.attempt };
+                    let note = Note::NotHere { line: name, place: of, attempt: waiter.attempt };
                     let shared = Arc::clone(core);
                     core.spawn(async move { shared.tell(&waiter.process, note).await });
                 }
             }
-            Note::First { name, order, waiter } => self.follows(name, None, order, waiter, now),
-            Note::Gone { name, place } => self.gone(&name, &place),
-            Note::NotHere { name, place, attempt } => {
+            Note::First { line: name, order, waiter } => self.follows(name, None, order, waiter, now),
+            Note::Gone { line: name, place } => self.gone(&name, &place),
+            Note::NotHere { line: name, place, attempt } => {
                 self.pass_on(&name, &attempt, Told::Empty(place));
             }
-            Note::Handed { name, attempt, revision, previous } => {
+            Note::Handed { line: name, key, attempt, revision, previous } => {
                 if !self.pass_on(&name, &attempt, Told::Handed { revision, previous }) {
                     // It waits no more: free what was kept for it, so that nobody has to wait for its TTL.
                     let shared = Arc::clone(core);
-                    core.spawn(async move { unreserve(&shared, &name, &attempt, revision).await });
+                    core.spawn(async move { unreserve(&shared, &key, &attempt, revision).await });
                 }
             }
-            Note::Broken { name } => {
-                if let Some(holder) = locked(&self.state).holding.get(&name) {
+            Note::Broken { key } => {
+                if let Some(holder) = locked(&self.state).holding.get(&key) {
                     // Full means that it was told already.
                     let _ = holder.try_send(());
                 }
@@ -276,14 +276,14 @@ impl Post {
 
 /// Frees a reservation. Anybody may send notes, so what is freed is looked at first: what a revision says is true for
 /// ever, and nobody believes to hold a reservation.
-async fn unreserve(core: &Core, name: &str, attempt: &str, revision: Revision) {
+async fn unreserve(core: &Core, key: &str, attempt: &str, revision: Revision) {
     let found = core.asked("read-revision", core.store.read_revision(revision)).await.ok().flatten();
     if let Slot::Taken { record, .. } = Slot::of(found.as_ref())
         && record.reserved
         && record.attempt == attempt
-        && found.is_some_and(|entry| entry.key == key::lock(name))
+        && found.is_some_and(|entry| entry.key == key)
     {
-        core.forget(key::lock(name), revision).await;
+        core.forget(key.to_owned(), revision).await;
     }
 }
 

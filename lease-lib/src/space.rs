@@ -13,16 +13,20 @@ use tokio_util::task::TaskTracker;
 use crate::ambient::{SharedAmbient, System, sleep_until};
 use crate::chronicler::Chronicler;
 use crate::core::{Core, Identity};
+use crate::election::Election;
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::history::Held;
 use crate::lock::Lock;
+use crate::multi::LockAll;
 use crate::name::{Filter, Name};
 use crate::observe::{Observer, Unobserved};
 use crate::post::Post;
 use crate::presence::Presence;
 use crate::protocol::line::{self, Note};
 use crate::protocol::{Holder, Loss, Previous, Slot, key};
+use crate::rwlock::RwLock;
+use crate::semaphore::Semaphore;
 use crate::store::{Events, Life, MemoryStore, NatsOptions, NatsStore, Store, Unreadable};
 use crate::watch::{Happened, WatchFrom};
 
@@ -69,6 +73,8 @@ pub struct Seen {
     pub holder: Option<Holder>,
     /// How long until it is free if its holder died now: an estimate by two wall clocks.
     pub expires_in: Option<Duration>,
+    /// Who reads, if it is shared, in the order of their tokens. A list leaves it empty.
+    pub readers: Vec<Holder>,
     /// The revision that was looked at; 0 if there is none.
     pub revision: u64,
     /// Who waits, in order. A list leaves it empty.
@@ -149,6 +155,27 @@ impl Space {
         Lock::new(self.clone(), name)
     }
 
+    /// The election of this name. Nothing is sent before it is used.
+    pub fn election(&self, name: &str) -> Election {
+        Election::new(self.clone(), name)
+    }
+
+    /// The semaphore of this name, of which `limit` (1 to 500) may be held at once. Nothing is sent before it is used; then
+    /// a limit that differs from what is agreed on is refused.
+    pub fn semaphore(&self, name: &str, limit: u32) -> Semaphore {
+        Semaphore::new(self.clone(), name, limit)
+    }
+
+    /// The locks of these names, to be acquired together: all or none. Nothing is sent before they are used.
+    pub fn lock_all<N: Into<String>>(&self, names: impl IntoIterator<Item = N>) -> LockAll {
+        LockAll::new(self.clone(), names)
+    }
+
+    /// The lock of this name, for readers and writers. Nothing is sent before it is used.
+    pub fn rw_lock(&self, name: &str) -> RwLock {
+        RwLock::new(self.clone(), name)
+    }
+
     /// Looks at one lock and its line.
     ///
     /// # Errors
@@ -157,8 +184,14 @@ impl Space {
         let name = Name::new(name)?;
         let record = key::lock(name.as_str());
         let entry = self.core.asked("read", self.core.store.read(&record)).await.map_err(unreachable)?;
-        let mut seen = self.seen(name.as_str(), Slot::of(entry.as_ref()));
-        let filter = key::line(name.as_str());
+        let slot = Slot::of(entry.as_ref());
+        let is_shared = matches!(slot, Slot::Shared { .. });
+        let mut seen = self.seen(name.as_str(), slot);
+        if is_shared {
+            let readers = self.scan(key::reader(name.as_str(), "*")).collect::<Result<Vec<_>, _>>().await?;
+            seen.readers = holders(readers);
+        }
+        let filter = key::line(&record);
         let entries = self.scan(filter).collect::<Result<Vec<_>, _>>().await?;
         let places = line::places(entries);
         seen.waiters = places.into_iter().map(|place| place.waiter).collect();
@@ -261,6 +294,7 @@ impl Space {
             name: name.to_owned(),
             holder: None,
             expires_in: None,
+            readers: Vec::new(),
             revision: slot.revision(),
             waiters: Vec::new(),
             previous: None,
@@ -274,13 +308,17 @@ impl Space {
                 seen.expires_in = Some(left);
                 seen.holder = Some(record.holder_at(revision));
             }
+            Slot::Shared { record, .. } => seen.previous = record.previous,
             Slot::Foreign { revision } => seen.holder = Some(Holder::unreadable(revision)),
         }
         seen
     }
 
     /// Everything that matches, page by page.
-    fn scan(&self, filter: String) -> impl Stream<Item = Result<crate::store::Entry, Error>> + Send + use<> {
+    pub(crate) fn scan(
+        &self,
+        filter: String,
+    ) -> impl Stream<Item = Result<crate::store::Entry, Error>> + Send + use<> {
         let core = Arc::clone(&self.core);
         let pages = futures_util::stream::unfold(Some(1), move |from| {
             let (core, filter) = (Arc::clone(&core), filter.clone());
@@ -297,6 +335,19 @@ impl Space {
         });
         futures_util::StreamExt::flat_map(pages, |page: Vec<_>| tokio_stream::iter(page))
     }
+}
+
+/// The holders among entries of records, by their tokens.
+pub(crate) fn holders(entries: Vec<crate::store::Entry>) -> Vec<Holder> {
+    let newest: std::collections::BTreeMap<_, _> =
+        entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
+    let held = |entry| match Slot::of(Some(&entry)) {
+        Slot::Taken { revision, record, .. } if !record.reserved => Some(record.holder_at(revision)),
+        _ => None,
+    };
+    let mut holders: Vec<Holder> = newest.into_values().filter_map(held).collect();
+    holders.sort_by_key(|holder| holder.token);
+    holders
 }
 
 fn unreachable(Unreadable(why): Unreadable) -> Error {

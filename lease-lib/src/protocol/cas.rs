@@ -23,6 +23,8 @@ pub struct Cas {
     nonce: String,
     open: bool,
     setbacks: u32,
+    /// It goes with others in one batch, so a conflict may name another key's revision.
+    gated: bool,
 }
 
 /// What to do about a logical write.
@@ -45,7 +47,12 @@ pub enum Step {
 impl Cas {
     /// A write that has not been sent. `nonce` is the attempt that its record carries.
     pub fn new(write: Write, nonce: impl Into<String>) -> Cas {
-        Cas { write, nonce: nonce.into(), open: false, setbacks: 0 }
+        Cas { write, nonce: nonce.into(), open: false, setbacks: 0, gated: false }
+    }
+
+    /// The write goes with others in one batch.
+    pub fn gated(self) -> Cas {
+        Cas { gated: true, ..self }
     }
 
     /// What to send.
@@ -65,11 +72,15 @@ impl Cas {
             Ok(Ack { revision, duplicate: true }) => Step::AppliedOnce(revision),
             // A key's revision never sinks: this answer comes from a server that was left behind and does not know what
             // we were told already. It did nothing, and says nothing about who holds.
-            Err(WriteError::Conflict { current: Some(older @ 1..) }) if older < self.write.expect => {
+            Err(WriteError::Conflict { current: Some(older @ 1..) })
+                if older < self.write.expect && !self.gated =>
+            {
                 self.later()
             }
             Err(WriteError::Conflict { current }) if !self.open => Step::Not(current),
             Err(WriteError::Conflict { current: Some(0) }) => Step::Not(Some(0)),
+            // Of a batch, whatever key the revision belongs to: the store looks at the id first, so it has not been
+            // applied up to now. Should it yet be, the next look finds the record and its nonce.
             Err(WriteError::Conflict { current: Some(revision) }) => Step::Look(revision),
             Err(WriteError::Conflict { current: None }) | Err(WriteError::NotTaken) => self.later(),
             Err(WriteError::InFlight) => Step::Again(IN_FLIGHT_PAUSE),

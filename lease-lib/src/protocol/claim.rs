@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::cas::{Cas, Step};
+use super::gate::{Gate, Request};
 use super::hold::Hold;
 use super::record::{Record, Slot};
 use super::times::Times;
@@ -21,6 +22,8 @@ pub struct Claim {
     sent: Moment,
     /// Set once the granting write is known to have been applied, but not to stand: `cas` is then its confirmation.
     granted: Option<Revision>,
+    /// What must be so for the granting write.
+    gate: Gate,
 }
 
 /// What to do about a claim.
@@ -55,10 +58,26 @@ impl Claim {
         now: Moment,
     ) -> Claim {
         let cas = Cas::new(write(&key, &record, times, expect, serial), record.attempt.clone());
-        Claim { key, record, times, cas, sent: now, granted: None }
+        Claim { key, record, times, cas, sent: now, granted: None, gate: Gate::default() }
     }
 
-    /// What to send.
+    /// Grants only together with what the gate asks for.
+    #[must_use]
+    pub fn under(self, gate: Gate) -> Claim {
+        let cas = if gate.is_empty() { self.cas } else { self.cas.gated() };
+        Claim { cas, gate, ..self }
+    }
+
+    /// What to send: [`Claim::write`], with what goes with it.
+    pub fn request(&self) -> Request {
+        match self.granted {
+            None => self.gate.request(self.cas.write()),
+            // Its being granted is proven already; what is asked is whether it stands.
+            Some(_) => Request::One(self.cas.write().clone()),
+        }
+    }
+
+    /// The granting write, or its confirmation.
     pub fn write(&self) -> &Write {
         self.cas.write()
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::cas::{Cas, Step};
+use super::payload::Payload;
 use super::record::{End, MARKER_SECS, Marker, Previous, Record, Slot};
 use super::times::Times;
 use crate::ambient::Moment;
@@ -26,6 +27,8 @@ pub enum Loss {
     StoreRegressed,
     /// The process that renews it is stopping.
     Draining,
+    /// Another of the locks that were granted together was lost: this one.
+    Together(String),
 }
 
 impl Loss {
@@ -38,6 +41,7 @@ impl Loss {
             Loss::BucketReplaced => "bucket-replaced",
             Loss::StoreRegressed => "store-regressed",
             Loss::Draining => "draining",
+            Loss::Together(_) => "together",
         }
     }
 }
@@ -50,6 +54,7 @@ impl fmt::Display for Loss {
             Loss::Broken(reason) => write!(f, "broken by force: {reason}"),
             Loss::BucketReplaced => f.write_str("the bucket was deleted and made again"),
             Loss::StoreRegressed => f.write_str("the store lost acknowledged writes"),
+            Loss::Together(name) => write!(f, "{name}, which was granted together with it, was lost"),
             Loss::Draining => f.write_str("the process that renews it is stopping"),
         }
     }
@@ -99,10 +104,14 @@ pub enum Event {
     Found(Option<Slot>),
     /// Renew now. The answer shows as a later deadline.
     Renew,
+    /// Say this from now on, with a renewal at once. That it was confirmed shows in [`Hold::said`].
+    Say(Payload),
     /// Give it back. Drop a write or a look that is under way.
     End(Ending),
     /// Stop believing at once.
     Lose(Loss),
+    /// This process has written another grant over it: nothing is left to be given back.
+    Supersede,
 }
 
 /// What to do next.
@@ -142,6 +151,9 @@ pub struct Hold {
     pause_until: Moment,
     ended: Option<Released>,
     ended_as: Option<Ended>,
+    /// How often what the record says was changed, and up to which change a confirmed write has carried it.
+    changes: u64,
+    said: u64,
 }
 
 /// What an ending left in the store.
@@ -158,6 +170,8 @@ pub struct Ended {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Work {
     cas: Cas,
+    /// Which change of what the record says it carries.
+    says: u64,
     sent: Moment,
     /// A revision to look at before anything is sent, and whether only for the reason of a definite loss.
     look: Option<(Revision, bool)>,
@@ -190,12 +204,19 @@ impl Hold {
             pause_until: sent,
             ended: None,
             ended_as: None,
+            changes: 0,
+            said: 0,
         }
     }
 
     /// Leaves renewing to the caller.
     pub fn renewed_by_caller(&mut self) {
         self.auto = false;
+    }
+
+    /// Renews by itself again.
+    pub fn renewed_by_itself(&mut self) {
+        self.auto = true;
     }
 
     /// The fencing token.
@@ -216,6 +237,11 @@ impl Hold {
     /// The revision that is known to be ours.
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// How often what the record says was changed, and up to which change that was confirmed while it was held.
+    pub fn said(&self) -> (u64, u64) {
+        (self.changes, self.said)
     }
 
     /// What the ending left in the store, if the store's first answer named it.
@@ -285,6 +311,20 @@ impl Hold {
                     self.lose(loss);
                 }
             }
+            // Nothing that is under way can hit what stands there now: its compare-and-set names an older revision.
+            Event::Supersede => {
+                self.work = None;
+                self.ended = Some(Released::Clean);
+            }
+            Event::Say(value) => {
+                if self.loss.is_none() && !self.is_ending() && now < self.deadline() {
+                    self.record.value = Some(value);
+                    self.changes += 1;
+                    if self.work.is_none() {
+                        self.start(now, None);
+                    }
+                }
+            }
             Event::Renew => {
                 if self.work.is_none() && self.loss.is_none() && now < self.deadline() {
                     self.start(now, None);
@@ -317,7 +357,7 @@ impl Hold {
 
     fn follow(&mut self, now: Moment, step: Step) {
         let Some(work) = &self.work else { return };
-        let (ending, sent) = (work.ending.clone(), work.sent);
+        let (ending, sent, says) = (work.ending.clone(), work.sent, work.says);
         match step {
             Step::Applied(revision) if ending.is_some() => {
                 self.ended_as = ending.as_ref().map(|ending| Ended {
@@ -332,9 +372,14 @@ impl Hold {
                 self.revision = revision;
                 if now < self.deadline() {
                     self.sent = sent;
+                    self.said = says;
                 }
                 self.work = None;
                 self.jeopardy = false;
+                // Changed while that write was under way.
+                if self.said < self.changes {
+                    self.start(now, None);
+                }
             }
             // It was ours once; whether it is, a CAS on that very revision must tell. Belief is not extended yet.
             Step::AppliedOnce(revision) => {
@@ -393,6 +438,7 @@ impl Hold {
         match slot {
             Slot::Free { by, .. } => by.as_ref() == Some(&self.record.attempt),
             Slot::Taken { record, .. } => record.previous.as_ref().is_some_and(|p| p.token == self.token),
+            Slot::Shared { record, .. } => record.previous.as_ref().is_some_and(|p| p.token == self.token),
             Slot::Foreign { .. } => false,
         }
     }
@@ -438,7 +484,9 @@ impl Hold {
         }
         match &self.loss {
             // Deleting what is known to be one's own is allowed after the deadline: the CAS cannot hit anybody else.
-            None | Some(Loss::Expired | Loss::Broken(_) | Loss::Draining) => self.start(now, Some(ending)),
+            None | Some(Loss::Expired | Loss::Broken(_) | Loss::Draining | Loss::Together(_)) => {
+                self.start(now, Some(ending))
+            }
             Some(loss) => self.ended = Some(Released::Lost(loss.clone())),
         }
     }
@@ -452,7 +500,7 @@ impl Hold {
         let id = format!("{}-{}-{}", self.record.attempt, self.revision, self.serial);
         let write = Write { key: self.key.clone(), expect: self.revision, body, ttl_secs, id };
         let cas = Cas::new(write, self.record.attempt.clone());
-        self.work = Some(Work { cas, sent: now, look: None, ending });
+        self.work = Some(Work { cas, says: self.changes, sent: now, look: None, ending });
         self.pause_until = now;
     }
 

@@ -5,14 +5,40 @@ pub fn lock(name: &str) -> String {
     format!("lock.{name}")
 }
 
-/// A place in the line for a lock. Ids hold no dot, so the last token is the id and the rest is the name.
-pub fn place(name: &str, id: &str) -> String {
-    format!("line.lock.{name}.{id}")
+/// What the candidates of an election contend for.
+pub fn elect(name: &str) -> String {
+    format!("elect.{name}")
 }
 
-/// All places in the line for a lock.
-pub fn line(name: &str) -> String {
-    format!("line.lock.{name}.*")
+/// What those who want a permit of a semaphore stand in line for; no key itself.
+pub fn permits(name: &str) -> String {
+    format!("sem.{name}")
+}
+
+/// A semaphore's slot, counted from 0.
+pub fn slot(name: &str, index: u32) -> String {
+    format!("sem.{name}.{index}")
+}
+
+/// What is agreed on about a semaphore.
+pub fn limit(name: &str) -> String {
+    format!("sem.{name}.limit")
+}
+
+/// A reader of a shared lock. Ids hold no dot.
+pub fn reader(name: &str, id: &str) -> String {
+    format!("read.{name}.{id}")
+}
+
+/// A place in the line for what is called `wanted`: a record's key, or [`permits`]. Ids hold no dot, so the last token is
+/// the id and the rest is what is wanted.
+pub fn place(wanted: &str, id: &str) -> String {
+    format!("line.{wanted}.{id}")
+}
+
+/// All places in the line for what is called `wanted`.
+pub fn line(wanted: &str) -> String {
+    format!("line.{wanted}.*")
 }
 
 /// The presence of a process: exists while the process lives and waits for something.

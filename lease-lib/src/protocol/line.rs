@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::payload::Payload;
 use super::record::{Previous, Record, VERSION};
 use crate::store::{Body, Entry, Revision};
 
@@ -28,6 +29,27 @@ pub struct Waiter {
     pub pid: u32,
     /// Since when, RFC 3339, for people.
     pub since: String,
+    /// Candidates only: who is preferred at the next vacancy; higher is better.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+    /// Candidates only: whether it would take office now.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub is_ready: bool,
+    /// Candidates only: what it has to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Payload>,
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(yes: &bool) -> bool {
+    *yes
 }
 
 impl Waiter {
@@ -48,6 +70,9 @@ impl Waiter {
             previous: None,
             reserved: true,
             broken: None,
+            readers: Vec::new(),
+            with: Vec::new(),
+            value: self.value.clone(),
         }
     }
 }
@@ -87,6 +112,13 @@ pub fn places(mut entries: Vec<Entry>) -> Vec<Place> {
     places
 }
 
+/// The places that may come into office, the best first: by priority, then in order.
+pub fn by_priority(mut places: Vec<Place>) -> Vec<Place> {
+    places.retain(|place| place.waiter.is_ready);
+    places.sort_by_key(|place| (std::cmp::Reverse(place.waiter.priority), place.order));
+    places
+}
+
 /// Whether this entry, of the key of the place ahead, says that its waiter was granted the lock.
 pub fn granted(entry: &Entry) -> bool {
     match &entry.body {
@@ -101,8 +133,8 @@ pub fn granted(entry: &Entry) -> bool {
 pub enum Note {
     /// To the process of the waiter directly ahead: this one comes next after it.
     Behind {
-        /// The lock.
-        name: String,
+        /// What the line is for.
+        line: String,
         /// The place directly ahead.
         of: String,
         /// The attempt that waits there: a process uses the names of its places again.
@@ -114,8 +146,8 @@ pub enum Note {
     },
     /// To the holder's process: this one is first in line.
     First {
-        /// The lock.
-        name: String,
+        /// What the line is for.
+        line: String,
         /// The sender's order.
         order: Revision,
         /// The sender.
@@ -123,15 +155,17 @@ pub enum Note {
     },
     /// To whoever was told that it is next: it waits no more.
     Gone {
-        /// The lock.
-        name: String,
+        /// What the line is for.
+        line: String,
         /// The place that was left.
         place: String,
     },
     /// To the next in line: the record is kept free for it.
     Handed {
-        /// The lock.
-        name: String,
+        /// What the line is for.
+        line: String,
+        /// The record.
+        key: String,
         /// The attempt it is kept free for.
         attempt: String,
         /// The revision of the reservation.
@@ -141,8 +175,8 @@ pub enum Note {
     },
     /// To a waiter: nobody of the sender's process waits at the place that it said it stands behind.
     NotHere {
-        /// The lock.
-        name: String,
+        /// What the line is for.
+        line: String,
         /// The empty place.
         place: String,
         /// The attempt that is told.
@@ -150,7 +184,7 @@ pub enum Note {
     },
     /// To the holder's process: its grant was marked as broken.
     Broken {
-        /// The lock.
-        name: String,
+        /// The record.
+        key: String,
     },
 }

@@ -21,6 +21,9 @@ fn waiter() -> impl Strategy<Value = Waiter> {
             host,
             pid,
             since,
+            priority: 0,
+            is_ready: true,
+            value: None,
         },
     )
 }
@@ -29,24 +32,26 @@ fn note() -> impl Strategy<Value = Note> {
     let text = any::<String>;
     prop_oneof![
         (text(), text(), text(), any::<u64>(), waiter())
-            .prop_map(|(name, of, after, order, waiter)| Note::Behind { name, of, after, order, waiter }),
-        (text(), any::<u64>(), waiter()).prop_map(|(name, order, waiter)| Note::First {
-            name,
+            .prop_map(|(line, of, after, order, waiter)| Note::Behind { line, of, after, order, waiter }),
+        (text(), any::<u64>(), waiter()).prop_map(|(line, order, waiter)| Note::First {
+            line,
             order,
             waiter
         }),
-        (text(), text()).prop_map(|(name, place)| Note::Gone { name, place }),
-        (text(), text(), any::<u64>(), any::<bool>()).prop_map(|(name, attempt, revision, told)| {
-            let previous = told.then(|| Previous {
-                token: Token::new(revision),
-                holder: attempt.clone(),
-                ended: String::new(),
-                why: End::Released,
-            });
-            Note::Handed { name, attempt, revision, previous }
-        }),
-        (text(), text(), text()).prop_map(|(name, place, attempt)| Note::NotHere { name, place, attempt }),
-        text().prop_map(|name| Note::Broken { name }),
+        (text(), text()).prop_map(|(line, place)| Note::Gone { line, place }),
+        (text(), text(), text(), any::<u64>(), any::<bool>()).prop_map(
+            |(line, key, attempt, revision, told)| {
+                let previous = told.then(|| Previous {
+                    token: Token::new(revision),
+                    holder: attempt.clone(),
+                    ended: String::new(),
+                    why: End::Released,
+                });
+                Note::Handed { line, key, attempt, revision, previous }
+            }
+        ),
+        (text(), text(), text()).prop_map(|(line, place, attempt)| Note::NotHere { line, place, attempt }),
+        text().prop_map(|key| Note::Broken { key }),
     ]
 }
 

@@ -16,11 +16,14 @@
 
 mod cas;
 mod claim;
+mod claim_all;
+mod gate;
 mod hold;
 pub mod key;
 pub mod line;
 #[cfg(test)]
 mod line_props;
+mod payload;
 mod record;
 #[cfg(test)]
 mod record_props;
@@ -31,7 +34,10 @@ mod transition;
 
 pub use cas::{Cas, Step};
 pub use claim::{Claim, ClaimStep};
+pub use claim_all::{AllStep, ClaimAll, Part};
+pub use gate::{Gate, Request};
 pub use hold::{Command, Ended, Ending, Event, Hold, Loss, RESERVATION_SECS, Released, Status};
+pub use payload::{MAX_PAYLOAD, Payload};
 pub use record::{End, Holder, MARKER_SECS, Previous, Record, Slot};
 pub use times::{DEFAULT_TTL, MAX_TTL, MIN_TTL, Times};
 pub use transition::{Known, Transition};

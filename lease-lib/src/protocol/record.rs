@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::payload::Payload;
 use crate::store::{Body, Entry, Revision};
 use crate::token::Token;
 
@@ -47,6 +48,16 @@ pub struct Record {
     /// Somebody broke the grant by force, for this reason: the holder must stop and release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
+    /// Who reads, as ids of keys of their own: then the record is shared, has no TTL, and stands for those readers whose
+    /// keys exist. Empty in exclusive grants.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readers: Vec<String>,
+    /// The names that were granted together, this one among them. Empty for a lock alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<String>,
+    /// What the holder has to say; it may change while the grant lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Payload>,
 }
 
 /// How a grant ended.
@@ -111,10 +122,11 @@ pub struct Holder {
     pub ttl_ms: u64,
     /// What it wants others to see.
     pub metadata: BTreeMap<String, String>,
+    /// What it has to say, if anything.
+    pub value: Option<Payload>,
 }
 
 /// What was found under a lock's key.
-#[expect(clippy::large_enum_variant, reason = "looked at and dropped, never kept in numbers")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Slot {
     /// Nobody's: absent (revision 0), or a release's marker.
@@ -137,6 +149,13 @@ pub enum Slot {
         /// When the store took it, unix microseconds by the store's clock: an estimate.
         written_micros: u64,
     },
+    /// Readers', as many of them as have keys still.
+    Shared {
+        /// The record's revision.
+        revision: Revision,
+        /// The record.
+        record: Record,
+    },
     /// Something this release cannot read (a newer version, or written by hand): held, and never overwritten.
     Foreign {
         /// Its revision.
@@ -158,6 +177,9 @@ impl Slot {
                 Slot::Free { revision, previous, by }
             }
             Body::Put(value) => match serde_json::from_slice::<Record>(value) {
+                Ok(record) if record.v <= VERSION && !record.readers.is_empty() => {
+                    Slot::Shared { revision, record }
+                }
                 Ok(record) if record.v <= VERSION => Slot::Taken {
                     revision,
                     record,
@@ -172,9 +194,10 @@ impl Slot {
     /// The revision that was looked at.
     pub fn revision(&self) -> Revision {
         match self {
-            Slot::Free { revision, .. } | Slot::Taken { revision, .. } | Slot::Foreign { revision } => {
-                *revision
-            }
+            Slot::Free { revision, .. }
+            | Slot::Taken { revision, .. }
+            | Slot::Shared { revision, .. }
+            | Slot::Foreign { revision } => *revision,
         }
     }
 
@@ -188,6 +211,29 @@ impl Slot {
 }
 
 impl Record {
+    /// A record that no process holds: a list of readers.
+    pub fn nobodys(since: String) -> Record {
+        Record {
+            v: VERSION,
+            holder: String::new(),
+            owner: String::new(),
+            host: String::new(),
+            pid: 0,
+            attempt: String::new(),
+            token: None,
+            fence: None,
+            ttl_ms: 0,
+            since,
+            metadata: BTreeMap::new(),
+            previous: None,
+            reserved: false,
+            broken: None,
+            readers: Vec::new(),
+            with: Vec::new(),
+            value: None,
+        }
+    }
+
     /// The grant's token: the record's or, before the first renewal, the revision of the granting write.
     pub fn token_at(&self, revision: Revision) -> Token {
         self.token.unwrap_or(Token::new(revision))
@@ -209,6 +255,7 @@ impl Record {
             since: self.since.clone(),
             ttl_ms: self.ttl_ms,
             metadata: self.metadata.clone(),
+            value: self.value.clone(),
         }
     }
 }
@@ -224,6 +271,7 @@ impl Holder {
             since: String::new(),
             ttl_ms: 0,
             metadata: BTreeMap::new(),
+            value: None,
         }
     }
 }

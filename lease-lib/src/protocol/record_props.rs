@@ -65,6 +65,9 @@ fn record() -> impl Strategy<Value = Record> {
                 previous,
                 reserved,
                 broken,
+                readers: Vec::new(),
+                with: Vec::new(),
+                value: None,
             }
         },
     )

@@ -33,6 +33,9 @@ fn record(attempt: &str) -> Record {
         previous: None,
         reserved: false,
         broken: None,
+        readers: Vec::new(),
+        with: Vec::new(),
+        value: None,
     }
 }
 

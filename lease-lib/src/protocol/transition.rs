@@ -56,6 +56,8 @@ impl Known {
             Slot::Taken { record, .. } => {
                 (Some(record.holder_at(revision)), record.previous.clone(), record.broken.clone())
             }
+            // Each reader is told of under a key of its own.
+            Slot::Shared { record, .. } => (None, record.previous.clone(), None),
             Slot::Foreign { .. } => (Some(Holder::unreadable(revision)), None, None),
         };
         let before = self.holder.take();
@@ -116,6 +118,9 @@ mod tests {
             previous,
             reserved: false,
             broken: None,
+            readers: Vec::new(),
+            with: Vec::new(),
+            value: None,
         };
         Slot::Taken { revision, record, ttl_secs: 22, written_micros: 0 }
     }

@@ -7,11 +7,12 @@ use super::{OVERTIME, Verdict, Waiter};
 use crate::ambient::{Moment, sleep_until};
 use crate::error::Error;
 use crate::guard::Trust;
-use crate::lease::Lease;
+use crate::lease::{Held, Lease};
 use crate::lock::Attempt;
 use crate::observe::Observation;
-use crate::protocol::{Claim, ClaimStep, Hold, Slot, key};
+use crate::protocol::{Claim, ClaimStep, Hold, Slot};
 use crate::store::{Revision, Unreadable};
+use crate::target::{Opening, Target};
 
 /// What came of a claim.
 pub(super) enum Claimed {
@@ -25,20 +26,18 @@ pub(super) enum Claimed {
 }
 
 impl Waiter {
-    /// Claims what `slot` shows: a free record, or one that is kept free for (or already names) this attempt.
+    /// Claims what was seen: a free record, or one that is kept free for (or already names) this attempt.
     ///
     /// Once sent, a claim is not interrupted: a caller that goes meanwhile is one that the lease is given back for.
-    pub(super) async fn claim(&mut self, slot: &Slot, news: Option<Moment>) -> Claimed {
+    pub(super) async fn claim(&mut self, opening: Opening, news: Option<Moment>) -> Claimed {
         let core = Arc::clone(&self.core);
         // Granted, and broken by force before this attempt knew of it: to claim it again would wipe out the mark.
-        if let Slot::Taken { revision, record, .. } = slot
-            && record.broken.is_some()
-        {
-            self.free_own(Some(*revision)).await;
+        if opening.broken {
+            self.free_own(&opening.key, Some(opening.expect)).await;
             return if self.is_try() { Claimed::Over(Verdict::Held) } else { Claimed::TooLate };
         }
         let trust = core.guard.trust();
-        let record = self.record(slot);
+        let record = self.record(&opening);
         // Without this, a newly opened bucket could hold longer leases than it is on record to have.
         if let Err(Unreadable(why)) = core.store.cover_ttl(self.wanted.times.store_secs()).await {
             return match self.pause(Duration::from_millis(200)).await {
@@ -48,8 +47,9 @@ impl Waiter {
             };
         }
         let serial = self.next_serial();
-        let name = key::lock(&self.wanted.name);
-        let mut claim = Claim::new(name, record, self.wanted.times, slot.revision(), serial, core.now());
+        let Opening { key, expect, gate, .. } = opening;
+        let mut claim =
+            Claim::new(key.clone(), record, self.wanted.times, expect, serial, core.now()).under(gate);
         let mut step = ClaimStep::Send(Duration::ZERO);
         let mut was_open = false;
         let claimed = loop {
@@ -61,10 +61,9 @@ impl Waiter {
                         self.rest(core.now() + pause, claim.is_open()).await;
                     }
                     if core.now() >= claim.deadline() {
-                        break self.too_late(None, claim.is_open()).await;
+                        break self.too_late(&key, None, claim.is_open()).await;
                     }
-                    let write = claim.write().clone();
-                    let answer = core.write(&write).await;
+                    let answer = core.send(&claim.request()).await;
                     claim.answered(core.now(), serial, answer)
                 }
                 ClaimStep::Look(revision) => {
@@ -73,16 +72,16 @@ impl Waiter {
                     let slot = found.ok().flatten().map(|entry| Slot::of(Some(&entry)));
                     claim.found(core.now(), serial, slot.as_ref())
                 }
-                ClaimStep::Granted(hold) => break self.granted(*hold, trust, news).await,
+                ClaimStep::Granted(hold) => break self.granted(&key, *hold, trust, news).await,
                 ClaimStep::NotOurs(_) => {
-                    self.refused(slot.revision());
+                    self.refused(expect);
                     break Claimed::No;
                 }
-                ClaimStep::TooLate { ours } => break self.too_late(ours, true).await,
+                ClaimStep::TooLate { ours } => break self.too_late(&key, ours, true).await,
                 ClaimStep::Refused(why) => {
                     // The guard may have refused a write that the store took.
-                    self.free_own(None).await;
-                    break match self.refusal(why).await {
+                    self.free_own(&key, None).await;
+                    break match core.refusal(why).await {
                         // Whoever waits in line waits for this, too.
                         Error::Quiet(_) if !self.is_try() => Claimed::TooLate,
                         error => Claimed::Over(Verdict::Failed(error)),
@@ -123,12 +122,12 @@ impl Waiter {
     }
 
     /// Hands out what was granted, unless the store was found to be another meanwhile.
-    async fn granted(&mut self, mut hold: Hold, trust: Trust, news: Option<Moment>) -> Claimed {
+    async fn granted(&mut self, key: &str, mut hold: Hold, trust: Trust, news: Option<Moment>) -> Claimed {
         let now = self.core.now();
         // In this order: what is found after the question reaches the subscriber.
         let calamity = self.core.calamity.subscribe();
         if !self.core.guard.stands(trust, now) {
-            self.free_own(Some(hold.revision())).await;
+            self.free_own(key, Some(hold.revision())).await;
             return match self.core.may_grant().await {
                 Err(Error::Quiet(_)) if !self.is_try() => Claimed::TooLate,
                 Err(error) => Claimed::Over(Verdict::Failed(error)),
@@ -141,14 +140,23 @@ impl Waiter {
         if self.wanted.renewed_by_caller {
             hold.renewed_by_caller();
         }
-        let lease = Lease::start(&self.core, self.wanted.name.clone(), hold, calamity);
+        // A reader keeps nothing free for others, for whom there may be room already; and a leader nothing for whoever was
+        // next some time ago, since a better one may have come.
+        let keeps_next = matches!(self.wanted.target, Target::Lock { .. } | Target::Permit { .. });
+        let what = Held {
+            name: self.wanted.target.name().to_owned(),
+            key: key.to_owned(),
+            line: self.scope.clone(),
+            keeps_next,
+        };
+        let lease = Lease::start(&self.core, what, hold, calamity);
         lease.waited(now.since(self.started));
         Claimed::Over(Verdict::Granted(lease))
     }
 
     /// The deadline passed before the outcome was known.
-    async fn too_late(&mut self, ours: Option<Revision>, open: bool) -> Claimed {
-        self.free_own(ours).await;
+    async fn too_late(&mut self, key: &str, ours: Option<Revision>, open: bool) -> Claimed {
+        self.free_own(key, ours).await;
         match (self.is_try(), open) {
             (false, _) => Claimed::TooLate,
             (true, true) => {
@@ -161,27 +169,18 @@ impl Waiter {
     }
 
     /// Frees a record of this attempt that nobody will hold; what cannot be found ends by its TTL.
-    async fn free_own(&self, ours: Option<Revision>) {
-        let key = key::lock(&self.wanted.name);
+    async fn free_own(&self, key: &str, ours: Option<Revision>) {
         let found = match ours {
             Some(revision) => Some(revision),
             // The read may be old, but what it shows to be ours is ours, and the CAS hits nothing else.
             None => {
-                let entry = self.core.asked("read", self.core.store.read(&key)).await.ok().flatten();
+                let entry = self.core.asked("read", self.core.store.read(key)).await.ok().flatten();
                 let slot = Slot::of(entry.as_ref());
-                self.is_mine(&slot).then(|| slot.revision())
+                (slot.attempt() == Some(&self.person.attempt)).then(|| slot.revision())
             }
         };
         if let Some(revision) = found {
-            self.core.forget(key, revision).await;
-        }
-    }
-
-    pub(super) async fn refusal(&self, why: String) -> Error {
-        match self.core.may_grant().await {
-            Err(error) => error,
-            Ok(()) if why.contains("ermission") => Error::Denied(why),
-            Ok(()) => Error::Unreachable(why),
+            self.core.forget(key.to_owned(), revision).await;
         }
     }
 }

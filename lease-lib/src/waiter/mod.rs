@@ -32,8 +32,9 @@ use crate::lock::Attempt;
 use crate::observe::Observation;
 use crate::post::Marker;
 use crate::protocol::line::{self, Waiter as Person};
-use crate::protocol::{Holder, Record, Slot, Times, key};
+use crate::protocol::{Holder, Payload, Record, Times, key};
 use crate::store::{Revision, Unreadable};
+use crate::target::{Blind, Opening, Sight, Target};
 
 /// How long a first look, or a single try, may take over an unresponsive store before it gives up. Longer than a
 /// leader failover.
@@ -44,13 +45,41 @@ const OVERTIME: Duration = Duration::from_secs(2);
 /// What is wanted.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
-    pub name: String,
+    pub target: Target,
     pub owner: String,
     pub metadata: std::collections::BTreeMap<String, String>,
     pub times: Times,
     pub renewed_by_caller: bool,
+    /// What a candidate brings.
+    pub candidacy: Candidacy,
     /// How long to wait in line; `None` for as long as the caller listens, zero for a single try.
     pub limit: Option<Duration>,
+}
+
+/// What a candidate of an election brings; for every other kind, nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Candidacy {
+    pub priority: i32,
+    /// Whether it would take office now; always, if nothing is said.
+    pub ready: Option<watch::Receiver<bool>>,
+    pub value: Option<Payload>,
+}
+
+impl Candidacy {
+    fn is_ready(&self) -> bool {
+        self.ready.as_ref().is_none_or(|ready| *ready.borrow())
+    }
+
+    /// Resolves when the candidate's being ready is not `known` any more.
+    async fn changes(&mut self, known: bool) {
+        if let Some(ready) = &mut self.ready
+            && ready.wait_for(|ready| *ready != known).await.is_ok()
+        {
+            return;
+        }
+        // Whoever says so has gone: it stays as it is.
+        std::future::pending().await
+    }
 }
 
 type Answer = Result<Attempt, Error>;
@@ -59,6 +88,8 @@ type Answer = Result<Attempt, Error>;
 pub(super) struct Waiter {
     core: Arc<Core>,
     wanted: Wanted,
+    /// What its line is for.
+    scope: String,
     person: Person,
     /// Where to answer; `None` once answered.
     caller: Option<oneshot::Sender<Answer>>,
@@ -71,8 +102,8 @@ pub(super) struct Waiter {
     /// comes from a server that was left behind, and to claim it again at once would only keep the store busy.
     expected: Option<Revision>,
     refusals: u32,
-    /// The process that was told last that this waiter comes next.
-    told: Option<String>,
+    /// The processes that were told that this waiter comes next.
+    told: std::collections::BTreeSet<String>,
 }
 
 /// How a stage of the attempt ended, other than by going on.
@@ -93,12 +124,18 @@ pub(crate) fn start(
     let (caller, answer) = oneshot::channel();
     let (ahead, place) = watch::channel(None);
     let attempt = fresh_id(core.ambient.as_ref());
-    let person = core.waiter(String::new(), attempt, wanted.owner.clone());
+    let person = Person {
+        priority: wanted.candidacy.priority,
+        is_ready: wanted.candidacy.is_ready(),
+        value: wanted.candidacy.value.clone(),
+        ..core.waiter(String::new(), attempt, wanted.owner.clone())
+    };
     let started = core.now();
     let core = Arc::clone(core);
     let caller = Some(caller);
     let waiter = Waiter {
         core,
+        scope: wanted.target.scope(),
         wanted,
         person,
         caller,
@@ -108,7 +145,7 @@ pub(crate) fn start(
         last_seen: None,
         expected: None,
         refusals: 0,
-        told: None,
+        told: Default::default(),
     };
     let shared = Arc::clone(&waiter.core);
     shared.spawn(waiter.run());
@@ -135,38 +172,47 @@ impl Waiter {
     }
 
     async fn pursue(&mut self) -> Verdict {
-        let mut marker = self.core.post.take_freed(&self.wanted.name, self.started);
+        let mut marker = self.core.post.take_freed(&self.scope, self.started);
         let mut tries = 0;
         loop {
             if let Err(verdict) = self.admitted().await {
                 return verdict;
             }
+            if !self.person.is_ready {
+                return if self.is_try() { Verdict::Held } else { self.queue().await };
+            }
             // Our own last release left this marker: the CAS tells whether it is still the newest.
-            let slot = match marker.take() {
+            let opening = match marker.take().filter(|_| self.wanted.target.is_one_record()) {
                 Some(Marker { revision, previous }) => {
-                    Slot::Free { revision, previous: Some(previous), by: None }
+                    Opening::new(self.scope.clone(), revision, Some(previous))
                 }
                 None => match self.look().await {
-                    Ok((slot, true)) if !self.is_try() && !self.is_mine(&slot) => {
-                        self.note_holder(&slot);
+                    Ok((Sight::Open(opening), true)) if !self.is_try() && !opening.mine => {
                         return self.queue().await;
                     }
-                    Ok((slot, waited_for)) => {
+                    Ok((sight, waited_for)) => {
                         if !waited_for {
-                            self.core.post.nobody_waits(&self.wanted.name);
+                            self.core.post.nobody_waits(&self.scope);
                         }
-                        slot
+                        match sight {
+                            // Beside others there is room for one more, but not before those who wait for it.
+                            Sight::Open(opening)
+                                if waited_for && !opening.mine && !self.wanted.target.is_one_record() =>
+                            {
+                                return Verdict::Held;
+                            }
+                            Sight::Open(opening) => opening,
+                            Sight::Taken(taken) => {
+                                self.last_seen = taken.holder;
+                                return if self.is_try() { Verdict::Held } else { self.queue().await };
+                            }
+                        }
                     }
                     Err(verdict) => return verdict,
                 },
             };
-            self.note_holder(&slot);
-            if let Slot::Taken { .. } | Slot::Foreign { .. } = slot
-                && !self.is_mine(&slot)
-            {
-                return if self.is_try() { Verdict::Held } else { self.queue().await };
-            }
-            match self.claim(&slot, None).await {
+            self.last_seen = None;
+            match self.claim(opening, None).await {
                 Claimed::Over(verdict) => return verdict,
                 Claimed::TooLate => return self.queue().await,
                 Claimed::No => {
@@ -184,29 +230,36 @@ impl Waiter {
     }
 
     /// Reads the record, and whether anybody waits in line. Repeats while the store does not answer.
-    async fn look(&mut self) -> Result<(Slot, bool), Verdict> {
+    async fn look(&mut self) -> Result<(Sight, bool), Verdict> {
         let give_up_at = self.started + self.wanted.limit.unwrap_or(PATIENCE).clamp(PATIENCE / 4, PATIENCE);
         loop {
-            let (record, line) = (key::lock(&self.wanted.name), key::line(&self.wanted.name));
+            let line = key::line(&self.scope);
             let core = &self.core;
             // Both may be old: then the CAS that follows fails, or a newcomer takes a turn that was not its own.
-            let (record, tail) = tokio::join!(
-                core.asked("read", core.store.read(&record)),
+            let (sight, tail) = tokio::join!(
+                self.wanted.target.look(core, &self.person.attempt),
                 core.asked("last", core.store.last(&line))
             );
-            let trouble = match (record, tail) {
-                (Ok(record), Ok(tail)) => {
-                    let slot = Slot::of(record.as_ref());
+            let trouble = match (sight, tail) {
+                (Ok(sight), Ok(tail)) => {
                     let waited_for = match tail {
                         None => false,
                         Some(tail) if line::place(&tail).is_some() => true,
                         // The newest of the line's entries is of one who left: look whether others are there.
-                        Some(_) if matches!(slot, Slot::Free { .. }) => !self.places().await.is_empty(),
+                        Some(_) if matches!(sight, Sight::Open(_)) => !self.places().await.is_empty(),
                         Some(_) => true,
                     };
-                    return Ok((slot, waited_for));
+                    return Ok((sight, waited_for));
                 }
-                (Err(Unreadable(why)), _) | (_, Err(Unreadable(why))) => why,
+                (Err(Blind::Denied(why)), _) => match self.core.refusal(why).await {
+                    Error::Quiet(_) if !self.is_try() => {
+                        self.admitted().await?;
+                        continue;
+                    }
+                    error => return Err(Verdict::Failed(error)),
+                },
+                (Err(Blind::Refused(error)), _) => return Err(Verdict::Failed(error)),
+                (Err(Blind::Unreadable(why)), _) | (_, Err(Unreadable(why))) => why,
             };
             if self.core.now() >= give_up_at {
                 return Err(Verdict::Failed(Error::Unreachable(trouble)));
@@ -278,27 +331,12 @@ impl Waiter {
         self.wanted.limit.is_some_and(|limit| limit.is_zero())
     }
 
-    fn is_mine(&self, slot: &Slot) -> bool {
-        slot.attempt() == Some(&self.person.attempt)
-    }
-
-    fn note_holder(&mut self, slot: &Slot) {
-        self.last_seen = match slot {
-            Slot::Taken { record, revision, .. } => Some(record.holder_at(*revision)),
-            _ => None,
-        };
-    }
-
-    fn record(&self, slot: &Slot) -> Record {
-        let previous = match slot {
-            Slot::Free { previous, .. } => previous.clone(),
-            Slot::Taken { record, .. } => record.previous.clone(),
-            Slot::Foreign { .. } => None,
-        };
+    fn record(&self, opening: &Opening) -> Record {
         Record {
             since: self.core.timestamp(),
             metadata: self.wanted.metadata.clone(),
-            previous,
+            previous: opening.previous.clone(),
+            fence: opening.fence,
             ..self.core.record(&self.person, self.wanted.times.ttl_ms())
         }
     }
@@ -310,23 +348,13 @@ impl Waiter {
 
     /// The key of this waiter's place.
     fn place_key(&self) -> String {
-        key::place(&self.wanted.name, &self.person.place)
+        key::place(&self.scope, &self.person.place)
     }
 
     /// Everything in line, by order; empty if it cannot be read.
     async fn places(&self) -> Vec<line::Place> {
-        let filter = key::line(&self.wanted.name);
-        let mut entries = Vec::new();
-        let mut from: Revision = 1;
-        loop {
-            let Ok(page) = self.core.asked("scan", self.core.store.scan(&filter, from)).await else { break };
-            entries.extend(page.entries);
-            match page.next {
-                Some(next) if next > from => from = next,
-                _ => break,
-            }
-        }
-        line::places(entries)
+        let places = crate::line::read(&self.core, &self.scope).await.unwrap_or_default();
+        if self.wanted.target.by_priority() { line::by_priority(places) } else { places }
     }
 }
 

@@ -25,7 +25,7 @@ const INSIST: Duration = Duration::from_secs(60);
 impl Waiter {
     /// Creates this waiter's place and returns its order.
     pub(super) async fn join(&mut self) -> Result<Revision, Verdict> {
-        let expect = self.core.post.take_vacated(&self.wanted.name, &self.person.place);
+        let expect = self.core.post.take_vacated(&self.scope, &self.person.place);
         self.occupy(expect, 0).await
     }
 
@@ -75,7 +75,7 @@ impl Waiter {
                     open = true;
                     PAUSE
                 }
-                Err(WriteError::Refused(why)) => match self.refusal(why).await {
+                Err(WriteError::Refused(why)) => match self.core.refusal(why).await {
                     // The bucket was made anew: once it may grant again, there is a line in it to join.
                     Error::Quiet(_) => {
                         self.admitted().await?;
@@ -93,7 +93,7 @@ impl Waiter {
     /// 0 if it is unknown whether the place was ever taken.
     pub(super) fn leave(&self, order: Revision, granted: bool) {
         let core = Arc::clone(&self.core);
-        let (name, place, key) = (self.wanted.name.clone(), self.person.place.clone(), self.place_key());
+        let (name, place, key) = (self.scope.clone(), self.person.place.clone(), self.place_key());
         self.core.spawn(async move {
             core.presence.leave(core.now());
             // The number is not used again before this is done, so whatever stands there is ours.

@@ -17,6 +17,7 @@ pub(super) struct Ahead {
 }
 
 /// Where a waiter stands in line.
+#[expect(clippy::large_enum_variant, reason = "one for each waiter, and mostly the large one")]
 pub(super) enum Position {
     /// Not known yet: the line could not be read, or what was read was too old to show our own place.
     Unknown,
@@ -78,7 +79,11 @@ impl Waiter {
                 // It may have gone between the reading and the following: then there is nothing more to be heard.
                 match self.core.asked("read", self.core.store.read(&nearest.key)).await {
                     Ok(Some(entry)) if entry.revision == nearest.order => {}
-                    Ok(Some(entry)) if line::granted(&entry) && self.is_first(order).await => {
+                    Ok(Some(entry))
+                        if line::granted(&entry)
+                            && !self.wanted.target.by_priority()
+                            && self.is_first(order).await =>
+                    {
                         return Ok(Position::First);
                     }
                     Ok(_) => return Ok(Position::Unknown),
@@ -96,7 +101,7 @@ impl Waiter {
     /// it may have been granted before its turn. Where one question does not tell, it is taken for granted: the line
     /// only decides who tries.
     pub(super) async fn is_first(&self, order: Revision) -> bool {
-        let filter = key::line(&self.wanted.name);
+        let filter = key::line(&self.scope);
         let first = self.core.asked("first", self.core.store.first(&filter)).await.ok().flatten();
         !first.is_some_and(|entry| entry.revision < order && line::place(&entry).is_some())
     }
@@ -106,10 +111,10 @@ impl Waiter {
         let process = ahead.place.waiter.process.clone();
         let of = ahead.place.waiter.place.clone();
         let after = ahead.place.waiter.attempt.clone();
-        let name = self.wanted.name.clone();
-        let note = Note::Behind { name, of, after, order, waiter: self.person.clone() };
+        let line = self.scope.clone();
+        let note = Note::Behind { line, of, after, order, waiter: self.person.clone() };
         self.core.tell(&process, note).await;
-        self.told = Some(process);
+        self.told = [process].into();
     }
 
     /// Looks whether the process ahead is alive and, with `place_too`, whether the place is still there; its going is
@@ -148,7 +153,7 @@ impl Waiter {
     /// Removes the place ahead; `false` if it was not there any more.
     pub(super) async fn pass_over(&self, ahead: &Ahead) -> bool {
         let process = &ahead.place.waiter.process;
-        tracing::info!(lock = self.wanted.name, process, "passing over a waiter that is gone");
+        tracing::info!(line = self.scope, process, "passing over a waiter that is gone");
         place::remove(&self.core, ahead.place.key.clone(), ahead.place.order, false, false).await.is_some()
     }
 }

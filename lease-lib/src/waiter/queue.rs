@@ -9,11 +9,13 @@ use super::claiming::Claimed;
 use super::position::{OutOfLine, Position, Still};
 use super::{Verdict, Waiter, doubled};
 use crate::ambient::{Moment, sleep_until};
+use crate::error::Error;
 use crate::observe::Observation;
 use crate::post::Told;
+use crate::protocol::Loss;
 use crate::protocol::line::{self, Note};
-use crate::protocol::{Loss, Record, Slot, key};
 use crate::store::{Entry, Events, Revision};
+use crate::target::{Blind, Opening, Sight};
 
 /// How often a waiter looks, whatever it heard or did not hear.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -37,6 +39,8 @@ struct InLine {
     position: Position,
     /// First in line: writes to the record.
     record: Option<Events<Entry>>,
+    /// What else is followed of what is in the way.
+    others: Option<Events<Entry>>,
     /// When to look again, at the latest.
     look_at: Moment,
     looks: u32,
@@ -59,6 +63,7 @@ impl InLine {
             told,
             position: Position::Unknown,
             record: None,
+            others: None,
             look_at: now,
             looks: 0,
             position_when_read: 0,
@@ -86,6 +91,8 @@ enum News {
     Ahead(Option<Entry>),
     /// The record was written to. `None`: it cannot be followed any more.
     Record(Option<Entry>),
+    /// Something else that is in the way was written to; `false`: it cannot be followed any more.
+    Others(bool),
     /// Time to look.
     Look,
     /// What the space rests on has changed: everything must be read again.
@@ -100,8 +107,9 @@ impl Waiter {
         let verdict = loop {
             core.presence.enter(&core).await;
             let (place, told) =
-                core.post.take_place(&self.wanted.name, &core.identity.process, &self.person.attempt);
+                core.post.take_place(&self.scope, &core.identity.process, &self.person.attempt);
             self.person.place = place;
+            self.person.is_ready = self.wanted.candidacy.is_ready();
             let mut line = InLine::new(0, told, core.now());
             let joined = self.join().await;
             let stood = match joined {
@@ -112,8 +120,8 @@ impl Waiter {
                 Err(verdict) => Some(verdict),
             };
             self.leave(line.order, matches!(stood, Some(Verdict::Granted(_))));
-            if let Some(process) = self.told.take() {
-                let note = Note::Gone { name: self.wanted.name.clone(), place: self.person.place.clone() };
+            for process in std::mem::take(&mut self.told) {
+                let note = Note::Gone { line: self.scope.clone(), place: self.person.place.clone() };
                 core.tell(&process, note).await;
             }
             if let Some(verdict) = stood {
@@ -159,6 +167,7 @@ impl Waiter {
         calamity: &mut watch::Receiver<Option<Loss>>,
     ) -> Result<Verdict, OutOfLine> {
         let core = Arc::clone(&self.core);
+        let (mut candidacy, ready) = (self.wanted.candidacy.clone(), self.person.is_ready);
         loop {
             let wake = line.expires_at.map_or(line.look_at, |at| at.min(line.look_at));
             let ahead = match &mut line.position {
@@ -169,9 +178,12 @@ impl Waiter {
                 biased;
                 verdict = self.end_of_waiting() => return Ok(verdict),
                 _ = calamity.changed() => News::Upheaval,
+                // It takes another place, which says so.
+                () = candidacy.changes(ready) => return Err(OutOfLine::Yield),
                 Some(told) = line.told.recv() => News::Told(told),
                 entry = next(ahead) => News::Ahead(entry),
                 entry = next(line.record.as_mut()) => News::Record(entry),
+                entry = next(line.others.as_mut()) => News::Others(entry.is_some()),
                 () = sleep_until(core.ambient.as_ref(), wake) => News::Look,
             };
             if let Some(verdict) = self.hear(line, news).await? {
@@ -186,14 +198,16 @@ impl Waiter {
             News::Upheaval => {
                 line.position = Position::Unknown;
                 line.record = None;
+                line.others = None;
                 line.seen = 0;
                 line.expires_at = None;
                 Err(OutOfLine::Upheaval)
             }
             News::Told(Told::Handed { revision, previous }) => {
-                let record = Record { previous, ..self.person.reservation() };
-                let slot = Slot::Taken { revision, record, ttl_secs: 0, written_micros: 0 };
-                self.take(line, slot, heard).await
+                match self.wanted.target.kept(revision, previous) {
+                    Some(sight) => self.seen(line, sight, heard).await,
+                    None => self.be_first(line, heard).await,
+                }
             }
             News::Told(Told::Empty(place)) => {
                 if let Position::Behind(ahead) = &line.position
@@ -214,7 +228,11 @@ impl Waiter {
             }
             // Written by somebody else's hand, perhaps; it is a place still.
             News::Ahead(Some(entry)) if line::place(&entry).is_some() => Ok(None),
-            News::Ahead(Some(entry)) if line::granted(&entry) && self.is_first(line.order).await => {
+            News::Ahead(Some(entry))
+                if line::granted(&entry)
+                    && !self.wanted.target.by_priority()
+                    && self.is_first(line.order).await =>
+            {
                 // It was first, so now we are: no need to read the line.
                 line.position = Position::First;
                 self.ahead.send_if_modified(|ahead| ahead.replace(0) != Some(0));
@@ -225,7 +243,17 @@ impl Waiter {
                 line.record = None;
                 Ok(None)
             }
-            News::Record(Some(entry)) => self.seen(line, Slot::of(Some(&entry)), true, heard).await,
+            News::Record(Some(entry)) => {
+                match self.wanted.target.heard(&self.core, &self.person.attempt, &entry) {
+                    Some(sight) => self.seen(line, sight, heard).await,
+                    None => self.be_first(line, heard).await,
+                }
+            }
+            News::Others(true) => self.be_first(line, heard).await,
+            News::Others(false) => {
+                line.others = None;
+                Ok(None)
+            }
             News::Look => self.look_around(line).await,
         }
     }
@@ -297,61 +325,86 @@ impl Waiter {
     /// First in line: follow the record, and read it in case something happened before.
     async fn be_first(&mut self, line: &mut InLine, heard: Moment) -> Heard {
         let core = Arc::clone(&self.core);
-        let record = key::lock(&self.wanted.name);
         if line.record.is_none() {
-            line.record = core.asked("follow", core.store.follow(&record)).await.ok();
+            let filter = self.wanted.target.filter();
+            line.record = core.asked("follow", core.store.follow(&filter)).await.ok();
             line.look_at = core.now() + SECOND_LOOK;
         }
-        match core.asked("read", core.store.read(&record)).await {
-            Ok(entry) => self.seen(line, Slot::of(entry.as_ref()), false, heard).await,
-            Err(_) => {
+        match self.wanted.target.look(&core, &self.person.attempt).await {
+            Ok(sight) => self.seen(line, sight, heard).await,
+            Err(Blind::Refused(error)) => Ok(Some(Verdict::Failed(error))),
+            Err(Blind::Denied(why)) => match core.refusal(why).await {
+                // Whoever waits in line waits for this, too.
+                Error::Quiet(_) => Ok(None),
+                error => Ok(Some(Verdict::Failed(error))),
+            },
+            Err(Blind::Unreadable(_)) => {
                 line.look_at = core.now() + Duration::from_millis(200);
                 Ok(None)
             }
         }
     }
 
-    /// The record was seen, just written (`fresh`) or some time ago.
-    async fn seen(&mut self, line: &mut InLine, slot: Slot, fresh: bool, heard: Moment) -> Heard {
+    /// What is wanted was seen, just now or some time ago.
+    async fn seen(&mut self, line: &mut InLine, sight: Sight, heard: Moment) -> Heard {
         let core = Arc::clone(&self.core);
-        self.note_holder(&slot);
-        if self.is_mine(&slot) || matches!(slot, Slot::Free { .. }) {
-            return self.take(line, slot, heard).await;
+        let taken = match sight {
+            Sight::Open(opening) => {
+                self.last_seen = None;
+                return self.take(line, opening, heard).await;
+            }
+            Sight::Taken(taken) => taken,
+        };
+        self.last_seen = taken.holder;
+        if taken.revision == 0 {
+            return Ok(None);
         }
-        let Slot::Taken { revision, record, ttl_secs, written_micros } = slot else { return Ok(None) };
-        line.kept_for = record.reserved.then(|| record.holder.clone());
+        line.kept_for = taken.kept_for;
         let now = core.now();
-        if revision > line.seen {
-            let lived = core.ambient.wall_micros().saturating_sub(written_micros);
-            let ttl = Duration::from_secs(ttl_secs);
-            // The age goes by two wall clocks and is an estimate: too early a try does no harm, and a look every two
-            // seconds comes in any case.
-            let left = if fresh { ttl } else { ttl.saturating_sub(Duration::from_micros(lived)) };
-            line.seen = revision;
-            line.expires_at = (ttl_secs > 0).then(|| now + left + AFTER_EXPIRY);
+        if taken.revision > line.seen {
+            line.seen = taken.revision;
+            line.expires_at = taken.left.map(|left| now + left + AFTER_EXPIRY);
         } else if line.expires_at.is_some_and(|at| at <= now) {
             line.expires_at = Some(now + EXPIRY_RETRY);
         }
+        if let (Some(filter), None) = (taken.follow_too, &line.others) {
+            line.others = core.asked("follow", core.store.follow(&filter)).await.ok();
+            line.look_at = core.now() + SECOND_LOOK;
+        }
         // Said again and again while we are first, since notes may be lost and holders change.
-        let note =
-            Note::First { name: self.wanted.name.clone(), order: line.order, waiter: self.person.clone() };
-        core.tell(&record.holder, note).await;
-        self.told = Some(record.holder);
+        self.told.clear();
+        for process in taken.processes {
+            let note =
+                Note::First { line: self.scope.clone(), order: line.order, waiter: self.person.clone() };
+            core.tell(&process, note).await;
+            self.told.insert(process);
+        }
         Ok(None)
     }
 
     /// Claims a record that is free or kept free for us.
-    async fn take(&mut self, line: &mut InLine, slot: Slot, heard: Moment) -> Heard {
+    async fn take(&mut self, line: &mut InLine, opening: Opening, heard: Moment) -> Heard {
         if let Err(verdict) = self.admitted().await {
             return Ok(Some(verdict));
         }
+        // A better candidate may have come after this one was first.
+        if self.wanted.target.by_priority() && !opening.mine {
+            line.position = self.locate(line.order, Position::First).await?;
+            if !matches!(line.position, Position::First) {
+                line.record = None;
+                if matches!(line.position, Position::Unknown) {
+                    line.doubt(self.core.now());
+                }
+                return Ok(None);
+            }
+        }
         // Kept free for somebody who did not come: the rest of that process will hardly be quicker.
-        if matches!(slot, Slot::Free { revision: 0, .. })
+        if opening.expect == 0
             && let Some(absent) = line.kept_for.take()
         {
-            self.core.post.presume_gone(&self.wanted.name, &absent);
+            self.core.post.presume_gone(&self.scope, &absent);
         }
-        match self.claim(&slot, Some(heard)).await {
+        match self.claim(opening, Some(heard)).await {
             Claimed::Over(verdict) => Ok(Some(verdict)),
             Claimed::TooLate => Err(OutOfLine::Yield),
             Claimed::No => {

@@ -183,7 +183,7 @@ impl World {
             && match self.store.slot() {
                 Slot::Free { .. } => true,
                 Slot::Taken { record, .. } => record.attempt == contender.nonce(),
-                Slot::Foreign { .. } => false,
+                Slot::Shared { .. } | Slot::Foreign { .. } => false,
             }
     }
 }

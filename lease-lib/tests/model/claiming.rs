@@ -25,7 +25,7 @@ impl World {
             }
             Slot::Free { previous, .. } => previous.clone(),
             Slot::Taken { record, .. } => record.previous.clone(),
-            Slot::Foreign { .. } => None,
+            Slot::Shared { .. } | Slot::Foreign { .. } => None,
         };
         contender.serial += 1;
         let record = Record { previous, ..contender.record(bounds.times().ttl_ms(), false) };

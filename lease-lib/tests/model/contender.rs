@@ -188,6 +188,9 @@ impl Contender {
             previous: None,
             reserved,
             broken: None,
+            readers: Vec::new(),
+            with: Vec::new(),
+            value: None,
         }
     }
 }

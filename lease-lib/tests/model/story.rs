@@ -65,6 +65,7 @@ fn scene(bounds: &Bounds, world: &World) -> String {
             record.attempt,
             if record.broken.is_some() { " broken" } else { "" }
         ),
+        Slot::Shared { revision, .. } => format!("shared@{revision}"),
         Slot::Foreign { revision } => format!("foreign@{revision}"),
     };
     let people: Vec<String> = world.contenders.iter().map(|c| person(bounds, world, c)).collect();

@@ -1,0 +1,105 @@
+//! Read-write locks: many readers or one writer, in the order in which they came.
+
+use std::time::Duration;
+
+use lease::Space;
+use support::eventually;
+
+use crate::{LIMIT, everywhere, granted, held};
+
+mod sharing {
+    use super::*;
+    everywhere!(super::many_read_or_one_writes);
+}
+
+async fn many_read_or_one_writes(one: Space, two: Space) {
+    let (a, b) = (one.rw_lock("catalog"), two.rw_lock("catalog"));
+    let writer = granted(a.try_write().await);
+    held(b.try_read().await);
+    let wrote = writer.token();
+    writer.release().await.expect("released");
+    let first = granted(a.try_read().await);
+    let second = granted(b.try_read().await);
+    assert!(wrote < first.token() && first.token() < second.token());
+    let by = held(b.try_write().await).expect("a reader is named");
+    assert!([first.token(), second.token()].contains(&by.token), "{by:?}");
+    // The exclusive lock of that name is the same lock.
+    held(one.lock("catalog").try_acquire().await);
+    let seen = one.look("catalog").await.expect("readable");
+    assert_eq!(
+        seen.readers.iter().map(|reader| reader.token).collect::<Vec<_>>(),
+        [first.token(), second.token()]
+    );
+
+    first.release().await.expect("released");
+    held(b.try_write().await);
+    second.release().await.expect("released");
+    let writer = granted(b.try_write().await);
+    assert!(writer.token() > by.token);
+    held(a.try_read().await);
+    writer.release().await.expect("released");
+}
+
+mod order {
+    use super::*;
+    everywhere!(super::a_writer_does_not_starve);
+}
+
+async fn a_writer_does_not_starve(one: Space, two: Space) {
+    let reader = granted(one.rw_lock("c").try_read().await);
+    let writer = {
+        let lock = two.rw_lock("c");
+        tokio::spawn(async move { lock.write().await })
+    };
+    eventually("the writer waits", LIMIT, async || {
+        (one.look("c").await.ok()?.waiters.len() == 1).then_some(())
+    })
+    .await;
+    // There would be room beside the reader, but not before the writer.
+    held(one.rw_lock("c").try_read().await);
+    let late = {
+        let lock = one.rw_lock("c");
+        tokio::spawn(async move { lock.read().await })
+    };
+    eventually("the late reader waits behind it", LIMIT, async || {
+        (one.look("c").await.ok()?.waiters.len() == 2).then_some(())
+    })
+    .await;
+    assert!(!late.is_finished() && !writer.is_finished());
+    reader.release().await.expect("released");
+    let writer =
+        tokio::time::timeout(LIMIT, writer).await.expect("soon").expect("no panic").expect("granted");
+    assert!(!late.is_finished(), "not beside the writer");
+    writer.release().await.expect("released");
+    let late = tokio::time::timeout(LIMIT, late).await.expect("soon").expect("no panic").expect("granted");
+    // Readers in a row are let in one by one, without waiting for each other.
+    let more: Vec<_> = (0..10)
+        .map(|_| {
+            let lock = two.rw_lock("c");
+            tokio::spawn(async move { lock.read().await })
+        })
+        .collect();
+    let mut readers = Vec::new();
+    for reader in more {
+        let reader = tokio::time::timeout(LIMIT, reader).await.expect("soon").expect("no panic");
+        readers.push(reader.expect("granted"));
+    }
+    assert_eq!(one.look("c").await.expect("readable").readers.len(), 11);
+    drop((late, readers));
+    granted(two.lock("c").acquire_within(LIMIT).await);
+}
+
+mod expiry {
+    use super::*;
+    everywhere!(super::a_reader_that_died_makes_room);
+}
+
+async fn a_reader_that_died_makes_room(one: Space, two: Space) {
+    let ttl = Duration::from_secs(2);
+    let mute = granted(one.rw_lock("d").ttl(ttl).reader().renewed_by_caller().try_acquire().await);
+    let begun = std::time::Instant::now();
+    let writer = granted(two.rw_lock("d").writer().acquire_within(LIMIT).await);
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert!(matches!(mute.status(), lease::Status::Lost(_)), "lost before anybody else was granted it");
+    writer.release().await.expect("released");
+}
