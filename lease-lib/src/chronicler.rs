@@ -32,7 +32,8 @@ const REASON: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct Story {
     name: String,
-    /// Under which key it is told: readers of a lock share one, and so do permits of a semaphore.
+    /// What its past is kept under: all who stand in one line share it, also the readers of a lock, whose records have keys
+    /// of their own.
     key: String,
     granted: Moment,
     plot: Mutex<Plot>,
@@ -47,13 +48,19 @@ struct Plot {
 }
 
 impl Story {
-    pub(crate) fn new(name: &str, key: &str, granted: Moment) -> Story {
-        Story { name: name.to_owned(), key: key.to_owned(), granted, plot: Mutex::default() }
+    /// `line` is what its waiters stand in line for.
+    pub(crate) fn new(name: &str, line: &str, granted: Moment) -> Story {
+        Story { name: name.to_owned(), key: line.to_owned(), granted, plot: Mutex::default() }
     }
 
     /// How long it took from the call to the grant.
     pub(crate) fn waited(&self, waited: Duration) {
         locked(&self.plot).waited = waited;
+    }
+
+    /// It is none that anybody should be told of.
+    pub(crate) fn forget(&self) {
+        locked(&self.plot).told = true;
     }
 
     /// The holder believes no more. A loss is told now, since its handle may live for long; a release once its outcome is
@@ -126,7 +133,7 @@ fn word(why: End) -> String {
 }
 
 fn reason(loss: &Loss) -> Option<String> {
-    let Loss::Broken(reason) = loss else { return None };
+    let (Loss::Broken(reason) | Loss::Together(reason)) = loss else { return None };
     let end = (0..=REASON.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end))?;
     reason.get(..end).map(str::to_owned)
 }

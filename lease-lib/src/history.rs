@@ -45,7 +45,8 @@ pub struct Held {
     /// of [`Loss::code`](crate::Loss::code) (`expired`, `broken`, `taken`, ...), or `unknown` if the store never answered
     /// the release. Newer releases may know more.
     pub why: String,
-    /// The reason in somebody's own words, such as that of whoever broke it; at most 1 KiB.
+    /// More about that: in their own words, why somebody broke it (at most 1 KiB); or which of the locks that were
+    /// granted together with it was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

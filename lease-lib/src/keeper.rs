@@ -73,7 +73,6 @@ impl Keeper {
         let mut ending: Option<oneshot::Sender<Released>> = None;
         let mut handle_lives = true;
         let mut open = true;
-        let mut superseded = false;
         let released = loop {
             let now = core.now();
             let (command, deadline) = {
@@ -111,10 +110,7 @@ impl Keeper {
                         saying.push((locked(&self.shared.hold).said().0 + 1, told));
                         Some(Event::Say(value))
                     }
-                    Some(Order::Take(event)) => {
-                        superseded |= matches!(*event, Event::Supersede);
-                        Some(*event)
-                    }
+                    Some(Order::Take(event)) => Some(*event),
                     Some(Order::End(why, to, told)) => {
                         ending = Some(told);
                         Some(self.end(why, to.map(|to| *to)))
@@ -161,10 +157,6 @@ impl Keeper {
         if let Some(told) = ending {
             // Nobody may be listening any more.
             let _ = told.send(released.clone());
-        }
-        // Nobody was ever given that grant.
-        if superseded {
-            return;
         }
         self.shared.story.closed(&core, &self.shared.hold, *locked(&self.shared.why), &released);
     }

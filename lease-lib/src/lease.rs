@@ -285,6 +285,8 @@ impl Lease {
 
     /// This process has written another grant over it.
     pub(crate) async fn superseded(self) {
+        // Nobody outside had it.
+        self.shared.story.forget();
         // A keeper that is gone has nothing to give back either.
         let _ = self.orders.send(Order::Take(Box::new(Event::Supersede))).await;
     }

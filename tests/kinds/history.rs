@@ -133,6 +133,26 @@ async fn on_three_servers() {
     keeps_the_last_64(actor, asker).await;
 }
 
+/// Whoever stands in one line has one past: readers and writers of a lock, and a lock that is one of several.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_to_hold_a_lock_is_told() {
+    let space = Space::embedded();
+    let reader = space.rw_lock("a").read().await.expect("granted");
+    let other = space.rw_lock("a").read().await.expect("granted");
+    let mut tokens = vec![reader.token(), other.token()];
+    reader.release().await.expect("released");
+    other.release().await.expect("released");
+    let both = space.lock_all(["a", "b"]).acquire().await.expect("granted");
+    tokens.extend(both.token("a"));
+    let b_token = both.token("b");
+    both.release().await.expect("released");
+    let all = told(&space, "a", 3).await;
+    assert_eq!(all.iter().map(|held| held.token).collect::<Vec<_>>(), tokens);
+    assert!(all.iter().all(|held| held.name == "a" && held.why == "released"), "{all:?}");
+    let other = told(&space, "b", 1).await;
+    assert_eq!(other.iter().map(|held| Some(held.token)).collect::<Vec<_>>(), [b_token]);
+}
+
 /// One hold is lost and another given back while nobody answers: both end as they would without a history, which has
 /// them once the store is back.
 async fn outlives_an_outage(cluster: Cluster) {

@@ -327,7 +327,9 @@ impl Pursuit {
         let parts = self.wanted.names.iter().zip(holds).map(|(name, hold)| {
             let key = key::lock(name);
             let held = Held { name: name.clone(), line: key.clone(), keeps_next: true, key };
-            Lease::start(&self.core, held, hold, calamity.clone())
+            let lease = Lease::start(&self.core, held, hold, calamity.clone());
+            lease.waited(self.core.now().since(self.started));
+            lease
         });
         let lease = MultiLease::start(&self.core, parts.collect());
         for (_, lease) in kept {
