@@ -3,6 +3,7 @@
 //! It sends one request at a time and wakes at the deadline whatever the network does, so that a loss is told by the
 //! clock alone. A request that is under way when the lease is given back is dropped; its outcome counts as unknown.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -18,7 +19,8 @@ use crate::observe::Observation;
 use crate::post::Marker;
 use crate::protocol::line::{Note, Waiter};
 use crate::protocol::{
-    Command, End, Ended, Ending, Event, Hold, Loss, Payload, Record, Released, Slot, Status,
+    Command, End, Ended, Ending, Event, Guarded, Hold, Loss, Outcome, Payload, Record, Released, Request,
+    Slot, Status,
 };
 use crate::store::{Ack, WriteError};
 
@@ -29,6 +31,8 @@ pub(crate) enum Order {
     Renew(oneshot::Sender<Moment>),
     /// Say this from now on, and tell once that is confirmed.
     Say(Payload, oneshot::Sender<()>),
+    /// Renew with this, and tell what came of it.
+    Guard(Guarded, oneshot::Sender<Outcome>),
     /// Take this for having happened.
     Take(Box<Event>),
     /// Give it back, to this waiter if one is named, and tell how that went.
@@ -59,6 +63,9 @@ pub(crate) struct Keeper {
     pub orders: mpsc::Receiver<Order>,
 }
 
+/// How many guarded writes of one lease wait for their turn.
+pub(crate) const MOST_GUARDS: usize = 64;
+
 type Operation = Pin<Box<dyn Future<Output = Event> + Send>>;
 
 impl Keeper {
@@ -69,6 +76,8 @@ impl Keeper {
         let mut broken = core.post.hold(&self.held.key);
         let mut operation: Option<Operation> = None;
         let mut renewing: Vec<oneshot::Sender<Moment>> = Vec::new();
+        let mut guards: VecDeque<(Guarded, oneshot::Sender<Outcome>)> = VecDeque::new();
+        let mut guarding: Option<oneshot::Sender<Outcome>> = None;
         let mut saying: Vec<(u64, oneshot::Sender<()>)> = Vec::new();
         let mut ending: Option<oneshot::Sender<Released>> = None;
         let mut handle_lives = true;
@@ -77,10 +86,17 @@ impl Keeper {
             let now = core.now();
             let (command, deadline) = {
                 let mut hold = locked(&self.shared.hold);
+                // Whatever is under way goes on; this goes with the renewal after it.
+                if guarding.is_none()
+                    && let Some((what, told)) = guards.pop_front()
+                {
+                    hold.take(now, Event::Guard(what));
+                    guarding = Some(told);
+                }
                 (if operation.is_none() { hold.next(now) } else { Command::Rest }, hold.deadline())
             };
             match &command {
-                Command::Send(write) => operation = Some(self.send(write.clone())),
+                Command::Send(request) => operation = Some(self.send(request.clone())),
                 Command::Look(revision) => operation = Some(self.look(*revision)),
                 Command::Done(released) => break released.clone(),
                 Command::Wait(_) | Command::Rest => {}
@@ -94,6 +110,16 @@ impl Keeper {
             if !open {
                 saying.clear();
             }
+            let outcome = locked(&self.shared.hold).guarded().1;
+            if let Some(outcome) = outcome
+                && let Some(told) = guarding.take()
+            {
+                // The asker may have gone.
+                let _ = told.send(outcome);
+                if !guards.is_empty() && operation.is_none() {
+                    continue;
+                }
+            }
             let wake = match command {
                 Command::Wait(at) => Some(at),
                 _ => None,
@@ -105,6 +131,13 @@ impl Keeper {
                     Some(Order::Renew(told)) => {
                         renewing.push(told);
                         Some(Event::Renew)
+                    }
+                    Some(Order::Guard(what, told)) => {
+                        // Beyond that the asker learns that it was not taken: nobody answers.
+                        if guards.len() < MOST_GUARDS {
+                            guards.push_back((what, told));
+                        }
+                        None
                     }
                     Some(Order::Say(value, told)) => {
                         saying.push((locked(&self.shared.hold).said().0 + 1, told));
@@ -195,16 +228,16 @@ impl Keeper {
         renewing.clear();
     }
 
-    fn send(&self, write: crate::store::Write) -> Operation {
+    fn send(&self, request: Request) -> Operation {
         let core = Arc::clone(&self.core);
         Box::pin(async move {
             let sent = core.now();
-            let answer = core.write(&write).await;
+            let answer = core.send(&request).await;
             let outcome = match &answer {
                 Ok(Ack { .. }) => "ok",
                 Err(WriteError::Conflict { .. }) => "conflict",
                 Err(WriteError::Refused(why)) => {
-                    tracing::warn!(key = write.key, why, "the store refuses a renewal or release");
+                    tracing::warn!(key = request.key(), why, "the store refuses a renewal or release");
                     "refused"
                 }
                 Err(_) => "unknown",

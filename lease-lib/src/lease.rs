@@ -226,7 +226,20 @@ impl Lease {
         }
     }
 
-    fn why_not(&self) -> Error {
+    /// `false` if the keeper has gone.
+    pub(crate) async fn order(&self, order: Order) -> bool {
+        self.orders.send(order).await.is_ok()
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn record_key(&self) -> &str {
+        &self.held.key
+    }
+
+    pub(crate) fn why_not(&self) -> Error {
         match self.status() {
             Status::Lost(loss) => Error::Lost(loss),
             Status::Held | Status::Jeopardy | Status::Released => Error::Lost(Loss::Taken),

@@ -86,6 +86,7 @@ mod error;
 pub mod fuzzing;
 mod group;
 mod guard;
+mod guarded;
 mod history;
 mod keeper;
 mod lease;
@@ -110,6 +111,7 @@ pub use ambient::{Ambient, Moment, SharedAmbient, System, Task, fresh_id, sleep_
 pub use election::{Candidate, Election, Leader, Leadership, Term};
 pub use error::Error;
 pub use group::{Barrier, Group, MAX_MEMBERS, MAX_VALUE, Member, MemberEvent, Membership};
+pub use guarded::{GuardedValue, MAX_GUARDED};
 pub use history::Held;
 pub use lease::Lease;
 pub use lock::{Attempt, Lock, Waiting};

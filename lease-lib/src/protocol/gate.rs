@@ -33,6 +33,16 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// The record's key.
+    pub fn key(&self) -> &str {
+        match self {
+            Request::One(write) => &write.key,
+            Request::Batch { batch, own } => batch.writes.get(*own).map_or("", |write| &write.key),
+        }
+    }
+}
+
 impl Gate {
     /// A reader is gone: its key has this revision, that of a marker, or 0. The proof is a write that fails if not.
     pub fn reader_gone(&mut self, name: &str, id: &str, revision: Revision) {
@@ -48,6 +58,11 @@ impl Gate {
     pub fn shared(&mut self, key: String, expect: Revision, record: bytes::Bytes) {
         let only_if = Condition::Own(expect);
         self.before.push(BatchWrite { key, only_if, body: Body::Put(record), ttl_secs: 0 });
+    }
+
+    /// Written before the granting write, under a condition of its own.
+    pub fn with(&mut self, write: BatchWrite) {
+        self.before.push(write);
     }
 
     /// A key is as it was seen.

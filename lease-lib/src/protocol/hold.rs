@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::cas::{Cas, Step};
+use super::gate::{Gate, Request};
+use super::guarded::{Extra, Guarded, Outcome};
 use super::payload::Payload;
 use super::record::{End, MARKER_SECS, Marker, Previous, Record, Slot};
 use super::times::Times;
@@ -108,6 +110,8 @@ pub enum Event {
     Say(Payload),
     /// Give it back. Drop a write or a look that is under way.
     End(Ending),
+    /// Renew, and this with it in one batch. One at a time: what comes of it shows in [`Hold::guarded`].
+    Guard(Guarded),
     /// Stop believing at once.
     Lose(Loss),
     /// This process has written another grant over it: nothing is left to be given back.
@@ -117,8 +121,8 @@ pub enum Event {
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Send this write once, and tell the outcome.
-    Send(Write),
+    /// Send this once, and tell the outcome.
+    Send(Request),
     /// Read this revision, and tell what was found.
     Look(Revision),
     /// Nothing until this moment, or an event.
@@ -154,6 +158,10 @@ pub struct Hold {
     /// How often what the record says was changed, and up to which change a confirmed write has carried it.
     changes: u64,
     said: u64,
+    /// What goes with the next renewal; how many of them there were; what came of the last one.
+    extra: Option<Extra>,
+    extras: u64,
+    outcome: Option<Outcome>,
 }
 
 /// What an ending left in the store.
@@ -170,6 +178,9 @@ pub struct Ended {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Work {
     cas: Cas,
+    gate: Gate,
+    /// Whether it carries what is to go with a renewal.
+    carries: bool,
     /// Which change of what the record says it carries.
     says: u64,
     sent: Moment,
@@ -206,6 +217,9 @@ impl Hold {
             ended_as: None,
             changes: 0,
             said: 0,
+            extra: None,
+            extras: 0,
+            outcome: None,
         }
     }
 
@@ -242,6 +256,11 @@ impl Hold {
     /// How often what the record says was changed, and up to which change that was confirmed while it was held.
     pub fn said(&self) -> (u64, u64) {
         (self.changes, self.said)
+    }
+
+    /// How many guarded writes and looks were asked for, and what came of the last, once that is known.
+    pub fn guarded(&self) -> (u64, Option<Outcome>) {
+        (self.extras, self.outcome)
     }
 
     /// What the ending left in the store, if the store's first answer named it.
@@ -297,7 +316,10 @@ impl Hold {
                 if work.ending.is_none() {
                     self.last_sent = now;
                 }
-                Command::Send(work.cas.write().clone())
+                if let Some(extra) = self.extra.as_mut().filter(|_| work.carries) {
+                    extra.flying = true;
+                }
+                Command::Send(work.gate.request(work.cas.write()))
             }
         }
     }
@@ -330,8 +352,24 @@ impl Hold {
                     self.start(now, None);
                 }
             }
+            Event::Guard(what) => {
+                self.extras += 1;
+                self.outcome = None;
+                if self.loss.is_some() || self.is_ending() || now >= self.deadline() {
+                    self.outcome = Some(Outcome::Not);
+                    return;
+                }
+                self.extra = Some(Extra { number: self.extras, what, open: false, flying: false });
+                if self.work.is_none() {
+                    self.start(now, None);
+                }
+            }
             Event::Answered(answer) => {
                 if let Some(work) = &mut self.work {
+                    if let Some(extra) = self.extra.as_mut().filter(|_| work.carries) {
+                        extra.flying = false;
+                        extra.open |= matches!(answer, Err(WriteError::Unknown(_)));
+                    }
                     let step = work.cas.answered(answer);
                     self.follow(now, step);
                 }
@@ -358,6 +396,7 @@ impl Hold {
     fn follow(&mut self, now: Moment, step: Step) {
         let Some(work) = &self.work else { return };
         let (ending, sent, says) = (work.ending.clone(), work.sent, work.says);
+        let (carries, looks) = (work.carries, self.extra.as_ref().is_some_and(Extra::is_look));
         match step {
             Step::Applied(revision) if ending.is_some() => {
                 self.ended_as = ending.as_ref().map(|ending| Ended {
@@ -370,20 +409,32 @@ impl Hold {
             Step::AppliedOnce(_) if ending.is_some() => self.finish(Released::Clean),
             Step::Applied(revision) => {
                 self.revision = revision;
+                if carries {
+                    self.resolved(Outcome::Done);
+                }
                 if now < self.deadline() {
                     self.sent = sent;
                     self.said = says;
                 }
                 self.work = None;
                 self.jeopardy = false;
-                // Changed while that write was under way.
-                if self.said < self.changes {
+                // Changed, or asked for, while that write was under way.
+                if self.said < self.changes || self.extra.is_some() {
                     self.start(now, None);
                 }
             }
             // It was ours once; whether it is, a CAS on that very revision must tell. Belief is not extended yet.
             Step::AppliedOnce(revision) => {
                 self.revision = revision;
+                if carries {
+                    self.resolved(Outcome::Done);
+                }
+                self.start(now, None);
+            }
+            // The revision may be that of the key that was looked at. A plain renewal tells whether it is the record's; should
+            // an earlier try of the look yet be applied, it has renewed and changed nothing else.
+            Step::Not(_) | Step::Look(_) if carries && looks => {
+                self.resolved(Outcome::Changed);
                 self.start(now, None);
             }
             Step::Not(Some(0) | None) => self.gone(now),
@@ -397,6 +448,12 @@ impl Hold {
             Step::Again(pause) => {
                 self.jeopardy |= pause >= Duration::from_millis(100);
                 self.pause_until = now + pause;
+            }
+            // Not for the record's sake, as far as is known: a plain renewal tells.
+            Step::Refused(_) if carries => {
+                let open = self.extra.as_ref().is_some_and(|extra| extra.open);
+                self.resolved(if open { Outcome::Unknown } else { Outcome::Refused });
+                self.start(now, None);
             }
             // Permissions may have been taken away for a moment; the deadline bounds how long we hope.
             Step::Refused(_) => {
@@ -422,6 +479,13 @@ impl Hold {
                 if record.attempt == self.record.attempt && !record.reserved =>
             {
                 self.revision = revision;
+                if let Some(extra) = &mut self.extra {
+                    // An older try names an older revision, and can do nothing any more.
+                    extra.open = false;
+                    if record.guarded >= extra.number {
+                        self.resolved(Outcome::Done);
+                    }
+                }
                 match (record.broken, ending) {
                     (_, Some(ending)) => self.start(now, Some(ending)),
                     (Some(reason), None) => self.lose(Loss::Broken(reason)),
@@ -464,6 +528,23 @@ impl Hold {
     fn lose(&mut self, loss: Loss) {
         self.loss = Some(loss);
         self.work = None;
+        self.give_up_extra();
+    }
+
+    fn give_up_extra(&mut self) {
+        if let Some(extra) = self.extra.take() {
+            self.outcome = Some(extra.given_up());
+        }
+    }
+
+    /// What was to go with a renewal has come to this.
+    fn resolved(&mut self, outcome: Outcome) {
+        if let Some(extra) = self.extra.take() {
+            if outcome == Outcome::Done {
+                self.record.guarded = extra.number;
+            }
+            self.outcome = Some(outcome);
+        }
     }
 
     fn finish(&mut self, released: Released) {
@@ -479,6 +560,7 @@ impl Hold {
         if self.is_ending() {
             return;
         }
+        self.give_up_extra();
         if self.loss.is_none() && now >= self.deadline() {
             self.lose(Loss::Expired);
         }
@@ -494,13 +576,21 @@ impl Hold {
     fn start(&mut self, now: Moment, ending: Option<Ending>) {
         self.serial += 1;
         let (body, ttl_secs) = match &ending {
-            None => (Body::Put(self.record.encode()), self.times.store_secs()),
+            None => {
+                let guarded = self.extra.as_ref().map_or(self.record.guarded, |extra| extra.number);
+                let record = Record { guarded, ..self.record.clone() };
+                (Body::Put(record.encode()), self.times.store_secs())
+            }
             Some(ending) => self.ending_body(ending),
         };
+        let extra = self.extra.as_ref().filter(|_| ending.is_none());
+        let gate = extra.map(|extra| extra.gate(&self.key, self.revision)).unwrap_or_default();
+        let (carries, looks) = (extra.is_some(), extra.is_some_and(Extra::is_look));
         let id = format!("{}-{}-{}", self.record.attempt, self.revision, self.serial);
         let write = Write { key: self.key.clone(), expect: self.revision, body, ttl_secs, id };
         let cas = Cas::new(write, self.record.attempt.clone());
-        self.work = Some(Work { cas, says: self.changes, sent: now, look: None, ending });
+        let cas = if looks { cas.gated() } else { cas };
+        self.work = Some(Work { cas, gate, carries, says: self.changes, sent: now, look: None, ending });
         self.pause_until = now;
     }
 

@@ -50,6 +50,11 @@ pub fn name_of_member(key: &str) -> Option<(&str, &str)> {
     key.strip_prefix("group.")?.rsplit_once('.')
 }
 
+/// A guarded value.
+pub fn data(name: &str) -> String {
+    format!("data.{name}")
+}
+
 /// A place in the line for what is called `wanted`: a record's key, or [`permits`]. Ids hold no dot, so the last token is
 /// the id and the rest is what is wanted.
 pub fn place(wanted: &str, id: &str) -> String {

@@ -73,6 +73,7 @@ impl Waiter {
             readers: Vec::new(),
             with: Vec::new(),
             value: self.value.clone(),
+            guarded: 0,
         }
     }
 }

@@ -58,6 +58,13 @@ pub struct Record {
     /// What the holder has to say; it may change while the grant lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Payload>,
+    /// How many guarded writes and looks this grant has made: tells whether one was applied when its answer was lost.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub guarded: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How a grant ended.
@@ -231,6 +238,7 @@ impl Record {
             readers: Vec::new(),
             with: Vec::new(),
             value: None,
+            guarded: 0,
         }
     }
 

@@ -68,6 +68,7 @@ fn record() -> impl Strategy<Value = Record> {
                 readers: Vec::new(),
                 with: Vec::new(),
                 value: None,
+                guarded: 0,
             }
         },
     )

@@ -36,6 +36,7 @@ fn record(attempt: &str) -> Record {
         readers: Vec::new(),
         with: Vec::new(),
         value: None,
+        guarded: 0,
     }
 }
 
@@ -68,7 +69,7 @@ fn held(now: Moment) -> Hold {
 
 fn send(hold: &mut Hold, now: Moment) -> Write {
     match hold.next(now) {
-        Command::Send(write) => write,
+        Command::Send(Request::One(write)) => write,
         other => panic!("{other:?}"),
     }
 }

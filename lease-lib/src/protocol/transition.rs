@@ -136,6 +136,7 @@ mod tests {
             readers: Vec::new(),
             with: Vec::new(),
             value: None,
+            guarded: 0,
         };
         Slot::Taken { revision, record, ttl_secs: 22, written_micros: 0 }
     }

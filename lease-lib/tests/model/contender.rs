@@ -191,6 +191,7 @@ impl Contender {
             readers: Vec::new(),
             with: Vec::new(),
             value: None,
+            guarded: 0,
         }
     }
 }

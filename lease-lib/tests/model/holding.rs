@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lease::protocol::{Command, End, Ending, Event, Record, Released, Status};
+use lease::protocol::{Command, End, Ending, Event, Record, Released, Request, Status};
 
 use crate::bounds::Bounds;
 use crate::contender::Phase;
@@ -16,7 +16,9 @@ impl World {
         let Phase::Holding(hold) = &mut self.at(i).phase else { return };
         let (command, token) = (hold.next(now), hold.token());
         match command {
-            Command::Send(write) => self.send(i, write),
+            Command::Send(Request::One(write)) => self.send(i, write),
+            // Nothing goes with a renewal here.
+            Command::Send(Request::Batch { .. }) => {}
             Command::Look(revision) => self.look(i, revision, there),
             Command::Done(released) => {
                 let nonce = self.contenders[i].nonce();
