@@ -107,7 +107,8 @@ mod lost_events {
 const MANY: usize = 700;
 
 async fn are_made_up_for_when_too_many_come_at_once(one: Space, two: Space) {
-    let (group, here) = (one.group("many"), two.group("many"));
+    // No renewal falls into this test: one would be heard, and tell of a member as well as its joining does.
+    let (group, here) = (one.group("many").ttl(Duration::from_secs(600)), two.group("many"));
     let first = group.join("first").await.expect("joined");
     let mut events = here.watch().expect("a name");
     assert_eq!(joined(&mut events).await.token, first.token());
@@ -140,12 +141,22 @@ async fn nothing_that_is_heard_is_needed() {
     assert!(matches!(&left, MemberEvent::Left { previous, .. } if previous.token == token), "{left:?}");
     assert!(lost.fired() >= 2, "joining and leaving were not heard of: {}", lost.fired());
 
+    // Lost between two that are heard; and no renewal comes to tell of it.
+    proxy.clear();
+    let rare = group.clone().ttl(Duration::from_secs(600));
+    let lost = proxy.on_delivery(|event| event.subject.contains(".group.g.")).lose_request();
+    let unheard = rare.join("unheard").await.expect("joined");
+    let heard = rare.join("heard").await.expect("joined");
+    let mut told = [joined(&mut events).await.value, joined(&mut events).await.value];
+    told.sort();
+    assert_eq!((told, lost.fired()), (["heard".to_owned(), "unheard".to_owned()], 1));
+
     // A connection that is lost altogether is followed anew.
     proxy.clear();
     proxy.cut();
     let third = group.join("third").await.expect("joined");
     assert_eq!(joined(&mut events).await.token, third.token());
-    drop((first, third));
+    drop((first, unheard, heard, third));
 }
 
 mod barrier {
