@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ambient::{Moment, SharedAmbient, fresh_id};
+use crate::chronicler::Chronicler;
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::observe::{Observation, Observer};
@@ -69,6 +70,7 @@ pub(crate) struct Core {
     pub guard: Guard,
     pub post: Post,
     pub presence: Presence,
+    pub chronicler: Chronicler,
     /// What befell the whole space; every lease ends with it.
     pub calamity: watch::Sender<Option<Loss>>,
     pub closing: CancellationToken,
@@ -187,6 +189,15 @@ impl Core {
         self.guard.may_grant(self).await
     }
 
+    /// What a refusal means, which may have come from the guard.
+    pub(crate) async fn refusal(&self, why: String) -> Error {
+        match self.may_grant().await {
+            Err(error) => error,
+            Ok(()) if why.contains("ermission") => Error::Denied(why),
+            Ok(()) => Error::Unreachable(why),
+        }
+    }
+
     pub(crate) fn waiter(&self, place: String, attempt: String, owner: String) -> Waiter {
         Waiter {
             place,
@@ -196,6 +207,9 @@ impl Core {
             host: self.identity.host.clone(),
             pid: self.identity.pid,
             since: self.timestamp(),
+            priority: 0,
+            is_ready: true,
+            value: None,
         }
     }
 

@@ -89,6 +89,15 @@ pub enum Error {
         agreed: u32,
     },
 
+    /// Nobody of that name waits in line, so nothing can be handed to them. The lease is still held.
+    #[error("nobody called {to:?} waits; in line are: {}", if waiting.is_empty() { "nobody".to_owned() } else { waiting.join(", ") })]
+    NobodyWaits {
+        /// Who was named.
+        to: String,
+        /// Who waits, the first ten.
+        waiting: Vec<String>,
+    },
+
     /// A bound was reached. Try again later, or raise the bound.
     #[error("too many {what}: the limit is {limit}")]
     TooMany {

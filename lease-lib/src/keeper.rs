@@ -11,12 +11,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{Moment, sleep_until};
+use crate::chronicler::Story;
 use crate::core::{Core, locked};
 use crate::lease::Held;
 use crate::observe::Observation;
 use crate::post::Marker;
-use crate::protocol::line::Note;
-use crate::protocol::{Command, End, Ended, Ending, Event, Hold, Loss, Record, Released, Slot, Status};
+use crate::protocol::line::{Note, Waiter};
+use crate::protocol::{
+    Command, End, Ended, Ending, Event, Hold, Loss, Payload, Record, Released, Slot, Status,
+};
 use crate::store::{Ack, WriteError};
 
 /// What a handle asks of its keeper.
@@ -24,10 +27,12 @@ use crate::store::{Ack, WriteError};
 pub(crate) enum Order {
     /// Renew now, and tell the deadline once it is confirmed.
     Renew(oneshot::Sender<Moment>),
+    /// Say this from now on, and tell once that is confirmed.
+    Say(Payload, oneshot::Sender<()>),
     /// Take this for having happened.
     Take(Box<Event>),
-    /// Give it back, and tell how that went.
-    End(End, oneshot::Sender<Released>),
+    /// Give it back, to this waiter if one is named, and tell how that went.
+    End(End, Option<Box<Waiter>>, oneshot::Sender<Released>),
 }
 
 /// What a lease's handle and its keeper share.
@@ -40,6 +45,8 @@ pub(crate) struct Shared {
     pub deadline: watch::Sender<Moment>,
     /// Cancelled when the lease is lost or given back.
     pub over: CancellationToken,
+    /// For the history.
+    pub story: Story,
 }
 
 /// Runs a hold until it has ended.
@@ -62,9 +69,11 @@ impl Keeper {
         let mut broken = core.post.hold(&self.held.key);
         let mut operation: Option<Operation> = None;
         let mut renewing: Vec<oneshot::Sender<Moment>> = Vec::new();
+        let mut saying: Vec<(u64, oneshot::Sender<()>)> = Vec::new();
         let mut ending: Option<oneshot::Sender<Released>> = None;
         let mut handle_lives = true;
         let mut open = true;
+        let mut superseded = false;
         let released = loop {
             let now = core.now();
             let (command, deadline) = {
@@ -78,6 +87,14 @@ impl Keeper {
                 Command::Wait(_) | Command::Rest => {}
             }
             self.publish(now, &mut renewing, &mut open);
+            let said = locked(&self.shared.hold).said().1;
+            for (_, told) in saying.extract_if(.., |(change, _)| *change <= said) {
+                // The asker may have gone.
+                let _ = told.send(());
+            }
+            if !open {
+                saying.clear();
+            }
             let wake = match command {
                 Command::Wait(at) => Some(at),
                 _ => None,
@@ -90,15 +107,22 @@ impl Keeper {
                         renewing.push(told);
                         Some(Event::Renew)
                     }
-                    Some(Order::Take(event)) => Some(*event),
-                    Some(Order::End(why, told)) => {
+                    Some(Order::Say(value, told)) => {
+                        saying.push((locked(&self.shared.hold).said().0 + 1, told));
+                        Some(Event::Say(value))
+                    }
+                    Some(Order::Take(event)) => {
+                        superseded |= matches!(*event, Event::Supersede);
+                        Some(*event)
+                    }
+                    Some(Order::End(why, to, told)) => {
                         ending = Some(told);
-                        Some(self.end(why))
+                        Some(self.end(why, to.map(|to| *to)))
                     }
                     None => {
                         handle_lives = false;
                         let why = *locked(&self.shared.why);
-                        ending.is_none().then(|| self.end(why))
+                        ending.is_none().then(|| self.end(why, None))
                     }
                 },
                 // A sender that is gone cannot announce anything; the core outlives every keeper.
@@ -136,8 +160,13 @@ impl Keeper {
         self.after(&released).await;
         if let Some(told) = ending {
             // Nobody may be listening any more.
-            let _ = told.send(released);
+            let _ = told.send(released.clone());
         }
+        // Nobody was ever given that grant.
+        if superseded {
+            return;
+        }
+        self.shared.story.closed(&core, &self.shared.hold, *locked(&self.shared.why), &released);
     }
 
     /// Tells the handle what changed.
@@ -163,6 +192,7 @@ impl Keeper {
             Status::Released => None,
         };
         if std::mem::replace(open, false) {
+            self.shared.story.over(&self.core, &self.shared.hold, now);
             if let Some(loss) = ended {
                 tracing::warn!(key = self.held.key, reason = loss.code(), "lease lost");
                 self.core.observe(Observation::Lost { reason: loss.code() });
@@ -203,11 +233,11 @@ impl Keeper {
     }
 
     /// Gives it back: kept free for whoever is known to come next, else deleted.
-    fn end(&self, why: End) -> Event {
+    fn end(&self, why: End, to: Option<Waiter>) -> Event {
         let now = self.core.now();
         let attempt = locked(&self.shared.hold).record().attempt.clone();
-        let line = self.held.line.as_ref();
-        let next = line.and_then(|line| self.core.post.take_next(line, &attempt, now));
+        let known = || self.core.post.take_next(&self.held.line, &attempt, now);
+        let next = to.or_else(|| self.held.keeps_next.then(known).flatten());
         let at = self.core.timestamp();
         Event::End(Ending { why, at, reserve_for: next.map(|waiter| waiter.reservation()) })
     }
@@ -218,7 +248,7 @@ impl Keeper {
         match ended_as {
             Some(Ended { revision, reserved: Some(reserved), .. }) => {
                 let Record { attempt, previous, holder: process, .. } = reserved;
-                let (line, key) = (self.held.line.clone().unwrap_or_default(), self.held.key.clone());
+                let (line, key) = (self.held.line.clone(), self.held.key.clone());
                 let note = Note::Handed { line, key, attempt, revision, previous };
                 self.core.tell(&process, note).await;
             }

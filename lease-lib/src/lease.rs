@@ -8,10 +8,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::Moment;
+use crate::chronicler::Story;
 use crate::core::{Core, locked};
 use crate::error::Error;
 use crate::keeper::{Keeper, Order, Shared};
-use crate::protocol::{End, Event, Hold, Loss, Previous, Released, Status};
+use crate::line;
+use crate::protocol::line::Waiter;
+use crate::protocol::{End, Event, Hold, Loss, Payload, Previous, Released, Status};
 use crate::store::Revision;
 use crate::token::Token;
 
@@ -22,8 +25,10 @@ pub(crate) struct Held {
     pub name: String,
     /// The record.
     pub key: String,
-    /// What the line is for whose first the record may be kept free for, if there is one.
-    pub line: Option<String>,
+    /// What the line is for.
+    pub line: String,
+    /// Whether the record is kept free for whoever is known to come next.
+    pub keeps_next: bool,
 }
 
 /// A granted lease. It is renewed in the background (unless the caller asked to renew it) until it is released,
@@ -66,6 +71,7 @@ impl Lease {
             lost: watch::Sender::new(None),
             deadline: watch::Sender::new(hold.deadline()),
             over: CancellationToken::new(),
+            story: Story::new(&held.name, &held.line, core.now()),
             why: Mutex::new(End::Released),
             hold: Mutex::new(hold),
         });
@@ -79,6 +85,11 @@ impl Lease {
         };
         core.spawn(keeper.run());
         Lease { core: Arc::clone(core), shared, orders, held, token, ttl, previous }
+    }
+
+    /// For the history: how long it took from the call to the grant.
+    pub(crate) fn waited(&self, waited: Duration) {
+        self.shared.story.waited(waited);
     }
 
     /// The name that is held.
@@ -158,9 +169,67 @@ impl Lease {
         {
             return Ok(deadline);
         }
+        Err(self.why_not())
+    }
+
+    /// Says this to whoever looks, from now on: any value that JSON can say in 64 KiB, in place of what was said before.
+    ///
+    /// It is written with a renewal, by compare-and-set on the holder's own record, so nobody but the holder ever says it.
+    /// Of several calls at once the last one wins, and all are answered. Dropping the future does not take it back.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if the value is too long; nothing was sent. [`Error::Lost`] if the lease is lost, or is lost
+    /// before this is confirmed; then it may have been seen by others or not.
+    pub async fn set_value(&self, value: &impl serde::Serialize) -> Result<(), Error> {
+        let value = Payload::of(value)?;
+        let (tell, told) = oneshot::channel();
+        if self.orders.send(Order::Say(value, tell)).await.is_ok() && told.await.is_ok() {
+            return Ok(());
+        }
+        Err(self.why_not())
+    }
+
+    /// What the record says since the last change was confirmed or sent.
+    pub fn value(&self) -> Option<Payload> {
+        locked(&self.shared.hold).record().value.clone()
+    }
+
+    /// Hands it over to somebody who waits in line, in one write that keeps the record free for them and nobody else.
+    /// `to` is who they say they are ([`Waiter::owner`]); of several with that name, the first in line.
+    ///
+    /// From the moment of the call the holder is no holder any more, and whoever is named holds with a write of their
+    /// own; if they do not within 3 s, the next in line does.
+    ///
+    /// # Errors
+    /// [`Error::NobodyWaits`] if nobody of that name is in line, and [`Error::Unreachable`] if the line cannot be read; the
+    /// lease is still held then, and comes back with the error. Else as [`Lease::release`].
+    pub async fn hand_over(self, to: &str) -> Result<(), (Error, Option<Lease>)> {
+        match self.find(to).await {
+            Ok(waiter) => self.end(End::HandedOver, Some(waiter)).await.map_err(|error| (error, None)),
+            Err(error) => Err((error, Some(self))),
+        }
+    }
+
+    async fn find(&self, to: &str) -> Result<Waiter, Error> {
+        let places = line::read(&self.core, &self.held.line).await?;
+        let mut waiters = places.into_iter().map(|place| place.waiter);
+        let mut others = Vec::new();
+        match waiters.find(|waiter| {
+            others.push(waiter.owner.clone());
+            waiter.owner == to && waiter.is_ready
+        }) {
+            Some(waiter) => Ok(waiter),
+            None => {
+                others.truncate(10);
+                Err(Error::NobodyWaits { to: to.to_owned(), waiting: others })
+            }
+        }
+    }
+
+    fn why_not(&self) -> Error {
         match self.status() {
-            Status::Lost(loss) => Err(Error::Lost(loss)),
-            Status::Held | Status::Jeopardy | Status::Released => Err(Error::Lost(Loss::Taken)),
+            Status::Lost(loss) => Error::Lost(loss),
+            Status::Held | Status::Jeopardy | Status::Released => Error::Lost(Loss::Taken),
         }
     }
 
@@ -180,19 +249,19 @@ impl Lease {
     /// # Errors
     /// As [`Lease::release`].
     pub async fn release_as(self, why: End) -> Result<(), Error> {
-        self.end(why).await
+        self.end(why, None).await
     }
 
     /// As [`Lease::release`], while others may still look at it.
     pub(crate) async fn give_back(&self) -> Result<(), Error> {
-        self.end(End::Released).await
+        self.end(End::Released, None).await
     }
 
-    async fn end(&self, why: End) -> Result<(), Error> {
+    async fn end(&self, why: End, to: Option<Waiter>) -> Result<(), Error> {
         *locked(&self.shared.why) = why;
         let (tell, told) = oneshot::channel();
         // The keeper ends only after its hold has, and then answers nobody.
-        let sent = self.orders.send(Order::End(why, tell)).await.is_ok();
+        let sent = self.orders.send(Order::End(why, to.map(Box::new), tell)).await.is_ok();
         self.shared.over.cancel();
         match told.await {
             Ok(Released::Clean) if sent => Ok(()),

@@ -78,14 +78,18 @@
 
 mod ambient;
 mod breaking;
+mod chronicler;
 mod core;
+mod election;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod group;
 mod guard;
+mod history;
 mod keeper;
 mod lease;
+mod line;
 mod lock;
 mod multi;
 mod name;
@@ -103,15 +107,19 @@ mod waiter;
 mod watch;
 
 pub use ambient::{Ambient, Moment, SharedAmbient, System, Task, fresh_id, sleep_until};
+pub use election::{Candidate, Election, Leader, Leadership, Term};
 pub use error::Error;
-pub use group::{Barrier, Group, MAX_MEMBERS, MAX_VALUE, Member, MemberEvent, Membership};
+pub use group::{Barrier, Group, MAX_MEMBERS, Member, MemberEvent, Membership};
+pub use history::Held;
 pub use lease::Lease;
 pub use lock::{Attempt, Lock, Waiting};
 pub use multi::{LockAll, MultiAttempt, MultiLease};
 pub use name::{Filter, MAX_NAME, Name};
 pub use observe::{Observation, Observer, Unobserved};
 pub use protocol::line::Waiter;
-pub use protocol::{DEFAULT_TTL, End, Holder, Loss, MAX_TTL, MIN_TTL, Previous, Status, Transition};
+pub use protocol::{
+    DEFAULT_TTL, End, Holder, Loss, MAX_PAYLOAD, MAX_TTL, MIN_TTL, Payload, Previous, Status, Transition,
+};
 pub use rwlock::RwLock;
 pub use semaphore::{Permits, Semaphore};
 pub use space::{Seen, Space, SpaceOptions};

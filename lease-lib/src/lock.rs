@@ -13,7 +13,7 @@ use crate::protocol::{DEFAULT_TTL, Holder, Times, key};
 use crate::space::Space;
 use crate::target::{MOST_PERMITS, Target};
 use crate::token::Token;
-use crate::waiter::{self, Wanted};
+use crate::waiter::{self, Candidacy, Wanted};
 use crate::watch::Watched;
 
 /// The most entries in a lease's metadata.
@@ -42,6 +42,7 @@ pub(crate) enum What {
     Exclusive,
     Shared,
     Permit { limit: u32 },
+    Office,
 }
 
 /// What came of an attempt that does not wait for ever.
@@ -176,7 +177,11 @@ impl Lock {
     /// # Errors
     /// Invalid settings; nothing was sent.
     pub fn wait(&self, limit: Option<Duration>) -> Result<Waiting, Error> {
-        let wanted = self.wanted(limit)?;
+        self.wait_as(limit, Candidacy::default())
+    }
+
+    pub(crate) fn wait_as(&self, limit: Option<Duration>, candidacy: Candidacy) -> Result<Waiting, Error> {
+        let wanted = Wanted { candidacy, ..self.wanted(limit)? };
         let (answer, ahead) = waiter::start(self.space.core(), wanted);
         Ok(Waiting { answer, ahead: Some(ahead) })
     }
@@ -216,7 +221,11 @@ impl Lock {
     /// could not be learned within some seconds.
     pub async fn break_by_force(&self, token: Token, reason: &str, now: bool) -> Result<(), Error> {
         let name = Name::new(self.name.clone())?;
-        crate::breaking::break_grant(self.space.core(), &key::lock(name.as_str()), token, reason, now).await
+        let key = match self.what {
+            What::Office => key::elect(name.as_str()),
+            What::Exclusive | What::Shared | What::Permit { .. } => key::lock(name.as_str()),
+        };
+        crate::breaking::break_grant(self.space.core(), &key, token, reason, now).await
     }
 
     fn wanted(&self, limit: Option<Duration>) -> Result<Wanted, Error> {
@@ -235,6 +244,7 @@ impl Lock {
             times,
             renewed_by_caller: self.renewed_by_caller,
             limit,
+            candidacy: Candidacy::default(),
         })
     }
 }
@@ -244,6 +254,7 @@ impl What {
         match self {
             What::Exclusive => Ok(Target::Lock { name }),
             What::Shared => Ok(Target::Reader { name }),
+            What::Office => Ok(Target::Election { name }),
             What::Permit { limit } if (1..=MOST_PERMITS).contains(&limit) => {
                 Ok(Target::Permit { name, limit })
             }

@@ -48,7 +48,8 @@ pub enum Observation {
     },
     /// The store answered, or failed to.
     Asked {
-        /// `write`, `write-all`, `read`, `read-revision`, `last`, `scan`, `follow` or `life`.
+        /// `write`, `write-all`, `read`, `read-revision`, `last`, `scan`, `follow`, `life`, `chronicle` or
+        /// `chronicle-of`.
         op: &'static str,
         /// `ok`, `conflict`, `in-flight`, `not-taken`, `unknown`, `refused` or `unreadable`.
         outcome: &'static str,

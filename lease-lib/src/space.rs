@@ -11,10 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ambient::{SharedAmbient, System, sleep_until};
+use crate::chronicler::Chronicler;
 use crate::core::{Core, Identity};
+use crate::election::Election;
 use crate::error::Error;
 use crate::group::Group;
 use crate::guard::Guard;
+use crate::history::Held;
 use crate::lock::Lock;
 use crate::multi::LockAll;
 use crate::name::{Filter, Name};
@@ -135,6 +138,7 @@ impl Space {
             slack,
             post: Post::default(),
             presence: Presence::default(),
+            chronicler: Chronicler::default(),
             calamity: watch::Sender::new(None),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -150,6 +154,11 @@ impl Space {
     /// The lock of this name. Nothing is sent before it is used.
     pub fn lock(&self, name: &str) -> Lock {
         Lock::new(self.clone(), name)
+    }
+
+    /// The election of this name. Nothing is sent before it is used.
+    pub fn election(&self, name: &str) -> Election {
+        Election::new(self.clone(), name)
     }
 
     /// The semaphore of this name, of which `limit` (1 to 500) may be held at once. Nothing is sent before it is used; then
@@ -234,6 +243,24 @@ impl Space {
         Ok(crate::watch::watch(&self.core, crate::lock::watched(&Filter::new(filter)?), from))
     }
 
+    /// The last holds of a lock that have ended, up to 64 of the last 90 days, the latest grant last: who had it, how long
+    /// it was waited for and held, and how it ended.
+    ///
+    /// Written by the holders themselves, in the background once a hold has ended, and may be some seconds old. What is
+    /// missing: a hold whose process died (its end nobody saw; whoever comes next finds the lock free), or whose
+    /// end fell into an outage of the store that lasted half a minute longer, or that ended with more than 1,024 others
+    /// while the store was slow; and on the embedded store those of all but the last 1,024 names. Lines that cannot be
+    /// read are left out.
+    ///
+    /// Cancel-safe: it only reads.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::Unreachable`].
+    pub async fn history(&self, name: &str) -> Result<Vec<Held>, Error> {
+        let name = Name::new(name)?;
+        crate::history::of(&self.core, &key::lock(name.as_str())).await
+    }
+
     /// Whether the store can be reached, as far as is known without asking.
     pub fn connected(&self) -> bool {
         self.core.store.connected()
@@ -258,7 +285,7 @@ impl Space {
     }
 
     /// Stops granting, tells every holder `lost: draining`, leaves every line, and waits until leases that are given
-    /// back have been, for at most `within`. What its user has not dropped by then ends by its TTL: it is never
+    /// back have been, and what is known of ended holds is written down, for at most `within`. What its user has not dropped by then ends by its TTL: it is never
     /// released under somebody who still works.
     pub async fn close(&self, within: Duration) {
         self.core.closing.cancel();

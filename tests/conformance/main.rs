@@ -12,6 +12,7 @@ mod batch_kit;
 mod batch_races;
 mod batches;
 mod cas;
+mod chronicles;
 mod events;
 mod ids;
 mod kit;
@@ -63,6 +64,10 @@ fn suite() -> Vec<(&'static str, Case)> {
         scans::pages_are_complete,
         scans::a_key_rewritten_during_a_scan_is_not_missed,
         scans::filters_match_token_by_token,
+        chronicles::a_key_without_a_past_has_no_lines,
+        chronicles::lines_are_kept_in_their_order,
+        chronicles::the_last_64_are_kept,
+        chronicles::impossible_lines_are_refused,
         events::literal_follow_sees_puts_and_deletes,
         events::wildcard_follow_sees_what_matches,
         events::followers_do_not_disturb_each_other,

@@ -1,7 +1,10 @@
 //! What the library gives beside the mutex, on the embedded store and on real servers.
 
+mod election;
 mod group;
 mod group_faults;
+mod history;
+mod history_wire;
 mod multi;
 mod races;
 mod rwlock;
@@ -10,6 +13,7 @@ mod watch;
 
 use std::time::Duration;
 
+use lease::store::MemoryStore;
 use lease::{Attempt, Error, Holder, Lease, Space, SpaceOptions};
 
 /// For whatever is to happen soon.
@@ -18,6 +22,14 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// A space on a real server.
 async fn space(url: &str) -> Space {
     Space::connect(url, SpaceOptions::default()).await.expect("the bucket opens")
+}
+
+/// Two spaces on one embedded store.
+async fn embedded() -> (Space, Space) {
+    let options = SpaceOptions::default();
+    let store = MemoryStore::new(options.ambient.clone());
+    let one = Space::on(store.clone(), options.clone()).await.expect("opens");
+    (one, Space::on(store, options).await.expect("opens"))
 }
 
 fn granted(attempt: Result<Attempt, Error>) -> Lease {
@@ -39,8 +51,8 @@ macro_rules! everywhere {
     ($test:path) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn on_the_embedded_store() {
-            let space = lease::Space::embedded();
-            $test(space.clone(), space).await;
+            let (one, two) = crate::embedded().await;
+            $test(one, two).await;
         }
 
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -80,7 +80,7 @@ const LIMITED: &str = r#"accounts { A: { jetstream: enabled, users: [
     {user: least, password: s3cret, permissions: {
         publish: ["$JS.API.STREAM.INFO.KV_leases", "$JS.API.STREAM.INFO.KV_leases_history",
             "$JS.API.STREAM.MSG.GET.KV_leases", "$JS.API.STREAM.MSG.GET.KV_leases_history",
-            "$JS.API.DIRECT.GET.KV_leases", "$KV.leases.>", "$KV.leases_history.>", "_lease.leases.to.*"],
+            "$JS.API.DIRECT.GET.KV_leases", "$JS.API.DIRECT.GET.KV_leases_history", "$KV.leases.>", "$KV.leases_history.>", "_lease.leases.to.*"],
         subscribe: ["_INBOX.>", "_lease.leases.>"]}},
 ] } }"#;
 
@@ -125,6 +125,8 @@ async fn the_least_permissions_are_enough() {
     store.tell("p1", "hello".into()).await;
     assert!(tokio::time::timeout(AT_ONCE, notes.recv()).await.is_ok_and(|note| note.is_some()));
     assert_eq!(store.scan("lock.*", 0).await.expect("readable").entries.len(), 1);
+    assert_eq!(store.chronicle("lock.a", "it was held".into()).await, Ok(()));
+    assert_eq!(store.chronicle_of("lock.a").await.map(|lines| lines.len()), Ok(1));
     assert_eq!(store.probe().await, Ok(()));
 }
 

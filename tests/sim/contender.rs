@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lease::{Attempt, Error, Lease, Loss, Space, Status};
+use lease::{Attempt, Error, Loss, MultiAttempt, Space};
 use tokio::time::{sleep, timeout};
 
 use crate::chance::Chance;
 use crate::checks::{Waiting, notice};
 use crate::clock::ProcessAmbient;
+use crate::grant::Grant;
+use crate::profile::{Kind, permits};
 use crate::sim::{Pid, Sim};
 
 /// How a user asks.
@@ -24,6 +26,15 @@ enum How {
     Abandon(Duration),
     /// Does not wait.
     Try,
+}
+
+/// What a user asks for.
+#[derive(Clone, Debug)]
+enum Wanted {
+    Alone(String),
+    Shared(String),
+    Semaphore(String),
+    Together(Vec<String>),
 }
 
 /// How a user ends its hold.
@@ -86,41 +97,75 @@ impl Contender {
         ];
         let how = self.chance.weighted(&wanted).unwrap_or(How::Acquire);
         let renewed = !self.chance.odds(120);
-        let mut lock = self.space.lock(&name).ttl(ttl).owner(attempt);
-        if !renewed {
-            lock = lock.renewed_by_caller();
-        }
-        self.note(format_args!("{attempt} wants {name}, {how:?}, ttl {ttl:?}, renewed {renewed}"));
+        let wanted = self.wanted(name.clone());
+        self.note(format_args!("{attempt} wants {wanted:?}, {how:?}, ttl {ttl:?}, renewed {renewed}"));
         let since = self.sim.at();
         let waiting = Waiting { by: self.by, name, since, tries: how == How::Try };
         self.sim.lock().checks.waiting.insert(attempt.to_owned(), waiting);
-        let answer = match how {
-            How::Acquire => lock.acquire().await.map(Attempt::Granted),
-            How::Try => lock.try_acquire().await,
-            How::Within(limit) => lock.acquire_within(limit).await,
-            How::Abandon(limit) => timeout(limit, lock.acquire())
-                .await
-                .unwrap_or(Err(Error::Unknown("the user has gone")))
-                .map(Attempt::Granted),
-            How::Watched => match lock.wait(None) {
-                Ok(mut wait) => {
-                    let place = wait.ahead();
-                    let answer = wait.granted().await;
-                    drop(place);
-                    answer
-                }
-                Err(error) => Err(error),
-            },
+        let answer = match &wanted {
+            Wanted::Semaphore(name) => {
+                let permit = self.space.semaphore(name, permits(name)).ttl(ttl).owner(attempt);
+                let permit = if renewed { permit } else { permit.renewed_by_caller() };
+                one(match how {
+                    How::Acquire => permit.acquire().await.map(Attempt::Granted),
+                    How::Try => permit.try_acquire().await,
+                    How::Within(limit) => permit.acquire_within(limit).await,
+                    How::Abandon(limit) => abandoned(limit, permit.acquire()).await.map(Attempt::Granted),
+                    How::Watched => watched(permit.wait(None)).await,
+                })
+            }
+            Wanted::Alone(name) | Wanted::Shared(name) => {
+                let lock = self.space.lock(name).ttl(ttl).owner(attempt);
+                let lock = if renewed { lock } else { lock.renewed_by_caller() };
+                let lock = if matches!(wanted, Wanted::Shared(_)) { lock.shared() } else { lock };
+                one(match how {
+                    How::Acquire => lock.acquire().await.map(Attempt::Granted),
+                    How::Try => lock.try_acquire().await,
+                    How::Within(limit) => lock.acquire_within(limit).await,
+                    How::Abandon(limit) => abandoned(limit, lock.acquire()).await.map(Attempt::Granted),
+                    How::Watched => watched(lock.wait(None)).await,
+                })
+            }
+            Wanted::Together(names) => {
+                let locks = self.space.lock_all(names.clone()).ttl(ttl).owner(attempt);
+                let answer = match how {
+                    How::Acquire | How::Watched => locks.acquire().await.map(MultiAttempt::Granted),
+                    How::Try => locks.try_acquire().await,
+                    How::Within(limit) => locks.acquire_within(limit).await,
+                    How::Abandon(limit) => abandoned(limit, locks.acquire()).await.map(MultiAttempt::Granted),
+                };
+                answer.map(|answer| match answer {
+                    MultiAttempt::Granted(leases) => Ok(Grant::Many(leases)),
+                    MultiAttempt::Held(name, by) => Err(by.map_or(name, |by| by.owner)),
+                })
+            }
         };
         self.sim.lock().checks.waiting.remove(attempt);
+        let renewed = renewed || matches!(wanted, Wanted::Together(_));
         match answer {
-            Ok(Attempt::Granted(lease)) => self.hold(attempt, lease, renewed).await,
-            Ok(Attempt::Held(by)) => {
-                let by = by.map(|by| by.owner).unwrap_or_default();
-                self.note(format_args!("{attempt} is told: held by {by:?}"));
-            }
+            Ok(Ok(grant)) => self.hold(attempt, grant, renewed).await,
+            Ok(Err(by)) => self.note(format_args!("{attempt} is told: held by {by:?}")),
             Err(Error::Unknown("the user has gone")) => self.note(format_args!("{attempt} is abandoned")),
             Err(error) => self.failed(attempt, since, &error).await,
+        }
+    }
+
+    fn wanted(&mut self, name: String) -> Wanted {
+        let (kind, names) = {
+            let state = self.sim.lock();
+            (state.profile.kind, state.profile.names)
+        };
+        match kind {
+            Kind::Mutex => Wanted::Alone(name),
+            Kind::Semaphore => Wanted::Semaphore(name),
+            Kind::ReadWrite if self.chance.odds(650) => Wanted::Shared(name),
+            Kind::ReadWrite => Wanted::Alone(name),
+            Kind::Together if self.chance.odds(400) => Wanted::Alone(name),
+            Kind::Together => {
+                let mut set = vec![name];
+                set.extend((0..names).map(|n| format!("n{n}")).filter(|_| self.chance.odds(500)));
+                Wanted::Together(set)
+            }
         }
     }
 
@@ -165,7 +210,7 @@ impl Contender {
     }
 
     /// Works under a lease, and gives it back.
-    async fn hold(&mut self, attempt: &str, lease: Lease, renewed: bool) {
+    async fn hold(&mut self, attempt: &str, lease: Grant, renewed: bool) {
         let lease = Arc::new(lease);
         self.sim.told(self.by, attempt, &lease);
         let long = u64::try_from(lease.ttl().as_millis()).unwrap_or_default() * 2;
@@ -192,7 +237,7 @@ impl Contender {
     fn work<'a>(
         &mut self,
         attempt: &'a str,
-        lease: &'a Arc<Lease>,
+        lease: &'a Arc<Grant>,
         hold: Duration,
         ends: Ends,
         renewed: bool,
@@ -221,18 +266,18 @@ impl Contender {
         }
     }
 
-    async fn lost(&mut self, attempt: &str, lease: Arc<Lease>, loss: Loss, renewed: bool) {
+    async fn lost(&mut self, attempt: &str, lease: Arc<Grant>, loss: Loss, renewed: bool) {
         use lease::Ambient;
         let late = lease.deadline().until(self.ambient.now());
         let at = self.sim.at();
-        self.note(format_args!("{attempt} LOST {}: {}", lease.name(), loss.code()));
+        self.note(format_args!("{attempt} LOST {}: {}", lease.shown(), loss.code()));
         {
             let mut state = self.sim.lock();
             let state = &mut *state;
             *state.counts.losses.entry(loss.code()).or_default() += 1;
             if let Some(what) = {
-                let token = lease.token().get();
-                state.checks.lost(at, self.by, loss.code(), token, lease.ttl(), renewed)
+                let tokens: Vec<u64> = lease.parts().into_iter().map(|(_, token)| token).collect();
+                state.checks.lost(at, self.by, loss.code(), &tokens, lease.ttl(), renewed)
             } {
                 let excused = state.checks.causes.ever("regress");
                 if !excused {
@@ -247,7 +292,7 @@ impl Contender {
                 state.checks.violation(at, "early notice", format!("{attempt}: {what}"));
             }
         }
-        if matches!(lease.status(), Status::Held | Status::Jeopardy) {
+        if lease.believes() {
             let what = format!("{attempt} was told of a loss, and its status says that it holds");
             self.sim.lock().checks.violation(at, "early notice", what);
         }
@@ -256,16 +301,15 @@ impl Contender {
             sleep(self.chance.spread(10, 4_000)).await;
             fenced(&self.sim, attempt, &lease);
         }
-        let name = lease.name().to_owned();
         drop(lease);
-        self.sim.lock().checks.belief.over(&name, attempt);
+        self.sim.lock().checks.belief.over(attempt);
     }
 
-    async fn give_back(&mut self, attempt: &str, lease: Arc<Lease>, ends: Ends) {
-        let name = lease.name().to_owned();
+    async fn give_back(&mut self, attempt: &str, lease: Arc<Grant>, ends: Ends) {
+        let name = lease.shown();
         self.note(format_args!("{attempt} gives {name} back, {ends:?}"));
-        self.sim.lock().checks.belief.over(&name, attempt);
-        let token = lease.token().get();
+        self.sim.lock().checks.belief.over(attempt);
+        let tokens: Vec<u64> = lease.parts().into_iter().map(|(_, token)| token).collect();
         let Some(lease) = Arc::into_inner(lease) else { return };
         let answer = match ends {
             Ends::Drop | Ends::Never => {
@@ -284,9 +328,9 @@ impl Contender {
         match answer {
             Ok(()) => {
                 state.note(at, self.by, format_args!("{attempt} released {name}"));
-                let owner =
-                    state.history.current(&format!("lock.{name}")).and_then(crate::checks::records::owner);
-                if owner.as_deref() == Some(attempt) && !state.checks.causes.ever("regress") {
+                let is_own =
+                    |entry| crate::checks::records::owner(entry).is_some_and(|owner| owner == attempt);
+                if state.history.all().any(is_own) && !state.checks.causes.ever("regress") {
                     let what =
                         format!("{attempt} was told that {name} is released, and its record is still there");
                     state.checks.violation(at, "unknown is never guessed", what);
@@ -297,7 +341,7 @@ impl Contender {
                 let allowed = match &error {
                     Error::Lost(Loss::Expired | Loss::Draining) => true,
                     Error::Lost(_) => {
-                        state.checks.is_broken(token)
+                        tokens.iter().any(|token| state.checks.is_broken(*token))
                             || state.checks.causes.ever("recreate")
                             || state.checks.causes.ever("regress")
                     }
@@ -307,7 +351,7 @@ impl Contender {
                     .checks
                     .causes
                     .troubled(Some(self.by.index), at.saturating_sub(Duration::from_secs(30)));
-                if !allowed || (calm && !state.checks.is_broken(token)) {
+                if !allowed || (calm && !tokens.iter().any(|token| state.checks.is_broken(*token))) {
                     state.checks.violation(
                         at,
                         "no loss without a cause",
@@ -320,15 +364,34 @@ impl Contender {
 }
 
 /// Looks at the lease, and writes to what it protects.
-fn fenced(sim: &Sim, attempt: &str, lease: &Lease) {
+fn fenced(sim: &Sim, attempt: &str, lease: &Grant) {
     let at = sim.at();
-    let believes = matches!(lease.status(), Status::Held | Status::Jeopardy);
+    let believes = lease.believes();
     let mut state = sim.lock();
-    let accepted = state.checks.fenced(at, lease.name(), lease.token().get(), attempt, believes);
+    let accepted = state.checks.fenced(at, attempt, believes);
     if accepted {
         state.counts.fence_accepted += 1;
     } else {
         state.counts.fence_refused += 1;
         state.note(at, "fence", format_args!("refuses {attempt}"));
     }
+}
+
+fn one(answer: Result<Attempt, Error>) -> Result<Result<Grant, String>, Error> {
+    answer.map(|answer| match answer {
+        Attempt::Granted(lease) => Ok(Grant::One(lease)),
+        Attempt::Held(by) => Err(by.map(|by| by.owner).unwrap_or_default()),
+    })
+}
+
+async fn abandoned<T>(limit: Duration, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(limit, asked).await.unwrap_or(Err(Error::Unknown("the user has gone")))
+}
+
+async fn watched(wait: Result<lease::Waiting, Error>) -> Result<Attempt, Error> {
+    let mut wait = wait?;
+    let place = wait.ahead();
+    let answer = wait.granted().await;
+    drop(place);
+    answer
 }

@@ -13,6 +13,7 @@ mod clock;
 mod contender;
 mod exec;
 mod fate;
+mod grant;
 mod hasty;
 mod history;
 mod nemesis;
@@ -28,15 +29,19 @@ mod wires;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use profile::Kind;
+
 const USAGE: &str = "lease-sim --seed N              one run, with its trace
 lease-sim [--from N] --seeds COUNT   so many runs
 lease-sim [--from N] --for 10m       runs for so long (s, m or h)
+  --kind KIND     mutex (unless said), read-write, semaphore, together
   --keep-going    goes on after a failure
   --quiet         no progress, no trace of a failure
 
 Without --from, seeds are fresh ones.";
 
 struct Orders {
+    kind: Kind,
     seed: Option<u64>,
     from: Option<u64>,
     seeds: Option<u64>,
@@ -46,11 +51,19 @@ struct Orders {
 }
 
 fn orders() -> Option<Orders> {
-    let mut orders =
-        Orders { seed: None, from: None, seeds: None, lasting: None, keep_going: false, quiet: false };
+    let mut orders = Orders {
+        kind: Kind::Mutex,
+        seed: None,
+        from: None,
+        seeds: None,
+        lasting: None,
+        keep_going: false,
+        quiet: false,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
+            "--kind" => orders.kind = Kind::named(&words.next()?)?,
             "--seed" => orders.seed = Some(words.next()?.parse().ok()?),
             "--from" => orders.from = Some(words.next()?.parse().ok()?),
             "--seeds" => orders.seeds = Some(words.next()?.parse().ok()?),
@@ -80,13 +93,13 @@ fn main() -> ExitCode {
         return ExitCode::from(64);
     };
     match orders.seed {
-        Some(seed) => one(seed, orders.quiet),
+        Some(seed) => one(orders.kind, seed, orders.quiet),
         None => many(&orders),
     }
 }
 
-fn one(seed: u64, quiet: bool) -> ExitCode {
-    let report = run::run(seed, !quiet);
+fn one(kind: Kind, seed: u64, quiet: bool) -> ExitCode {
+    let report = run::run(kind, seed, !quiet);
     print!("{}", report.trace.unwrap_or_default());
     for violation in &report.violations {
         println!("seed {seed}: {violation}");
@@ -104,6 +117,7 @@ fn many(orders: &Orders) -> ExitCode {
     let first = orders.from.unwrap_or_else(fresh);
     println!("seeds from {first}");
     let summary = soak::soak(&soak::Amount {
+        kind: orders.kind,
         first,
         seeds: orders.seeds,
         lasting: orders.lasting,
@@ -115,11 +129,14 @@ fn many(orders: &Orders) -> ExitCode {
         for violation in violations {
             println!("FAILED seed {seed}: {violation}");
         }
-        println!("  repeat: cargo run --release -p lease-tests --bin lease-sim -- --seed {seed}");
+        println!(
+            "  repeat: cargo run --release -p lease-tests --bin lease-sim -- --kind {} --seed {seed}",
+            orders.kind.name()
+        );
     }
     if let Some((seed, _)) = summary.failed.first().filter(|_| !orders.quiet && !orders.keep_going) {
         println!("the last of its trace:");
-        let trace = run::run(*seed, true).trace.unwrap_or_default();
+        let trace = run::run(orders.kind, *seed, true).trace.unwrap_or_default();
         let lines: Vec<&str> = trace.lines().collect();
         println!("{}", lines[lines.len().saturating_sub(120)..].join("\n"));
     }

@@ -122,15 +122,11 @@ impl Store for FaultyStore {
         })
     }
 
-    /// Passed through: a batch meets the network, as its first write would, but no check and no history hears of it.
-    /// Nothing in the library writes batches yet; what does needs both.
+    /// A batch meets the network as its first write would.
     fn write_all<'a>(&'a self, batch: &'a Batch) -> Reply<'a, Result<BatchAck, WriteError>> {
         Box::pin(async move {
-            let apply = |sim: &Sim, batch: &Batch| {
-                let answer = sim.store.write_all(batch).now_or_never();
-                answer.unwrap_or(Err(WriteError::Unknown("slow")))
-            };
-            let Some(first) = batch.writes.first() else { return apply(&self.sim, batch) };
+            let by = self.pid;
+            let Some(first) = batch.writes.first() else { return self.sim.apply_all(by, batch) };
             if self.reach() == Some(Reach::Refusing) {
                 sleep(Duration::from_millis(2)).await;
                 return Err(WriteError::NotTaken);
@@ -146,7 +142,7 @@ impl Store for FaultyStore {
                 }
                 WriteFate::Trip(trip) => {
                     let batch = batch.clone();
-                    let answer = self.travel(trip, move |sim| apply(sim, &batch)).await;
+                    let answer = self.travel(trip, move |sim| sim.apply_all(by, &batch)).await;
                     answer.unwrap_or(Err(WriteError::Unknown("no answer in time")))
                 }
             }
@@ -237,6 +233,26 @@ impl Store for FaultyStore {
             let open = move |sim: &Sim, _| now(sim.store.inbox(&process));
             Ok(self.carry(self.ask(open).await??))
         })
+    }
+
+    /// Passed through while the store can be reached. Nothing rests on it and no check looks at it, so it meets no fault of
+    /// its own: that would excuse the sender from what it has nothing to do with.
+    fn chronicle<'a>(&'a self, key: &'a str, line: Bytes) -> Reply<'a, Result<(), WriteError>> {
+        Box::pin(async move {
+            match self.reach() {
+                None => self.sim.store.chronicle(key, line).await,
+                Some(Reach::Refusing) => Err(WriteError::NotTaken),
+                Some(Reach::Silent | Reach::Deaf) => {
+                    sleep(LIMIT).await;
+                    Err(WriteError::Unknown("no answer in time"))
+                }
+            }
+        })
+    }
+
+    fn chronicle_of<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Vec<(Revision, Bytes)>, Unreadable>> {
+        let key = key.to_owned();
+        Box::pin(async move { self.ask(move |sim, _| now(sim.store.chronicle_of(&key))).await? })
     }
 
     fn life(&self) -> Reply<'_, Result<Life, Unreadable>> {

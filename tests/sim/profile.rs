@@ -66,9 +66,49 @@ pub enum Plague {
     Regress,
 }
 
+/// What is contended for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Locks, each for one alone.
+    Mutex,
+    /// Locks for readers and writers.
+    ReadWrite,
+    /// Semaphores.
+    Semaphore,
+    /// Several locks at once, against single ones.
+    Together,
+}
+
+const KINDS: [(&str, Kind); 4] = [
+    ("mutex", Kind::Mutex),
+    ("read-write", Kind::ReadWrite),
+    ("semaphore", Kind::Semaphore),
+    ("together", Kind::Together),
+];
+
+impl Kind {
+    pub fn named(name: &str) -> Option<Kind> {
+        KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+    }
+
+    pub fn name(self) -> &'static str {
+        KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// How many permits the semaphore of this name has.
+pub fn permits(name: &str) -> u32 {
+    match name {
+        "n0" => 2,
+        "n1" => 3,
+        _ => 1,
+    }
+}
+
 /// The make-up of a run.
 #[derive(Clone, Debug)]
 pub struct Profile {
+    pub kind: Kind,
     pub processes: usize,
     pub contenders: u64,
     pub names: u64,
@@ -127,6 +167,7 @@ impl Profile {
             (4, Plague::Cut),
         ];
         let mut profile = Profile {
+            kind: Kind::Mutex,
             processes: chance.range(2, 4) as usize,
             contenders: chance.pick(&[1, 2, 2, 3, 4]),
             names: chance.pick(&[1, 1, 1, 2, 3]),
@@ -158,6 +199,19 @@ impl Profile {
             profile.plagues.push((3, Plague::Regress));
         }
         profile
+    }
+
+    /// The same, for another kind.
+    pub fn of(mut self, kind: Kind) -> Profile {
+        self.kind = kind;
+        if kind != Kind::Mutex {
+            // The hasty operator knows locks only.
+            (self.break_permille, self.hasty_permille) = (0, 0);
+        }
+        if kind == Kind::Together {
+            self.names = 3;
+        }
+        self
     }
 
     /// The longest TTL in use.

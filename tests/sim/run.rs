@@ -12,7 +12,7 @@ use crate::checks::ending;
 use crate::exec::{Exec, WORLD};
 use crate::nemesis::Nemesis;
 use crate::process;
-use crate::profile::Profile;
+use crate::profile::{Kind, Profile};
 use crate::sim::{Counts, Pid, Sim};
 
 /// How long after the last fault everybody must have been served, beyond the longest TTL.
@@ -33,9 +33,9 @@ pub struct Report {
 }
 
 /// Runs a seed. `traced` costs time and changes nothing.
-pub fn run(seed: u64, traced: bool) -> Report {
+pub fn run(kind: Kind, seed: u64, traced: bool) -> Report {
     let mut chance = Chance::new(seed);
-    let profile = Profile::draw(&mut chance);
+    let profile = Profile::draw(&mut chance).of(kind);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

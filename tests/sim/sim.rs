@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use lease::store::{Ack, Body, Entry, MemoryStore, Store, Write, WriteError};
-use lease::{Lease, Space};
+use lease::Space;
+use lease::store::{Ack, Batch, BatchAck, BatchWrite, Body, Entry, MemoryStore, Store, Write, WriteError};
 use tokio::time::Instant;
 
 use crate::chance::Chance;
-use crate::checks::{Checks, Wrote};
+use crate::checks::{Checks, Wrote, records};
 use crate::clock::{START_MICROS, StoreClock};
 use crate::exec::{Exec, Group};
+use crate::grant::Grant;
 use crate::history::History;
-use crate::profile::Profile;
+use crate::profile::{Kind, Profile};
 use crate::weather::Weather;
 
 /// A process: its seat, how often it was started, and its tasks' group.
@@ -116,26 +117,7 @@ impl Sim {
         let before = state.history.current(&write.key).cloned();
         let answer = self.store.write(write).now_or_never().unwrap_or(Err(WriteError::Unknown("slow")));
         if let Ok(Ack { revision, duplicate: false }) = answer {
-            let shows = self.clock.shows();
-            let entry = Entry {
-                key: write.key.clone(),
-                revision,
-                body: write.body.clone(),
-                ttl_secs: write.ttl_secs,
-                written_micros: START_MICROS + shows.as_micros() as u64,
-            };
-            state.history.wrote(&entry, shows, at);
-            state.counts.writes += 1;
-            if state.profile.eager && entry.key.starts_with("lock.") && entry.ttl_secs > 2 {
-                let due = at + Duration::from_secs(entry.ttl_secs - 2);
-                state.early.insert((due, entry.key.clone(), revision));
-            }
-            if state.trace.is_some() {
-                let text = shown(&entry);
-                state.note(at, by, format_args!("· {} #{} {text}", entry.key, tail(revision)));
-            }
-            let state = &mut *state;
-            state.checks.wrote(&Wrote { at, by, before: before.as_ref(), entry: &entry });
+            self.applied(&mut state, at, by, before.as_ref(), write, revision);
         } else if state.trace.is_some() {
             let text = format!("{answer:?}");
             state.note(at, by, format_args!("· {} not #{}: {text}", write.key, tail(write.expect)));
@@ -144,6 +126,69 @@ impl Sim {
             state.checks.refused(at, by, &write.key);
         }
         answer
+    }
+
+    /// Applies a batch.
+    pub fn apply_all(&self, by: Pid, batch: &Batch) -> Result<BatchAck, WriteError> {
+        let at = self.at();
+        let mut state = self.lock();
+        self.expire(&mut state, at);
+        let answer = self.store.write_all(batch).now_or_never().unwrap_or(Err(WriteError::Unknown("slow")));
+        let compared = batch.writes.first().map(|write| write.compared());
+        match &answer {
+            Ok(ack @ BatchAck::Applied { .. }) => {
+                state.checks.batch = batch.writes.iter().map(|write| write.key.clone()).collect();
+                for (index, write) in batch.writes.iter().enumerate() {
+                    let before = state.history.current(&write.key).cloned();
+                    let BatchWrite { key, body, ttl_secs, .. } = write.clone();
+                    let single = Write { key, expect: 0, body, ttl_secs, id: String::new() };
+                    let revision = ack.revision(index).unwrap_or_default();
+                    self.applied(&mut state, at, by, before.as_ref(), &single, revision);
+                }
+                state.checks.batch.clear();
+            }
+            answer => {
+                if state.trace.is_some() {
+                    let text = format!("{answer:?}");
+                    let keys: Vec<&str> = batch.writes.iter().map(|write| write.key.as_str()).collect();
+                    state.note(at, by, format_args!("· {} not: {text}", keys.join("+")));
+                }
+                if let (Err(_), Some((key, _))) = (answer, compared) {
+                    state.checks.refused(at, by, key);
+                }
+            }
+        }
+        answer
+    }
+
+    fn applied(
+        &self,
+        state: &mut State,
+        at: Duration,
+        by: Pid,
+        before: Option<&Entry>,
+        write: &Write,
+        revision: u64,
+    ) {
+        let shows = self.clock.shows();
+        let entry = Entry {
+            key: write.key.clone(),
+            revision,
+            body: write.body.clone(),
+            ttl_secs: write.ttl_secs,
+            written_micros: START_MICROS + shows.as_micros() as u64,
+        };
+        state.history.wrote(&entry, shows, at);
+        state.counts.writes += 1;
+        if state.profile.eager && records::is_record(&entry.key) && entry.ttl_secs > 2 {
+            let due = at + Duration::from_secs(entry.ttl_secs - 2);
+            state.early.insert((due, entry.key.clone(), revision));
+        }
+        if state.trace.is_some() {
+            let text = shown(&entry);
+            state.note(at, by, format_args!("· {} #{} {text}", entry.key, tail(revision)));
+        }
+        state.checks.wrote(&Wrote { at, by, before, entry: &entry });
     }
 
     /// Removes what has reached its time by the store's clock.
@@ -177,7 +222,7 @@ impl Sim {
     }
 
     /// A lease reached its user.
-    pub fn told(&self, by: Pid, attempt: &str, lease: &Arc<Lease>) {
+    pub fn told(&self, by: Pid, attempt: &str, lease: &Arc<Grant>) {
         let at = self.at();
         let mut state = self.lock();
         self.expire(&mut state, at);
@@ -185,11 +230,21 @@ impl Sim {
         state.note(
             at,
             by,
-            format_args!("{attempt} HOLDS {} token {}", lease.name(), tail(lease.token().get())),
+            format_args!(
+                "{attempt} HOLDS {} token {}",
+                lease.shown(),
+                lease.parts().iter().map(|(_, token)| tail(*token).to_string()).collect::<Vec<_>>().join("+")
+            ),
         );
         let state = &mut *state;
-        let record = state.history.current(&format!("lock.{}", lease.name()));
-        state.checks.told(at, by, attempt, lease, record);
+        // Its records: the names that their keys are for, and the keys.
+        let own = |entry: &&Entry| records::owner(entry).is_some_and(|owner| owner == attempt);
+        let found: Vec<String> = state.history.all().filter(own).map(|entry| entry.key.clone()).collect();
+        let unseen = match state.profile.kind {
+            Kind::Semaphore => "sem",
+            Kind::Mutex | Kind::ReadWrite | Kind::Together => "lock",
+        };
+        state.checks.told(at, by, attempt, lease, &found, unseen);
     }
 
     /// After every poll: nobody may believe what another believes.
@@ -239,9 +294,9 @@ pub fn tail(revision: u64) -> u64 {
 fn shown(entry: &Entry) -> String {
     let ttl = entry.ttl_secs;
     match &entry.body {
-        Body::Delete(_) if entry.key.starts_with("lock.") => format!("freed ttl {ttl}"),
+        Body::Delete(_) if records::is_record(&entry.key) => format!("freed ttl {ttl}"),
         Body::Delete(note) => format!("deleted {} ttl {ttl}", String::from_utf8_lossy(note)),
-        Body::Put(_) if entry.key.starts_with("lock.") => match lease::protocol::Slot::of(Some(entry)) {
+        Body::Put(_) if records::is_record(&entry.key) => match lease::protocol::Slot::of(Some(entry)) {
             lease::protocol::Slot::Taken { record, .. } => {
                 let how = match (record.reserved, record.token) {
                     (true, _) => "reserved for",
@@ -250,7 +305,8 @@ fn shown(entry: &Entry) -> String {
                 };
                 format!("{how} {} ttl {ttl}", record.owner)
             }
-            _ => format!("unreadable ttl {ttl}"),
+            lease::protocol::Slot::Shared { record, .. } => format!("shared by {}", record.readers.join(" ")),
+            _ => format!("{:?} ttl {ttl}", entry.value()),
         },
         Body::Put(value) if entry.key.starts_with("line.") => {
             let owner = serde_json::from_slice::<lease::Waiter>(value).map(|waiter| waiter.owner);

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::profile::Kind;
 use crate::run::run;
 use crate::sim::Counts;
 
 /// How much to run.
 pub struct Amount {
+    pub kind: Kind,
     pub first: u64,
     pub seeds: Option<u64>,
     pub lasting: Option<Duration>,
@@ -65,7 +67,7 @@ pub fn soak(amount: &Amount) -> Summary {
             break;
         }
         present.store(seed, Ordering::Relaxed);
-        let report = run(seed, false);
+        let report = run(amount.kind, seed, false);
         summary.runs += 1;
         summary.lasted += report.lasted;
         summary.add(report.counts);

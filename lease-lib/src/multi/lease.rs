@@ -8,6 +8,7 @@ use futures_util::future::{join_all, select_all};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::ambient::Moment;
 use crate::core::Core;
 use crate::error::Error;
 use crate::lease::Lease;
@@ -68,6 +69,16 @@ impl MultiLease {
         self.parts.iter().map(Lease::status).max_by_key(worst).unwrap_or(Status::Released)
     }
 
+    /// The logical TTL.
+    pub fn ttl(&self) -> Duration {
+        self.parts.first().map(Lease::ttl).unwrap_or_default()
+    }
+
+    /// The moment at which the first of them ends unless a renewal is confirmed before.
+    pub fn deadline(&self) -> Moment {
+        self.parts.iter().map(Lease::deadline).min().unwrap_or(Moment::from_nanos(0))
+    }
+
     /// How long the grant is good for at least, if no renewal succeeds any more; zero once it is lost.
     pub fn expires_in(&self) -> Duration {
         self.parts.iter().map(Lease::expires_in).min().unwrap_or_default()
@@ -123,6 +134,6 @@ async fn bind(parts: Arc<Vec<Lease>>, over: CancellationToken, tell: watch::Send
     for part in parts.iter() {
         part.lose(Loss::Together(name.clone())).await;
     }
-    tell.send_replace(Some((name, loss)));
     over.cancel();
+    tell.send_replace(Some((name, loss)));
 }

@@ -113,7 +113,7 @@ impl Pursuit {
         let mut kept = Kept::new();
         let mut passes = 0;
         loop {
-            self.core.may_grant().await.map_err(Over::Failed)?;
+            self.admitted().await?;
             // What was lost meanwhile is not its own any more.
             kept.retain(|_, lease| lease.expires_in() > Duration::ZERO);
             let name = match self.look(&kept).await? {
@@ -142,6 +142,19 @@ impl Pursuit {
                 kept.insert(name, lease);
             } else {
                 self.take_in_order(&mut kept).await?;
+            }
+        }
+    }
+
+    /// Waits until the space may grant; a try does not wait.
+    async fn admitted(&mut self) -> Result<(), Over> {
+        loop {
+            match self.core.may_grant().await {
+                Ok(()) => return Ok(()),
+                Err(Error::Quiet(left)) if !self.is_try() => {
+                    self.pause(left.min(Duration::from_secs(1))).await?;
+                }
+                Err(error) => return Err(Over::Failed(error)),
             }
         }
     }
@@ -187,6 +200,7 @@ impl Pursuit {
             match self.view(kept).await {
                 Ok(view) => return Ok(view),
                 Err(Blind::Refused(error)) => return Err(Over::Failed(error)),
+                Err(Blind::Denied(why)) => return Err(Over::Failed(self.core.refusal(why).await)),
                 Err(Blind::Unreadable(why)) if self.core.now() >= give_up_at && kept.is_empty() => {
                     return Err(Over::Failed(Error::Unreachable(why)));
                 }
@@ -276,10 +290,10 @@ impl Pursuit {
                 }
                 AllStep::Refused(why) => {
                     self.clean_up().await;
-                    return match core.may_grant().await {
-                        Err(error) => Err(Over::Failed(error)),
-                        Ok(()) if why.contains("ermission") => Err(Over::Failed(Error::Denied(why))),
-                        Ok(()) => Err(Over::Failed(Error::Unreachable(why))),
+                    return match core.refusal(why).await {
+                        // Whoever waits, waits for this too.
+                        Error::Quiet(_) if !self.is_try() => Ok(None),
+                        error => Err(Over::Failed(error)),
                     };
                 }
             };
@@ -312,7 +326,7 @@ impl Pursuit {
         let Won { holds, calamity } = won;
         let parts = self.wanted.names.iter().zip(holds).map(|(name, hold)| {
             let key = key::lock(name);
-            let held = Held { name: name.clone(), line: Some(key.clone()), key };
+            let held = Held { name: name.clone(), line: key.clone(), keeps_next: true, key };
             Lease::start(&self.core, held, hold, calamity.clone())
         });
         let lease = MultiLease::start(&self.core, parts.collect());

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::cas::{Cas, Step};
+use super::payload::Payload;
 use super::record::{End, MARKER_SECS, Marker, Previous, Record, Slot};
 use super::times::Times;
 use crate::ambient::Moment;
@@ -103,6 +104,8 @@ pub enum Event {
     Found(Option<Slot>),
     /// Renew now. The answer shows as a later deadline.
     Renew,
+    /// Say this from now on, with a renewal at once. That it was confirmed shows in [`Hold::said`].
+    Say(Payload),
     /// Give it back. Drop a write or a look that is under way.
     End(Ending),
     /// Stop believing at once.
@@ -148,6 +151,9 @@ pub struct Hold {
     pause_until: Moment,
     ended: Option<Released>,
     ended_as: Option<Ended>,
+    /// How often what the record says was changed, and up to which change a confirmed write has carried it.
+    changes: u64,
+    said: u64,
 }
 
 /// What an ending left in the store.
@@ -164,6 +170,8 @@ pub struct Ended {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Work {
     cas: Cas,
+    /// Which change of what the record says it carries.
+    says: u64,
     sent: Moment,
     /// A revision to look at before anything is sent, and whether only for the reason of a definite loss.
     look: Option<(Revision, bool)>,
@@ -196,6 +204,8 @@ impl Hold {
             pause_until: sent,
             ended: None,
             ended_as: None,
+            changes: 0,
+            said: 0,
         }
     }
 
@@ -227,6 +237,11 @@ impl Hold {
     /// The revision that is known to be ours.
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// How often what the record says was changed, and up to which change that was confirmed while it was held.
+    pub fn said(&self) -> (u64, u64) {
+        (self.changes, self.said)
     }
 
     /// What the ending left in the store, if the store's first answer named it.
@@ -301,6 +316,15 @@ impl Hold {
                 self.work = None;
                 self.ended = Some(Released::Clean);
             }
+            Event::Say(value) => {
+                if self.loss.is_none() && !self.is_ending() && now < self.deadline() {
+                    self.record.value = Some(value);
+                    self.changes += 1;
+                    if self.work.is_none() {
+                        self.start(now, None);
+                    }
+                }
+            }
             Event::Renew => {
                 if self.work.is_none() && self.loss.is_none() && now < self.deadline() {
                     self.start(now, None);
@@ -333,7 +357,7 @@ impl Hold {
 
     fn follow(&mut self, now: Moment, step: Step) {
         let Some(work) = &self.work else { return };
-        let (ending, sent) = (work.ending.clone(), work.sent);
+        let (ending, sent, says) = (work.ending.clone(), work.sent, work.says);
         match step {
             Step::Applied(revision) if ending.is_some() => {
                 self.ended_as = ending.as_ref().map(|ending| Ended {
@@ -348,9 +372,14 @@ impl Hold {
                 self.revision = revision;
                 if now < self.deadline() {
                     self.sent = sent;
+                    self.said = says;
                 }
                 self.work = None;
                 self.jeopardy = false;
+                // Changed while that write was under way.
+                if self.said < self.changes {
+                    self.start(now, None);
+                }
             }
             // It was ours once; whether it is, a CAS on that very revision must tell. Belief is not extended yet.
             Step::AppliedOnce(revision) => {
@@ -471,7 +500,7 @@ impl Hold {
         let id = format!("{}-{}-{}", self.record.attempt, self.revision, self.serial);
         let write = Write { key: self.key.clone(), expect: self.revision, body, ttl_secs, id };
         let cas = Cas::new(write, self.record.attempt.clone());
-        self.work = Some(Work { cas, sent: now, look: None, ending });
+        self.work = Some(Work { cas, says: self.changes, sent: now, look: None, ending });
         self.pause_until = now;
     }
 

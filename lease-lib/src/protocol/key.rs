@@ -30,6 +30,11 @@ pub fn reader(name: &str, id: &str) -> String {
     format!("read.{name}.{id}")
 }
 
+/// A group; no key itself.
+pub fn group(name: &str) -> String {
+    format!("group.{name}")
+}
+
 /// A member of a group. Ids hold no dot, so the last token is the id and the rest is the group's name.
 pub fn member(name: &str, id: &str) -> String {
     format!("group.{name}.{id}")

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::payload::Payload;
 use super::record::{Previous, Record, VERSION};
 use crate::store::{Body, Entry, Revision};
 
@@ -28,6 +29,27 @@ pub struct Waiter {
     pub pid: u32,
     /// Since when, RFC 3339, for people.
     pub since: String,
+    /// Candidates only: who is preferred at the next vacancy; higher is better.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+    /// Candidates only: whether it would take office now.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub is_ready: bool,
+    /// Candidates only: what it has to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Payload>,
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(yes: &bool) -> bool {
+    *yes
 }
 
 impl Waiter {
@@ -50,6 +72,7 @@ impl Waiter {
             broken: None,
             readers: Vec::new(),
             with: Vec::new(),
+            value: self.value.clone(),
         }
     }
 }
@@ -86,6 +109,13 @@ pub fn places(mut entries: Vec<Entry>) -> Vec<Place> {
     let newest: BTreeMap<&str, &Entry> = entries.iter().map(|entry| (entry.key.as_str(), entry)).collect();
     let mut places: Vec<Place> = newest.into_values().filter_map(place).collect();
     places.sort_by_key(|place| place.order);
+    places
+}
+
+/// The places that may come into office, the best first: by priority, then in order.
+pub fn by_priority(mut places: Vec<Place>) -> Vec<Place> {
+    places.retain(|place| place.waiter.is_ready);
+    places.sort_by_key(|place| (std::cmp::Reverse(place.waiter.priority), place.order));
     places
 }
 

@@ -21,6 +21,9 @@ fn waiter() -> impl Strategy<Value = Waiter> {
             host,
             pid,
             since,
+            priority: 0,
+            is_ready: true,
+            value: None,
         },
     )
 }

@@ -23,6 +23,7 @@ pub mod key;
 pub mod line;
 #[cfg(test)]
 mod line_props;
+mod payload;
 mod record;
 #[cfg(test)]
 mod record_props;
@@ -36,6 +37,7 @@ pub use claim::{Claim, ClaimStep};
 pub use claim_all::{AllStep, ClaimAll, Part};
 pub use gate::{Gate, Request};
 pub use hold::{Command, Ended, Ending, Event, Hold, Loss, RESERVATION_SECS, Released, Status};
+pub use payload::{MAX_PAYLOAD, Payload};
 pub use record::{End, Holder, MARKER_SECS, Previous, Record, Slot};
 pub use times::{DEFAULT_TTL, MAX_TTL, MIN_TTL, Times};
 pub use transition::{Known, Transition};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::payload::Payload;
 use crate::store::{Body, Entry, Revision};
 use crate::token::Token;
 
@@ -54,6 +55,9 @@ pub struct Record {
     /// The names that were granted together, this one among them. Empty for a lock alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub with: Vec<String>,
+    /// What the holder has to say; it may change while the grant lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Payload>,
 }
 
 /// How a grant ended.
@@ -118,6 +122,8 @@ pub struct Holder {
     pub ttl_ms: u64,
     /// What it wants others to see.
     pub metadata: BTreeMap<String, String>,
+    /// What it has to say, if anything.
+    pub value: Option<Payload>,
 }
 
 /// What was found under a lock's key.
@@ -224,6 +230,7 @@ impl Record {
             broken: None,
             readers: Vec::new(),
             with: Vec::new(),
+            value: None,
         }
     }
 
@@ -248,6 +255,7 @@ impl Record {
             since: self.since.clone(),
             ttl_ms: self.ttl_ms,
             metadata: self.metadata.clone(),
+            value: self.value.clone(),
         }
     }
 }
@@ -263,6 +271,7 @@ impl Holder {
             since: String::new(),
             ttl_ms: 0,
             metadata: BTreeMap::new(),
+            value: None,
         }
     }
 }

@@ -67,6 +67,7 @@ fn record() -> impl Strategy<Value = Record> {
                 broken,
                 readers: Vec::new(),
                 with: Vec::new(),
+                value: None,
             }
         },
     )

@@ -35,6 +35,7 @@ fn record(attempt: &str) -> Record {
         broken: None,
         readers: Vec::new(),
         with: Vec::new(),
+        value: None,
     }
 }
 

@@ -7,6 +7,7 @@
 //! Nothing in here reads a clock or draws a number but through [`Ambient`](crate::ambient::Ambient), and nothing
 //! depends on the order of a hash table: the same calls at the same moments give the same answers.
 
+mod annals;
 mod batch;
 #[cfg(test)]
 mod batch_tests;
@@ -29,6 +30,7 @@ use super::{
 use crate::ambient::{Moment, SharedAmbient};
 use crate::error::Error;
 use crate::name::unfit;
+use annals::Annals;
 use hub::Hub;
 use ids::Ids;
 use shelf::Shelf;
@@ -56,6 +58,8 @@ struct Bucket {
     revisions_first: bool,
     longest_ttl_secs: u64,
     quiet_until: Option<Moment>,
+    /// Outlives the bucket.
+    annals: Annals,
     followers: Hub<Entry>,
     inboxes: Hub<Bytes>,
 }
@@ -128,6 +132,7 @@ impl Bucket {
             revisions_first: false,
             longest_ttl_secs: 0,
             quiet_until: None,
+            annals: Annals::default(),
             followers: Hub::default(),
             inboxes: Hub::default(),
         }
@@ -237,6 +242,26 @@ impl Store for MemoryStore {
         Box::pin(async move {
             readable(process, false)?;
             Ok(self.inbox_now(process))
+        })
+    }
+
+    fn chronicle<'a>(&'a self, key: &'a str, line: Bytes) -> Reply<'a, Result<(), WriteError>> {
+        Box::pin(async move {
+            if let Some(why) = unfit(key, false) {
+                return Err(WriteError::Refused(format!("invalid key {key:?}: {why}")));
+            }
+            fits(&Body::Put(line.clone()))?;
+            let (mut bucket, now) = self.open();
+            bucket.annals.add(key, line, now);
+            Ok(())
+        })
+    }
+
+    fn chronicle_of<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Vec<(Revision, Bytes)>, Unreadable>> {
+        Box::pin(async move {
+            readable(key, false)?;
+            let (bucket, now) = self.open();
+            Ok(bucket.annals.of(key, now))
         })
     }
 

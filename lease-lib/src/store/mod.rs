@@ -161,6 +161,12 @@ pub type Events<T> = mpsc::Receiver<T>;
 /// How many undelivered events [`Events`] keeps.
 pub const EVENT_BUFFER: usize = 256;
 
+/// How many lines [`Store::chronicle`] keeps of each key.
+pub const CHRONICLE_LINES: usize = 64;
+
+/// How long it keeps them: 90 days.
+pub const CHRONICLE_SECS: u64 = 90 * 24 * 3600;
+
 /// A place where records are kept, and through which processes hear of each other.
 ///
 /// Every method is cancel-safe in the sense that dropping its future changes nothing but that the outcome stays
@@ -220,6 +226,19 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Notes to `process` from now on.
     fn inbox<'a>(&'a self, process: &'a str) -> Reply<'a, Result<Events<Bytes>, Unreadable>>;
+
+    /// Adds a line to what is kept beside the bucket about a record's past, at most once. The store keeps the last
+    /// [`CHRONICLE_LINES`] of each key, for [`CHRONICLE_SECS`] seconds, also when the bucket itself is made anew.
+    ///
+    /// Nothing rests on it: no line decides anything, and any of them may be missing.
+    ///
+    /// # Errors
+    /// As for a write without compare-and-set: never a conflict. After [`WriteError::Unknown`] a repeat may add the line
+    /// a second time.
+    fn chronicle<'a>(&'a self, key: &'a str, line: Bytes) -> Reply<'a, Result<(), WriteError>>;
+
+    /// The lines that are kept about a record's past, the oldest first. As old as any read.
+    fn chronicle_of<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Vec<(Revision, Bytes)>, Unreadable>>;
 
     /// Which bucket this is.
     fn life(&self) -> Reply<'_, Result<Life, Unreadable>>;

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::nats_link::Link;
 use super::nats_wire::{ApiError, Headers, Names, carried_entry, get_answer, micros, write_answer};
-use super::{Ack, Body, Entry, Page, Revision, Unreadable, Write, WriteError};
+use super::{
+    Ack, Body, CHRONICLE_LINES, CHRONICLE_SECS, Entry, Page, Revision, Unreadable, Write, WriteError,
+};
 use crate::error::Error;
 use crate::name::unfit;
 
@@ -101,6 +103,37 @@ impl Link {
         };
         let answer = self.request(&names.publish(&write.key), &headers, payload.clone()).await;
         answer.map_err(WriteError::from).and_then(|answer| write_answer(&answer.payload(), &stream))
+    }
+
+    /// [`Store::chronicle`](super::Store::chronicle): one publish without comparison. The stream drops the oldest line of
+    /// a key that has too many.
+    ///
+    /// Lost or late answer: [`WriteError::Unknown`]; the line may have been added. Old: as for [`Link::write`].
+    pub(super) async fn chronicle(&self, names: &Names, key: &str, line: Bytes) -> Result<(), WriteError> {
+        if let Some(why) = unfit(key, false) {
+            return Err(WriteError::Refused(format!("invalid key {key:?}: {why}")));
+        }
+        let (stream, ttl) = (names.stream(), CHRONICLE_SECS.to_string());
+        let headers = [("Nats-Expected-Stream", stream.as_str()), ("Nats-TTL", ttl.as_str())];
+        let answer = self.request(&names.publish(&chronicled(key)), &headers, line).await;
+        answer.map_err(WriteError::from).and_then(|answer| write_answer(&answer.payload(), &stream)).map(drop)
+    }
+
+    /// [`Store::chronicle_of`](super::Store::chronicle_of): fewer lines than a page has.
+    ///
+    /// Lost or late answer: unreadable. Old: the page shows what its replica had reached, and [`Link::scan`] adds what
+    /// the leader knows of beyond that.
+    pub(super) async fn chronicle_of(
+        &self,
+        names: &Names,
+        key: &str,
+    ) -> Result<Vec<(Revision, Bytes)>, Unreadable> {
+        readable(key, false)?;
+        let mut lines = self.scan(names, &chronicled(key), 1).await?.entries;
+        // What is added while it is read pushes out older lines that were read already.
+        lines.drain(..lines.len().saturating_sub(CHRONICLE_LINES));
+        let line = |entry: Entry| Some((entry.revision, entry.value()?.clone()));
+        Ok(lines.into_iter().filter_map(line).collect())
     }
 
     /// One entry, from whoever believes to lead the stream.
@@ -280,6 +313,11 @@ fn led(cluster: &Value) -> bool {
         |other: &&Value| other.get("active").and_then(Value::as_u64).is_some_and(|ago| ago < SILENT_NANOS);
     let present = 1 + others.iter().filter(heard).count();
     leader && present * 2 > 1 + others.len()
+}
+
+/// Where the lines about a record's past are kept in the bucket beside it.
+fn chronicled(key: &str) -> String {
+    format!("hist.{key}")
 }
 
 fn readable(key: &str, wild: bool) -> Result<(), Unreadable> {

@@ -64,7 +64,7 @@ impl Record {
 pub(super) struct Bucket {
     pub link: Link,
     pub names: Names,
-    history: Names,
+    pub history: Names,
     ambient: SharedAmbient,
     replicas: Option<usize>,
     slack_secs: u64,

@@ -228,6 +228,14 @@ impl Store for NatsStore {
         })
     }
 
+    fn chronicle<'a>(&'a self, key: &'a str, line: Bytes) -> Reply<'a, Result<(), WriteError>> {
+        Box::pin(self.bucket.link.chronicle(&self.bucket.history, key, line))
+    }
+
+    fn chronicle_of<'a>(&'a self, key: &'a str) -> Reply<'a, Result<Vec<(Revision, Bytes)>, Unreadable>> {
+        Box::pin(self.bucket.link.chronicle_of(&self.bucket.history, key))
+    }
+
     fn life(&self) -> Reply<'_, Result<Life, Unreadable>> {
         Box::pin(async move { self.bucket.life().await.map_err(unreadable) })
     }

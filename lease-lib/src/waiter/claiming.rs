@@ -81,7 +81,7 @@ impl Waiter {
                 ClaimStep::Refused(why) => {
                     // The guard may have refused a write that the store took.
                     self.free_own(&key, None).await;
-                    break match self.refusal(why).await {
+                    break match core.refusal(why).await {
                         // Whoever waits in line waits for this, too.
                         Error::Quiet(_) if !self.is_try() => Claimed::TooLate,
                         error => Claimed::Over(Verdict::Failed(error)),
@@ -140,14 +140,17 @@ impl Waiter {
         if self.wanted.renewed_by_caller {
             hold.renewed_by_caller();
         }
-        // A reader keeps nothing free for others: there may be room for them already.
-        let line = !matches!(self.wanted.target, Target::Reader { .. });
+        // A reader keeps nothing free for others, for whom there may be room already; and a leader nothing for whoever was
+        // next some time ago, since a better one may have come.
+        let keeps_next = matches!(self.wanted.target, Target::Lock { .. } | Target::Permit { .. });
         let what = Held {
             name: self.wanted.target.name().to_owned(),
             key: key.to_owned(),
-            line: line.then(|| self.scope.clone()),
+            line: self.scope.clone(),
+            keeps_next,
         };
         let lease = Lease::start(&self.core, what, hold, calamity);
+        lease.waited(now.since(self.started));
         Claimed::Over(Verdict::Granted(lease))
     }
 
@@ -178,14 +181,6 @@ impl Waiter {
         };
         if let Some(revision) = found {
             self.core.forget(key.to_owned(), revision).await;
-        }
-    }
-
-    pub(super) async fn refusal(&self, why: String) -> Error {
-        match self.core.may_grant().await {
-            Err(error) => error,
-            Ok(()) if why.contains("ermission") => Error::Denied(why),
-            Ok(()) => Error::Unreachable(why),
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::lock::Attempt;
 use crate::observe::Observation;
 use crate::post::Marker;
 use crate::protocol::line::{self, Waiter as Person};
-use crate::protocol::{Holder, Record, Times, key};
+use crate::protocol::{Holder, Payload, Record, Times, key};
 use crate::store::{Revision, Unreadable};
 use crate::target::{Blind, Opening, Sight, Target};
 
@@ -50,8 +50,36 @@ pub(crate) struct Wanted {
     pub metadata: std::collections::BTreeMap<String, String>,
     pub times: Times,
     pub renewed_by_caller: bool,
+    /// What a candidate brings.
+    pub candidacy: Candidacy,
     /// How long to wait in line; `None` for as long as the caller listens, zero for a single try.
     pub limit: Option<Duration>,
+}
+
+/// What a candidate of an election brings; for every other kind, nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Candidacy {
+    pub priority: i32,
+    /// Whether it would take office now; always, if nothing is said.
+    pub ready: Option<watch::Receiver<bool>>,
+    pub value: Option<Payload>,
+}
+
+impl Candidacy {
+    fn is_ready(&self) -> bool {
+        self.ready.as_ref().is_none_or(|ready| *ready.borrow())
+    }
+
+    /// Resolves when the candidate's being ready is not `known` any more.
+    async fn changes(&mut self, known: bool) {
+        if let Some(ready) = &mut self.ready
+            && ready.wait_for(|ready| *ready != known).await.is_ok()
+        {
+            return;
+        }
+        // Whoever says so has gone: it stays as it is.
+        std::future::pending().await
+    }
 }
 
 type Answer = Result<Attempt, Error>;
@@ -96,7 +124,12 @@ pub(crate) fn start(
     let (caller, answer) = oneshot::channel();
     let (ahead, place) = watch::channel(None);
     let attempt = fresh_id(core.ambient.as_ref());
-    let person = core.waiter(String::new(), attempt, wanted.owner.clone());
+    let person = Person {
+        priority: wanted.candidacy.priority,
+        is_ready: wanted.candidacy.is_ready(),
+        value: wanted.candidacy.value.clone(),
+        ..core.waiter(String::new(), attempt, wanted.owner.clone())
+    };
     let started = core.now();
     let core = Arc::clone(core);
     let caller = Some(caller);
@@ -144,6 +177,9 @@ impl Waiter {
         loop {
             if let Err(verdict) = self.admitted().await {
                 return verdict;
+            }
+            if !self.person.is_ready {
+                return if self.is_try() { Verdict::Held } else { self.queue().await };
             }
             // Our own last release left this marker: the CAS tells whether it is still the newest.
             let opening = match marker.take().filter(|_| self.wanted.target.is_one_record()) {
@@ -215,6 +251,13 @@ impl Waiter {
                     };
                     return Ok((sight, waited_for));
                 }
+                (Err(Blind::Denied(why)), _) => match self.core.refusal(why).await {
+                    Error::Quiet(_) if !self.is_try() => {
+                        self.admitted().await?;
+                        continue;
+                    }
+                    error => return Err(Verdict::Failed(error)),
+                },
                 (Err(Blind::Refused(error)), _) => return Err(Verdict::Failed(error)),
                 (Err(Blind::Unreadable(why)), _) | (_, Err(Unreadable(why))) => why,
             };
@@ -310,18 +353,8 @@ impl Waiter {
 
     /// Everything in line, by order; empty if it cannot be read.
     async fn places(&self) -> Vec<line::Place> {
-        let filter = key::line(&self.scope);
-        let mut entries = Vec::new();
-        let mut from: Revision = 1;
-        loop {
-            let Ok(page) = self.core.asked("scan", self.core.store.scan(&filter, from)).await else { break };
-            entries.extend(page.entries);
-            match page.next {
-                Some(next) if next > from => from = next,
-                _ => break,
-            }
-        }
-        line::places(entries)
+        let places = crate::line::read(&self.core, &self.scope).await.unwrap_or_default();
+        if self.wanted.target.by_priority() { line::by_priority(places) } else { places }
     }
 }
 

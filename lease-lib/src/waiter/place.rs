@@ -75,7 +75,7 @@ impl Waiter {
                     open = true;
                     PAUSE
                 }
-                Err(WriteError::Refused(why)) => match self.refusal(why).await {
+                Err(WriteError::Refused(why)) => match self.core.refusal(why).await {
                     // The bucket was made anew: once it may grant again, there is a line in it to join.
                     Error::Quiet(_) => {
                         self.admitted().await?;

@@ -17,6 +17,7 @@ pub(super) struct Ahead {
 }
 
 /// Where a waiter stands in line.
+#[expect(clippy::large_enum_variant, reason = "one for each waiter, and mostly the large one")]
 pub(super) enum Position {
     /// Not known yet: the line could not be read, or what was read was too old to show our own place.
     Unknown,
@@ -78,7 +79,11 @@ impl Waiter {
                 // It may have gone between the reading and the following: then there is nothing more to be heard.
                 match self.core.asked("read", self.core.store.read(&nearest.key)).await {
                     Ok(Some(entry)) if entry.revision == nearest.order => {}
-                    Ok(Some(entry)) if line::granted(&entry) && self.is_first(order).await => {
+                    Ok(Some(entry))
+                        if line::granted(&entry)
+                            && !self.wanted.target.by_priority()
+                            && self.is_first(order).await =>
+                    {
                         return Ok(Position::First);
                     }
                     Ok(_) => return Ok(Position::Unknown),

@@ -9,6 +9,7 @@ use super::claiming::Claimed;
 use super::position::{OutOfLine, Position, Still};
 use super::{Verdict, Waiter, doubled};
 use crate::ambient::{Moment, sleep_until};
+use crate::error::Error;
 use crate::observe::Observation;
 use crate::post::Told;
 use crate::protocol::Loss;
@@ -108,6 +109,7 @@ impl Waiter {
             let (place, told) =
                 core.post.take_place(&self.scope, &core.identity.process, &self.person.attempt);
             self.person.place = place;
+            self.person.is_ready = self.wanted.candidacy.is_ready();
             let mut line = InLine::new(0, told, core.now());
             let joined = self.join().await;
             let stood = match joined {
@@ -165,6 +167,7 @@ impl Waiter {
         calamity: &mut watch::Receiver<Option<Loss>>,
     ) -> Result<Verdict, OutOfLine> {
         let core = Arc::clone(&self.core);
+        let (mut candidacy, ready) = (self.wanted.candidacy.clone(), self.person.is_ready);
         loop {
             let wake = line.expires_at.map_or(line.look_at, |at| at.min(line.look_at));
             let ahead = match &mut line.position {
@@ -175,6 +178,8 @@ impl Waiter {
                 biased;
                 verdict = self.end_of_waiting() => return Ok(verdict),
                 _ = calamity.changed() => News::Upheaval,
+                // It takes another place, which says so.
+                () = candidacy.changes(ready) => return Err(OutOfLine::Yield),
                 Some(told) = line.told.recv() => News::Told(told),
                 entry = next(ahead) => News::Ahead(entry),
                 entry = next(line.record.as_mut()) => News::Record(entry),
@@ -223,7 +228,11 @@ impl Waiter {
             }
             // Written by somebody else's hand, perhaps; it is a place still.
             News::Ahead(Some(entry)) if line::place(&entry).is_some() => Ok(None),
-            News::Ahead(Some(entry)) if line::granted(&entry) && self.is_first(line.order).await => {
+            News::Ahead(Some(entry))
+                if line::granted(&entry)
+                    && !self.wanted.target.by_priority()
+                    && self.is_first(line.order).await =>
+            {
                 // It was first, so now we are: no need to read the line.
                 line.position = Position::First;
                 self.ahead.send_if_modified(|ahead| ahead.replace(0) != Some(0));
@@ -324,6 +333,11 @@ impl Waiter {
         match self.wanted.target.look(&core, &self.person.attempt).await {
             Ok(sight) => self.seen(line, sight, heard).await,
             Err(Blind::Refused(error)) => Ok(Some(Verdict::Failed(error))),
+            Err(Blind::Denied(why)) => match core.refusal(why).await {
+                // Whoever waits in line waits for this, too.
+                Error::Quiet(_) => Ok(None),
+                error => Ok(Some(Verdict::Failed(error))),
+            },
             Err(Blind::Unreadable(_)) => {
                 line.look_at = core.now() + Duration::from_millis(200);
                 Ok(None)
@@ -372,6 +386,17 @@ impl Waiter {
     async fn take(&mut self, line: &mut InLine, opening: Opening, heard: Moment) -> Heard {
         if let Err(verdict) = self.admitted().await {
             return Ok(Some(verdict));
+        }
+        // A better candidate may have come after this one was first.
+        if self.wanted.target.by_priority() && !opening.mine {
+            line.position = self.locate(line.order, Position::First).await?;
+            if !matches!(line.position, Position::First) {
+                line.record = None;
+                if matches!(line.position, Position::Unknown) {
+                    line.doubt(self.core.now());
+                }
+                return Ok(None);
+            }
         }
         // Kept free for somebody who did not come: the rest of that process will hardly be quicker.
         if opening.expect == 0

@@ -190,6 +190,7 @@ impl Contender {
             broken: None,
             readers: Vec::new(),
             with: Vec::new(),
+            value: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! At most one believes, at any moment, each by its own clock; and nobody believes what the store does not say.
+//! At most as many believe as may, at any moment, each by its own clock; and nobody believes what the store does not say.
 //!
 //! A paused process cannot act on its belief, but what counts is what it would be told if it asked at this moment:
 //! its clock runs on, so its belief must end in time as well.
@@ -8,14 +8,15 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use lease::store::Entry;
-use lease::{Lease, Status};
 
-use super::records;
+use super::records::{self, Holding, Share};
+use crate::grant::Grant;
+use crate::profile::permits;
 
 struct Believer {
     attempt: String,
-    lease: Weak<Lease>,
-    token: u64,
+    grant: Weak<Grant>,
+    holding: Holding,
 }
 
 /// Who has a lease in hand.
@@ -29,20 +30,21 @@ pub struct Belief {
 }
 
 impl Belief {
-    /// A lease reached its user. Whether it is believed in.
-    pub fn told(&mut self, attempt: &str, lease: &Arc<Lease>) -> bool {
-        let name = self.names.entry(lease.name().to_owned()).or_default();
-        name.retain(|believer| believer.lease.strong_count() > 0);
-        let token = lease.token().get();
-        name.push(Believer { attempt: attempt.to_owned(), lease: Arc::downgrade(lease), token });
+    /// A grant reached its user.
+    pub fn told(&mut self, attempt: &str, grant: &Arc<Grant>, holdings: &[Holding]) {
+        for holding in holdings {
+            let name = self.names.entry(holding.name.clone()).or_default();
+            name.retain(|believer| believer.grant.strong_count() > 0);
+            let (attempt, grant) = (attempt.to_owned(), Arc::downgrade(grant));
+            name.push(Believer { attempt, grant, holding: holding.clone() });
+        }
         self.count();
-        believed(lease)
     }
 
-    /// A user gave its lease back, or dropped it after a loss.
-    pub fn over(&mut self, name: &str, attempt: &str) {
-        if let Some(believers) = self.names.get_mut(name) {
-            believers.retain(|believer| believer.attempt != attempt && believer.lease.strong_count() > 0);
+    /// A user gave its grant back, or dropped it after a loss.
+    pub fn over(&mut self, attempt: &str) {
+        for believers in self.names.values_mut() {
+            believers.retain(|believer| believer.attempt != attempt && believer.grant.strong_count() > 0);
         }
         self.count();
     }
@@ -51,20 +53,25 @@ impl Belief {
         self.crowded = self.names.values().filter(|believers| believers.len() > 1).count();
     }
 
-    /// Two who believe in the same at this moment; each pair once. A grant that was removed by force, at once, is void.
+    /// More than may believe in the same at this moment; each crowd once. A grant that was removed by force, at once, is
+    /// void.
     pub fn overlap(&mut self, voided: &BTreeMap<u64, Duration>) -> Option<String> {
         if self.crowded == 0 {
             return None;
         }
         for (name, believers) in &self.names {
-            let now: Vec<&str> = believers
+            let now: Vec<&Believer> = believers
                 .iter()
-                .filter(|it| !voided.contains_key(&it.token))
-                .filter(|it| it.lease.upgrade().is_some_and(|lease| believed(&lease)))
-                .map(|it| it.attempt.as_str())
+                .filter(|it| !voided.contains_key(&it.holding.token))
+                .filter(|it| it.grant.upgrade().is_some_and(|grant| grant.believes()))
                 .collect();
-            if now.len() > 1 {
-                let what = format!("{name} is held by {}", now.join(" and by "));
+            let alone = now.iter().any(|it| it.holding.share == Share::Alone);
+            let slots = now.iter().any(|it| it.holding.share == Share::Slot);
+            let most = if slots { permits(name) as usize } else { usize::MAX };
+            if (alone && now.len() > 1) || now.len() > most {
+                let who: Vec<String> =
+                    now.iter().map(|it| format!("{} ({:?})", it.attempt, it.holding.share)).collect();
+                let what = format!("{name} is held by {}", who.join(" and by "));
                 if self.found.insert(what.clone()) {
                     return Some(what);
                 }
@@ -82,21 +89,17 @@ impl Belief {
         first: u64,
         voided: &BTreeMap<u64, Duration>,
     ) -> Option<String> {
-        let name = key.strip_prefix("lock.")?;
+        let name = records::name(key)?;
         let owner = record.and_then(records::owner);
-        for it in
-            self.names.get(name)?.iter().filter(|it| it.token >= first && !voided.contains_key(&it.token))
-        {
-            let believes = it.lease.upgrade().is_some_and(|lease| believed(&lease));
+        for it in self.names.get(name)?.iter().filter(|it| {
+            it.holding.key == key && it.holding.token >= first && !voided.contains_key(&it.holding.token)
+        }) {
+            let believes = it.grant.upgrade().is_some_and(|grant| grant.believes());
             if believes && owner.as_deref() != Some(&it.attempt) {
                 let now = owner.as_deref().unwrap_or("nobody");
-                return Some(format!("{} believes in {name}, which is {now}'s now", it.attempt));
+                return Some(format!("{} believes in {key}, which is {now}'s now", it.attempt));
             }
         }
         None
     }
-}
-
-fn believed(lease: &Lease) -> bool {
-    matches!(lease.status(), Status::Held | Status::Jeopardy)
 }

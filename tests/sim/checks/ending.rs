@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lease::protocol::line;
+use lease::protocol::{Slot, line};
 use lease::store::{Body, Entry};
 
 use crate::sim::{Pid, State};
@@ -25,7 +25,10 @@ pub fn left_behind(state: &State) -> Vec<String> {
     let all = state.history.all();
     let left = all.filter(|entry| match entry.key.split('.').next() {
         Some("line") => !is_of_the_dead(state, entry) && !state.checks.line.is_ghost(entry),
-        Some("lock" | "here") => matches!(entry.body, Body::Put(_)),
+        // A list of readers has no TTL; nobody is on it any more, or a reader's key is left behind.
+        Some("lock") if matches!(Slot::of(Some(entry)), Slot::Shared { .. }) => false,
+        Some("sem") if entry.key.ends_with(".limit") => false,
+        Some("lock" | "read" | "sem" | "here") => matches!(entry.body, Body::Put(_)),
         _ => false,
     });
     left.map(|entry| format!("{} is left behind in the store", entry.key)).collect()

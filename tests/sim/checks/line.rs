@@ -7,6 +7,7 @@ use lease::protocol::{Slot, line};
 use lease::store::{Entry, Revision};
 
 use super::causes::Causes;
+use super::records;
 use super::{Waiting, Wrote};
 
 /// How often in a row a waiter may be overtaken.
@@ -28,7 +29,7 @@ struct Place {
 #[derive(Default)]
 pub struct Line {
     lines: BTreeMap<String, BTreeMap<Revision, Place>>,
-    last: BTreeMap<String, usize>,
+    last: BTreeMap<String, (usize, String)>,
     /// When a place was last removed by somebody else than its waiter's process: what the others have heard of who
     /// stands behind whom may be out of date for a while.
     passed_over: BTreeMap<String, Duration>,
@@ -69,7 +70,7 @@ impl Line {
             line.insert(place.order, Place { attempt, by: 0, overtaken: 0 });
             return restless;
         }
-        let name = wrote.entry.key.strip_prefix("lock.")?;
+        let name = records::name(&wrote.entry.key)?;
         match Slot::of(Some(wrote.entry)) {
             Slot::Taken { record, .. } if !record.reserved && record.token.is_none() => {
                 self.granted(name, &record.owner, wrote, waiting, causes)
@@ -113,7 +114,12 @@ impl Line {
         waiting: &BTreeMap<String, Waiting>,
         causes: &Causes,
     ) -> Option<String> {
-        let before = self.last.insert(name.to_owned(), wrote.by.index);
+        let before = self.last.insert(name.to_owned(), (wrote.by.index, attempt.to_owned()));
+        // A batch writes it once for each guard, and a set is written over what was taken on the way to it: one turn.
+        if before.as_ref().is_some_and(|(_, before)| before == attempt) {
+            return None;
+        }
+        let before = before.map(|(index, _)| index);
         let line = self.lines.get_mut(name)?;
         let order = line.iter().find(|(_, place)| place.attempt == attempt).map(|(order, _)| *order);
         let tries = waiting.get(attempt).is_none_or(|waiting| waiting.tries);
@@ -156,5 +162,6 @@ impl Line {
 
 /// The name of the line that this key is a place in.
 fn name_of_place(key: &str) -> Option<&str> {
-    key.strip_prefix("line.lock.")?.rsplit_once('.').map(|(name, _)| name)
+    let rest = key.strip_prefix("line.lock.").or_else(|| key.strip_prefix("line.sem."))?;
+    rest.rsplit_once('.').map(|(name, _)| name)
 }

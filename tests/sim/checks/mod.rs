@@ -9,16 +9,18 @@ pub mod ending;
 pub mod line;
 pub mod notice;
 pub mod records;
+pub mod together;
 pub mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lease::Lease;
 use lease::store::Entry;
 
+use crate::grant::Grant;
 use crate::sim::Pid;
+use records::Holding;
 
 /// A write that was applied.
 pub struct Wrote<'a> {
@@ -47,6 +49,11 @@ pub struct Checks {
     pub tokens: tokens::Tokens,
     pub causes: causes::Causes,
     pub line: line::Line,
+    pub together: together::Together,
+    /// The keys of the batch that is being applied.
+    pub batch: BTreeSet<String>,
+    /// What each attempt was granted.
+    holdings: BTreeMap<String, Vec<Holding>>,
     /// Until then nothing is promised: the store has lost acknowledged writes.
     amnesty: Duration,
     /// The first revision of the bucket that is there now: what was granted by an earlier one has a lower token.
@@ -102,12 +109,16 @@ impl Checks {
             None => {}
         }
         if let Some(value) = wrote.entry.value().filter(|_| wrote.before.is_none())
-            && wrote.entry.key.starts_with("lock.")
+            && self.batch.is_empty()
+            && records::is_record(&wrote.entry.key)
             && !self.made.insert((wrote.entry.key.clone(), value.to_vec()))
             && !excused
         {
             let what = format!("one and the same write to {} was applied twice", wrote.entry.key);
             self.violation(at, "resurrection", what);
+        }
+        if let Some(what) = self.together.wrote(wrote, &self.batch).filter(|_| !excused) {
+            self.violation(at, "together", what);
         }
         if let Some(what) = records::transition(wrote).filter(|_| !excused) {
             self.violation(at, "resurrection", what);
@@ -144,6 +155,7 @@ impl Checks {
     pub fn expired(&mut self, at: Duration, entry: &Entry) {
         let excused = self.excused(at);
         self.line.expired(entry);
+        self.together.expired(entry);
         if let Some(what) =
             self.belief.unbacked(&entry.key, None, self.first, &self.voided).filter(|_| !excused)
         {
@@ -151,29 +163,60 @@ impl Checks {
         }
     }
 
-    /// A lease reached its user.
-    pub fn told(&mut self, at: Duration, by: Pid, attempt: &str, lease: &Arc<Lease>, record: Option<&Entry>) {
+    /// A grant reached its user; `records` are the keys of the records that name its attempt.
+    /// Where there is none, `unseen` says what it would begin with.
+    pub fn told(
+        &mut self,
+        at: Duration,
+        by: Pid,
+        attempt: &str,
+        grant: &Arc<Grant>,
+        records: &[String],
+        unseen: &str,
+    ) {
+        let holdings: Vec<Holding> = grant
+            .parts()
+            .into_iter()
+            .map(|(name, token)| {
+                let key = records.iter().find(|key| records::name(key) == Some(&name)).cloned();
+                let key = key.unwrap_or_else(|| format!("{unseen}.{name}"));
+                Holding::new(name, key, token)
+            })
+            .collect();
+        self.belief.told(attempt, grant, &holdings);
+        for holding in &holdings {
+            self.told_of(at, by, attempt, grant.believes(), holding, records);
+        }
+        self.holdings.insert(attempt.to_owned(), holdings);
+    }
+
+    fn told_of(
+        &mut self,
+        at: Duration,
+        by: Pid,
+        attempt: &str,
+        believes: bool,
+        holding: &Holding,
+        records: &[String],
+    ) {
         // An answer may be on its way, or wait for a process that is paused, while the grant is removed by force.
-        let voided = self.voided.get(&lease.token().get()).copied();
+        let voided = self.voided.get(&holding.token).copied();
         let underway = voided.is_some_and(|since| {
             at - since < ON_ITS_WAY || self.causes.troubled_by("pause", by.index, since)
         });
         let excused = self.excused(at) || underway;
-        let believes = self.belief.told(attempt, lease);
-        if let Some(what) =
-            self.tokens.told(lease.name(), lease.token().get(), attempt, believes).filter(|_| !excused)
-        {
+        if let Some(what) = self.tokens.told(holding, attempt, believes).filter(|_| !excused) {
             self.violation(at, "tokens", what);
         }
         if believes && let Some(since) = self.noticed.get(&by.to_string()) {
             let what = format!("{attempt} was granted what its process must not grant since {since:?}");
             self.violation(at, "regression", what);
         }
-        let backed = record.is_some_and(|record| records::owner(record).as_deref() == Some(attempt));
-        let before = lease.token().get() < self.first;
+        let backed = records.contains(&holding.key);
+        let before = holding.token < self.first;
         if believes && !backed && !before && !excused {
             let what =
-                format!("{attempt} was told that it holds {}, and the store does not say so", lease.name());
+                format!("{attempt} was told that it holds {}, and the store does not say so", holding.name);
             self.violation(at, "belief without a record", what);
         }
     }
@@ -188,11 +231,16 @@ impl Checks {
     }
 
     /// Writes to the fenced resource; `believes` if the writer had just looked at its lease.
-    pub fn fenced(&mut self, at: Duration, name: &str, token: u64, attempt: &str, believes: bool) -> bool {
+    pub fn fenced(&mut self, at: Duration, attempt: &str, believes: bool) -> bool {
         let excused = self.excused(at);
-        let accepted = self.tokens.fenced(name, token);
-        if !accepted && believes && !excused && !self.voided.contains_key(&token) {
-            self.violation(at, "fenced resource", format!("{attempt} holds {name} and its token is refused"));
+        let mut accepted = true;
+        for holding in self.holdings.get(attempt).cloned().unwrap_or_default() {
+            let one = self.tokens.fenced(&holding);
+            if !one && believes && !excused && !self.voided.contains_key(&holding.token) {
+                let what = format!("{attempt} holds {} and its token is refused", holding.name);
+                self.violation(at, "fenced resource", what);
+            }
+            accepted &= one;
         }
         accepted
     }
@@ -211,13 +259,13 @@ impl Checks {
         at: Duration,
         by: Pid,
         reason: &str,
-        token: u64,
+        tokens: &[u64],
         ttl: Duration,
         renewed: bool,
     ) -> Option<String> {
         match reason {
-            "broken" if self.broken.contains(&token) => None,
-            "taken" if self.is_broken(token) => None,
+            "broken" if tokens.iter().any(|token| self.broken.contains(token)) => None,
+            "taken" if tokens.iter().any(|token| self.is_broken(*token)) => None,
             _ => self.causes.lost(at, by, reason, ttl, renewed),
         }
     }
@@ -233,6 +281,7 @@ impl Checks {
         // It knows no ids of the earlier one.
         self.made.clear();
         self.line.emptied(0);
+        self.together.emptied(0);
     }
 
     /// The store lost its writes from this revision on.
@@ -240,6 +289,7 @@ impl Checks {
         self.amnesty = at + AMNESTY;
         self.accepted = false;
         self.line.emptied(from);
+        self.together.emptied(from);
         self.tokens.forget();
     }
 }

@@ -5,6 +5,54 @@ use lease::store::Entry;
 
 use super::Wrote;
 
+/// How something is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    Alone,
+    Shared,
+    Slot,
+}
+
+/// One thing that a grant holds.
+#[derive(Clone, Debug)]
+pub struct Holding {
+    pub name: String,
+    /// Its record.
+    pub key: String,
+    pub token: u64,
+    pub share: Share,
+}
+
+impl Holding {
+    pub fn new(name: String, key: String, token: u64) -> Holding {
+        let share = match key.split('.').next() {
+            Some("read") => Share::Shared,
+            Some("sem") => Share::Slot,
+            _ => Share::Alone,
+        };
+        Holding { name, key, token, share }
+    }
+
+    /// What its tokens are in order of: the name, and for a semaphore the slot.
+    pub fn of(&self) -> String {
+        if self.share == Share::Slot { self.key.clone() } else { self.name.clone() }
+    }
+}
+
+/// The name that a record's key is for.
+pub fn name(key: &str) -> Option<&str> {
+    match key.split_once('.')? {
+        ("lock", name) => Some(name),
+        ("read" | "sem", rest) => rest.rsplit_once('.').map(|(name, _)| name),
+        _ => None,
+    }
+}
+
+/// Whether this key is a record's.
+pub fn is_record(key: &str) -> bool {
+    name(key).is_some() && !key.ends_with(".limit")
+}
+
 /// The slack that is in use in all runs, in seconds.
 const SLACK_SECS: u64 = 2;
 
@@ -34,7 +82,8 @@ pub fn broken(wrote: &Wrote<'_>) -> Option<(u64, bool)> {
 
 /// What is wrong with this write to a record, if anything.
 pub fn transition(wrote: &Wrote<'_>) -> Option<String> {
-    let name = wrote.entry.key.strip_prefix("lock.")?;
+    let name = Some(wrote.entry.key.as_str()).filter(|key| is_record(key))?;
+    let is_reader = name.starts_with("read.");
     let (old, new) = (Slot::of(wrote.before), Slot::of(Some(wrote.entry)));
     let by = wrote.by.to_string();
     let mine = |record: &Record| record.owner.starts_with(&format!("{by}/"));
@@ -55,7 +104,9 @@ pub fn transition(wrote: &Wrote<'_>) -> Option<String> {
     let (was, old_token) = match &old {
         Slot::Free { .. } => (None, None),
         Slot::Taken { record, revision, .. } => (Some(record), Some(record.token_at(*revision))),
-        Slot::Shared { .. } | Slot::Foreign { .. } => {
+        // Who may follow readers is for another check.
+        Slot::Shared { .. } => (None, None),
+        Slot::Foreign { .. } => {
             return Some(format!("{by} wrote over an unreadable record of {name}"));
         }
     };
@@ -74,6 +125,12 @@ pub fn transition(wrote: &Wrote<'_>) -> Option<String> {
         (None, Slot::Taken { record, .. }) => {
             record.token.map(|_| format!("{} renewed a record of {name} that was gone", record.owner))
         }
+        // The proof that a reader has gone.
+        (None, Slot::Free { .. }) if is_reader => None,
+        (Some(was), Slot::Shared { .. }) if !was.reserved => {
+            Some(format!("{by} let readers in beside {} to {name}", was.owner))
+        }
+        (_, Slot::Shared { .. }) => None,
         (None, Slot::Free { .. }) => Some(format!("{by} deleted the record of {name}, which was free")),
         // Kept free for a waiter that was granted it meanwhile and is giving it back: it may hand this on as well.
         (Some(was), Slot::Taken { record, .. }) if was.reserved && record.reserved => {
@@ -95,11 +152,15 @@ pub fn transition(wrote: &Wrote<'_>) -> Option<String> {
         {
             None
         }
+        // A grant of several, written over a lock that its attempt took on the way.
+        (Some(was), Slot::Taken { record, .. })
+            if !record.with.is_empty() && record.owner == was.owner && record.token.is_none() =>
+        {
+            None
+        }
         (Some(was), Slot::Taken { record, .. }) => (record.attempt != was.attempt
             || record.token != old_token)
             .then(|| format!("{} wrote over {}'s record of {name}", record.owner, was.owner)),
-        (_, Slot::Shared { .. } | Slot::Foreign { .. }) => {
-            Some(format!("{by} wrote an unreadable record of {name}"))
-        }
+        (_, Slot::Foreign { .. }) => Some(format!("{by} wrote an unreadable record of {name}")),
     }
 }

@@ -1,0 +1,227 @@
+//! Who leads, for those who do not.
+//!
+//! What is read or heard of a record may be old. A leader's belief ends T − margin after the send of its last renewal,
+//! and the store says when it took that. So a leader is shown as leading until then and no longer, less the slack by
+//! which the observer's clock and the store's may differ; after that, without news of a newer renewal, nobody knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::ambient::{Moment, sleep_until};
+use crate::core::Core;
+use crate::error::Error;
+use crate::protocol::{Payload, Slot, Times, key};
+use crate::store::{Entry, Events, Revision, Unreadable};
+use crate::token::Token;
+
+/// How often it is looked, whatever is heard.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How many changes wait for a slow reader. Beyond that, what happens meanwhile comes as one change in the end.
+const BUFFER: usize = 16;
+
+/// A leader, as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leader {
+    /// Who it says it is.
+    pub owner: String,
+    /// The host it runs on.
+    pub host: String,
+    /// Its process id there.
+    pub pid: u32,
+    /// Its term's token.
+    pub token: Token,
+    /// Since when, RFC 3339, by its wall clock.
+    pub since: String,
+    /// What it says.
+    pub value: Option<Payload>,
+    /// For how long this is known to be so, from when it was looked at, if the leader neither resigns nor is broken by force
+    /// and the clocks' assumptions hold; zero if it is not known to be so any more.
+    pub valid_for: Duration,
+    /// The revision that was looked at.
+    pub revision: Revision,
+}
+
+/// What is known about who leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Leadership {
+    /// It leads.
+    Leader(Leader),
+    /// It led when it was last heard of; its time may be up. Terms of a TTL not much above the slack (2 s) are never known
+    /// better than this.
+    Unconfirmed(Leader),
+    /// Nobody leads.
+    Vacant,
+}
+
+/// Looks once.
+pub(super) async fn look(core: &Core, name: &str) -> Result<Option<Leader>, Error> {
+    let unreachable = |Unreadable(why)| Error::Unreachable(why);
+    let entry = core.asked("read", core.store.read(&key::elect(name))).await.map_err(unreachable)?;
+    Ok(leader(core, entry.as_ref()))
+}
+
+pub(super) fn observe(core: &Arc<Core>, name: &str) -> ReceiverStream<Leadership> {
+    let (reader, stream) = mpsc::channel(BUFFER);
+    let watch = Watch { core: Arc::clone(core), key: key::elect(name), reader, known: None, newest: 0 };
+    core.ambient.spawn(Box::pin(async move {
+        // It ends when the reader has gone, or the space closes.
+        let _ = watch.run().await;
+    }));
+    ReceiverStream::new(stream)
+}
+
+struct Gone;
+
+struct Watch {
+    core: Arc<Core>,
+    key: String,
+    reader: mpsc::Sender<Leadership>,
+    /// What was told last, and until when that is known.
+    known: Option<(Leadership, Moment)>,
+    newest: Revision,
+}
+
+impl Watch {
+    async fn run(mut self) -> Result<(), Gone> {
+        let core = Arc::clone(&self.core);
+        let (reader, mut calamity) = (self.reader.clone(), core.calamity.subscribe());
+        let mut events: Option<Events<Entry>> = None;
+        let mut look_at = core.now();
+        // An absence that is newer than what was seen cannot be told from an old read: it takes two of them.
+        let mut absences = 0;
+        loop {
+            if events.is_none() {
+                events = core.asked("follow", core.store.follow(&self.key)).await.ok();
+            }
+            let until = self.known.as_ref().filter(|(known, _)| matches!(known, Leadership::Leader(_)));
+            let wake = until.map_or(look_at, |(_, until)| (*until).min(look_at));
+            tokio::select! {
+                biased;
+                () = reader.closed() => return Err(Gone),
+                () = core.closing.cancelled() => return Err(Gone),
+                // Another bucket numbers anew.
+                Ok(()) = calamity.changed() => {
+                    self.newest = 0;
+                    look_at = core.now();
+                }
+                entry = next(events.as_mut()) => match entry {
+                    Some(entry) => self.see(Some(&entry)).await?,
+                    None => events = None,
+                },
+                () = sleep_until(core.ambient.as_ref(), wake) => {
+                    self.doubt().await?;
+                    if core.now() < look_at {
+                        continue;
+                    }
+                    look_at = core.now() + LOOK_EVERY;
+                    match core.asked("read", core.store.read(&self.key)).await {
+                        Ok(None) => {
+                            absences += 1;
+                            if absences > 1 || self.known.is_none() {
+                                self.see(None).await?;
+                            }
+                        }
+                        Ok(entry) => {
+                            absences = 0;
+                            self.see(entry.as_ref()).await?;
+                        }
+                        Err(_) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// What was told may not be known any more.
+    async fn doubt(&mut self) -> Result<(), Gone> {
+        match self.known.take() {
+            Some((Leadership::Leader(leader), until)) if until <= self.core.now() => {
+                let leader = Leader { valid_for: Duration::ZERO, ..leader };
+                self.tell(Leadership::Unconfirmed(leader), until).await
+            }
+            known => {
+                self.known = known;
+                Ok(())
+            }
+        }
+    }
+
+    async fn see(&mut self, entry: Option<&Entry>) -> Result<(), Gone> {
+        if let Some(entry) = entry {
+            if entry.revision < self.newest {
+                return Ok(());
+            }
+            self.newest = entry.revision;
+        }
+        let now = self.core.now();
+        match leader(&self.core, entry) {
+            Some(leader) => {
+                let until = now + leader.valid_for;
+                let known = match leader.valid_for.is_zero() {
+                    true => Leadership::Unconfirmed(leader),
+                    false => Leadership::Leader(leader),
+                };
+                self.tell(known, until).await
+            }
+            None => self.tell(Leadership::Vacant, now).await,
+        }
+    }
+
+    async fn tell(&mut self, known: Leadership, until: Moment) -> Result<(), Gone> {
+        let same = self.known.as_ref().is_some_and(|(before, _)| alike(before, &known));
+        self.known = Some((known.clone(), until));
+        if same {
+            return Ok(());
+        }
+        self.reader.send(known).await.map_err(|_| Gone)
+    }
+}
+
+/// Whether there is nothing new to tell: a renewal that says the same is none.
+fn alike(before: &Leadership, now: &Leadership) -> bool {
+    match (before, now) {
+        (Leadership::Vacant, Leadership::Vacant) => true,
+        (Leadership::Leader(a), Leadership::Leader(b))
+        | (Leadership::Unconfirmed(a), Leadership::Unconfirmed(b)) => {
+            (a.token, &a.value) == (b.token, &b.value)
+        }
+        _ => false,
+    }
+}
+
+fn leader(core: &Core, entry: Option<&Entry>) -> Option<Leader> {
+    let Slot::Taken { revision, record, written_micros, .. } = Slot::of(entry) else { return None };
+    if record.reserved {
+        return None;
+    }
+    let ttl = Duration::from_millis(record.ttl_ms);
+    let believed = Times::new(ttl, core.slack).map_or(Duration::ZERO, |times| times.ttl() - times.margin());
+    let lived = Duration::from_micros(core.ambient.wall_micros().saturating_sub(written_micros));
+    let valid_for = match record.broken {
+        None => believed.saturating_sub(lived).saturating_sub(core.slack),
+        Some(_) => Duration::ZERO,
+    };
+    let holder = record.holder_at(revision);
+    Some(Leader {
+        owner: holder.owner,
+        host: holder.host,
+        pid: holder.pid,
+        token: holder.token,
+        since: holder.since,
+        value: holder.value,
+        valid_for,
+        revision,
+    })
+}
+
+async fn next(events: Option<&mut Events<Entry>>) -> Option<Entry> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,74 @@
+//! What a user was granted, of whatever kind.
+
+use std::time::Duration;
+
+use lease::{Error, Lease, Loss, Moment, MultiLease, Status};
+
+/// One lease, or several that were granted together.
+#[derive(Debug)]
+pub enum Grant {
+    One(Lease),
+    Many(MultiLease),
+}
+
+impl Grant {
+    /// The names that are held, with their tokens.
+    pub fn parts(&self) -> Vec<(String, u64)> {
+        match self {
+            Grant::One(lease) => vec![(lease.name().to_owned(), lease.token().get())],
+            Grant::Many(leases) => leases.tokens().into_iter().map(|(name, t)| (name, t.get())).collect(),
+        }
+    }
+
+    /// The names, for people.
+    pub fn shown(&self) -> String {
+        self.parts().into_iter().map(|(name, _)| name).collect::<Vec<_>>().join("+")
+    }
+
+    pub fn status(&self) -> Status {
+        match self {
+            Grant::One(lease) => lease.status(),
+            Grant::Many(leases) => leases.status(),
+        }
+    }
+
+    pub fn believes(&self) -> bool {
+        matches!(self.status(), Status::Held | Status::Jeopardy)
+    }
+
+    pub fn ttl(&self) -> Duration {
+        match self {
+            Grant::One(lease) => lease.ttl(),
+            Grant::Many(leases) => leases.ttl(),
+        }
+    }
+
+    pub fn deadline(&self) -> Moment {
+        match self {
+            Grant::One(lease) => lease.deadline(),
+            Grant::Many(leases) => leases.deadline(),
+        }
+    }
+
+    pub async fn lost(&self) -> Loss {
+        match self {
+            Grant::One(lease) => lease.lost().await,
+            Grant::Many(leases) => leases.lost().await.1,
+        }
+    }
+
+    pub async fn renew(&self) -> Result<(), Error> {
+        match self {
+            Grant::One(lease) => lease.renew().await.map(drop),
+            // Sets are renewed by themselves.
+            Grant::Many(_) => Ok(()),
+        }
+    }
+
+    pub async fn release(self) -> Result<(), Error> {
+        match self {
+            Grant::One(lease) => lease.release().await,
+            Grant::Many(leases) => leases.release().await,
+        }
+    }
+}
