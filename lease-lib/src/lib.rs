@@ -110,7 +110,7 @@ mod watch;
 pub use ambient::{Ambient, Moment, SharedAmbient, System, Task, fresh_id, sleep_until};
 pub use election::{Candidate, Election, Leader, Leadership, Term};
 pub use error::Error;
-pub use group::{Barrier, Group, MAX_MEMBERS, MAX_VALUE, Member, MemberEvent, Membership};
+pub use group::{Barrier, Group, MAX_MEMBERS, Member, MemberEvent, Membership};
 pub use guarded::{GuardedValue, MAX_GUARDED};
 pub use history::Held;
 pub use lease::Lease;

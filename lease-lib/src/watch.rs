@@ -1,8 +1,8 @@
 //! Watching: every transition of the records that match a filter, as it happens.
 //!
 //! The store tells of writes, at most once each, and of expiry not at all. So a watch hears (fast), asks every two
-//! seconds for whatever is newer than the newest that it has seen (nothing stays missed for longer), and looks at each
-//! record when its time is up. All of that may be old, and none of it decides who holds.
+//! seconds for whatever was written since it last asked (nothing stays missed for longer, also between two events that
+//! were heard), and looks at each record when its time is up. All of that may be old, and none of it decides who holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -77,7 +77,9 @@ struct Watch {
     expiries: BTreeSet<(Moment, String, Revision)>,
     /// Those that were not to be seen once.
     doubted: BTreeSet<String>,
-    newest: Revision,
+    /// Everything up to here was asked for. What was heard says nothing about what was missed before it, so only what an
+    /// ask has shown counts.
+    asked: Revision,
     /// What was there when the watch began is known.
     begun: bool,
     reader: mpsc::Sender<Result<Happened, Error>>,
@@ -97,7 +99,7 @@ pub(crate) fn watch(
         records: BTreeMap::new(),
         expiries: BTreeSet::new(),
         doubted: BTreeSet::new(),
-        newest: if let WatchFrom::After(revision) = from { revision } else { 0 },
+        asked: if let WatchFrom::After(revision) = from { revision } else { 0 },
         begun: false,
         reader,
     };
@@ -132,13 +134,10 @@ impl Watch {
                 () = core.closing.cancelled() => return Err(Some(Error::Closing)),
                 // Another bucket numbers anew. What is gone with the old one shows as expired.
                 Ok(()) = calamity.changed() => {
-                    self.newest = 0;
+                    self.asked = 0;
                     ask_at = core.now();
                 }
-                entry = next(events.as_mut()) => match entry {
-                    Some(entry) => self.see(&entry, true).await?,
-                    None => events = None,
-                },
+                // Before what is heard, so that a store in which much happens does not keep it from asking.
                 () = sleep_until(core.ambient.as_ref(), wake) => {
                     if core.now() >= ask_at {
                         self.ask().await?;
@@ -146,18 +145,23 @@ impl Watch {
                     }
                     self.look_at_expired().await?;
                 }
+                entry = next(events.as_mut()) => match entry {
+                    Some(entry) => self.see(&entry, true).await?,
+                    None => events = None,
+                },
             }
         }
     }
 
-    /// Everything that is newer than what was seen. Old answers show less, and the next one the rest.
+    /// Everything that is newer than what was asked for before, also what was heard since.
     async fn ask(&mut self) -> Result<(), Over> {
-        let mut from = self.newest + 1;
+        let mut from = self.asked + 1;
         loop {
             match self.core.asked("scan", self.core.store.scan(&self.watched.filter, from)).await {
                 Ok(page) => {
                     for entry in &page.entries {
                         self.see(entry, false).await?;
+                        self.asked = self.asked.max(entry.revision);
                     }
                     match page.next.filter(|next| *next > from) {
                         Some(next) => from = next,
@@ -188,7 +192,11 @@ impl Watch {
                 return Err(Some(Error::TooMany { what, limit: most }));
             }
         }
+        self.doubted.remove(key);
         let known = self.records.entry(key.clone()).or_default();
+        if entry.revision <= known.revision {
+            return Ok(());
+        }
         let mut transitions = known.follow(&slot);
         let is_held = known.is_held();
         match self.from {
@@ -198,8 +206,6 @@ impl Watch {
             WatchFrom::Present => transitions.retain(|what| !matches!(what, Transition::Ended(_))),
             WatchFrom::After(_) => {}
         }
-        self.doubted.remove(key);
-        self.newest = self.newest.max(entry.revision);
         let lived = self.core.ambient.wall_micros().saturating_sub(entry.written_micros);
         let lived = if fresh { Duration::ZERO } else { Duration::from_micros(lived) };
         if is_held && entry.ttl_secs > 0 {

@@ -1,15 +1,12 @@
 //! Groups when answers are lost, callers go, and members are changed by others.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use lease::protocol::{Record, key};
-use lease::store::{Body, MemoryStore, Store, Write};
-use lease::{Error, MAX_VALUE, MemberEvent, Space, SpaceOptions, Status, System};
+use lease::{Error, MAX_PAYLOAD, MemberEvent, Space, Status};
 use support::{Cluster, Proxy, Publish, eventually};
 use tokio_stream::StreamExt;
 
+use crate::group::value;
 use crate::{LIMIT, everywhere};
 
 struct Stage {
@@ -133,47 +130,40 @@ mod values {
     everywhere!(super::of_the_greatest_length_are_kept);
 }
 
-/// More than fit into one page; and of what JSON makes the most of.
+/// Of many bytes together; and of what takes the most bytes when it is written.
 async fn of_the_greatest_length_are_kept(one: Space, two: Space) {
     let group = one.group("g");
-    let long = "\u{1}".repeat(MAX_VALUE);
-    let first = group.join(long.clone()).await.expect("joined");
-    let joining = (0..40).map(|_| group.join("v".repeat(MAX_VALUE)));
+    let escaped = "\u{1}".repeat((MAX_PAYLOAD - 2) / 6);
+    let first = group.join(&escaped).await.expect("joined");
+    let long = "v".repeat(MAX_PAYLOAD - 2);
+    let joining = (0..40).map(|_| group.join(&long));
     let members = futures_util::future::try_join_all(joining).await.expect("all joined");
     let listed = two.group("g").members().await.expect("readable");
     assert_eq!(listed.len(), 41);
-    assert!(listed[0].token == first.token() && listed[0].value == long);
-    assert!(listed[1..].iter().all(|member| member.value.len() == MAX_VALUE));
+    assert!(listed[0].token == first.token() && value(&listed[0]) == escaped);
+    assert!(listed[1..].iter().all(|member| value(member) == long));
     let all = two.group("g").barrier(41).wait_within(LIMIT).await.expect("readable");
     assert_eq!(all.map(|all| all.len()), Some(41));
     drop(members);
 }
 
-#[tokio::test]
-async fn another_value_is_told_and_does_not_end_the_member() {
-    let store = MemoryStore::new(Arc::new(System));
-    let space = Space::on(Arc::<MemoryStore>::clone(&store), SpaceOptions::default()).await.expect("opened");
-    let group = space.group("g").renewed_by_caller();
-    let member = group.join("one").await.expect("joined");
-    let mut events = group.watch().expect("a name");
+mod another_value {
+    use super::*;
+    everywhere!(super::is_told_and_does_not_end_the_member);
+}
+
+async fn is_told_and_does_not_end_the_member(one: Space, two: Space) {
+    let member = one.group("g").join("one").await.expect("joined");
+    let mut events = two.group("g").watch().expect("a name");
     let mut told = async || tokio::time::timeout(LIMIT, events.next()).await.expect("told").expect("goes on");
-    assert!(matches!(told().await, Ok(MemberEvent::Joined(seen)) if seen.value == "one"));
-
-    // The member's own record with another value, as whoever sets it writes it.
-    let key = key::member("g", member.id());
-    let entry = store.read(&key).await.expect("readable").expect("there");
-    let text = entry.value().expect("a record");
-    let mut record: Record = serde_json::from_slice(text).expect("a record");
-    record.token = Some(member.token());
-    record.metadata.insert("value".into(), "two".into());
-    let body = Body::Put(Bytes::from(serde_json::to_vec(&record).expect("encodes")));
-    let write = Write { key, expect: entry.revision, body, ttl_secs: entry.ttl_secs, id: "by-hand".into() };
-    store.write(&write).await.expect("written");
+    let Ok(MemberEvent::Joined(seen)) = told().await else { panic!("not joined") };
+    assert_eq!(value(&seen), "one");
+    member.set_value("two").await.expect("set");
     let Ok(MemberEvent::Changed(seen)) = told().await else { panic!("not changed") };
-    assert_eq!((seen.value.as_str(), seen.token, seen.id.as_str()), ("two", member.token(), member.id()));
-
-    // Its next renewal finds its own record under another revision, and keeps it.
-    member.lease().renew().await.expect("kept");
-    assert!(matches!(told().await, Ok(MemberEvent::Changed(seen)) if seen.value == "one"));
+    assert_eq!((value(&seen).as_str(), seen.token, seen.id.as_str()), ("two", member.token(), member.id()));
+    let listed = two.group("g").members().await.expect("readable");
+    assert_eq!(listed.iter().map(value).collect::<Vec<_>>(), ["two"]);
+    let refused = member.set_value(&"v".repeat(MAX_PAYLOAD)).await.expect_err("too long").to_string();
+    assert!(refused.contains("value") && refused.contains("65538"), "{refused}");
     assert_eq!(member.status(), Status::Held);
 }

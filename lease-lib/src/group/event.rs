@@ -41,7 +41,7 @@ impl MemberEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{End, Holder};
+    use crate::protocol::{End, Holder, Payload};
     use crate::token::Token;
 
     fn holder(token: u64, value: &str) -> Holder {
@@ -52,8 +52,8 @@ mod tests {
             token: Token::new(token),
             since: "s".into(),
             ttl_ms: 20_000,
-            metadata: [("value".to_owned(), value.to_owned())].into(),
-            value: None,
+            metadata: Default::default(),
+            value: Some(Payload::of(&value).expect("short")),
         }
     }
 
@@ -65,7 +65,7 @@ mod tests {
     fn each_transition_is_told_as_what_it_means_to_a_group() {
         let member = Member {
             id: "id".into(),
-            value: "v".into(),
+            value: Some(Payload::of(&"v").expect("short")),
             owner: "o".into(),
             host: "h".into(),
             pid: 7,
@@ -83,11 +83,5 @@ mod tests {
             Previous { token: Token::new(5), holder: "o".into(), ended: "e".into(), why: End::Released };
         let left = MemberEvent::Left { id: "id".into(), previous: previous.clone() };
         assert_eq!(told(Transition::Ended(previous)), Some(left));
-    }
-
-    #[test]
-    fn a_member_without_a_value_has_an_empty_one() {
-        let bare = Holder { metadata: Default::default(), ..holder(1, "") };
-        assert_eq!(Member::of("id", bare).value, "");
     }
 }

@@ -9,14 +9,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Membership;
-use super::member::put_value;
 use crate::ambient::{Moment, fresh_id, sleep_until};
 use crate::core::Core;
 use crate::error::Error;
 use crate::guard::Trust;
 use crate::lease::{Held, Lease};
 use crate::observe::Observation;
-use crate::protocol::{Claim, ClaimStep, Hold, Record, Slot, Times, key};
+use crate::protocol::{Claim, ClaimStep, Hold, Payload, Record, Slot, Times, key};
 use crate::store::{Revision, Unreadable};
 
 /// How long the caller waits for an unresponsive store. Longer than a leader failover.
@@ -29,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct Wanted {
     pub name: String,
     pub owner: String,
-    pub value: String,
+    pub value: Payload,
     pub times: Times,
     pub renewed_by_caller: bool,
 }
@@ -164,10 +163,11 @@ impl Joining {
         if self.wanted.renewed_by_caller {
             hold.renewed_by_caller();
         }
-        // Nobody waits for a membership; the history tells of all of a group's members together.
-        let line = key::group(&self.wanted.name);
-        let held = Held { name: self.wanted.name.clone(), key, line, keeps_next: false };
-        Claimed::Granted(Membership::new(id, Lease::start(core, held, hold, calamity)))
+        // Nobody stands in line for a key of one's own; it is what the members' history is told under.
+        let (name, line) = (self.wanted.name.clone(), key::group(&self.wanted.name));
+        let lease = Lease::start(core, Held { name, key, line, keeps_next: false }, hold, calamity);
+        lease.waited(core.now().since(self.started));
+        Claimed::Granted(Membership::new(id, lease))
     }
 
     /// The deadline passed before the outcome was known, or nobody wants to know it.
@@ -226,9 +226,8 @@ impl Joining {
     fn record(&self, id: &str) -> Record {
         let person = self.core.waiter(String::new(), id.to_owned(), self.wanted.owner.clone());
         let since = self.core.timestamp();
-        let mut record = Record { since, ..self.core.record(&person, self.wanted.times.ttl_ms()) };
-        put_value(&mut record, self.wanted.value.clone());
-        record
+        let value = Some(self.wanted.value.clone());
+        Record { since, value, ..self.core.record(&person, self.wanted.times.ttl_ms()) }
     }
 
     fn nobody_listens(&self) -> bool {

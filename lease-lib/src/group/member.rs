@@ -1,10 +1,11 @@
 //! Members, as they are seen, and in their own hands.
 
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::lease::Lease;
-use crate::protocol::{Holder, Loss, Record, Status};
+use crate::protocol::{Holder, Loss, Payload, Status};
 use crate::token::Token;
 
 /// A member as it was seen; it may be some seconds old.
@@ -13,8 +14,8 @@ use crate::token::Token;
 pub struct Member {
     /// Which member: new with each joining, unique in the space.
     pub id: String,
-    /// What it wants others to see.
-    pub value: String,
+    /// What it has to say; `None` if a newer release wrote it, so that it cannot be read.
+    pub value: Option<Payload>,
     /// Who it says it is.
     pub owner: String,
     /// The host it runs on.
@@ -31,23 +32,9 @@ pub struct Member {
 
 impl Member {
     pub(super) fn of(id: &str, holder: Holder) -> Member {
-        let value = value_of(&holder).to_owned();
-        let Holder { owner, host, pid, token, since, ttl_ms, .. } = holder;
+        let Holder { owner, host, pid, token, since, ttl_ms, value, .. } = holder;
         Member { id: id.to_owned(), value, owner, host, pid, token, since, ttl_ms }
     }
-}
-
-/// Where a record keeps its member's value.
-const VALUE: &str = "value";
-
-/// Puts a member's value into its record.
-pub(super) fn put_value(record: &mut Record, value: String) {
-    record.metadata.insert(VALUE.into(), value);
-}
-
-/// A member's value.
-fn value_of(holder: &Holder) -> &str {
-    holder.metadata.get(VALUE).map_or("", String::as_str)
 }
 
 /// Being a member of a group: a [`Lease`] on a place of one's own. It is renewed in the background (unless the caller asked
@@ -95,6 +82,14 @@ impl Membership {
     /// A token that is cancelled when the membership is lost or given back: hand it to the work.
     pub fn cancellation(&self) -> CancellationToken {
         self.lease.cancellation()
+    }
+
+    /// Shows another value from now on: see [`Lease::set_value`].
+    ///
+    /// # Errors
+    /// As [`Lease::set_value`].
+    pub async fn set_value(&self, value: &(impl Serialize + ?Sized)) -> Result<(), Error> {
+        self.lease.set_value(&value).await
     }
 
     /// The lease under it.

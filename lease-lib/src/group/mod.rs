@@ -8,6 +8,7 @@ mod member;
 
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio_stream::{Stream, StreamExt};
 
 pub use barrier::Barrier;
@@ -17,15 +18,13 @@ pub use member::{Member, Membership};
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::name::Name;
-use crate::protocol::{DEFAULT_TTL, key};
+use crate::protocol::{DEFAULT_TTL, Payload, key};
 use crate::space::Space;
 use crate::watch::{WatchFrom, Watched, watch};
 use joining::Wanted;
 
 /// The most members of one group that are listed or watched.
 pub const MAX_MEMBERS: usize = 10_000;
-/// The longest value of a member, in bytes.
-pub const MAX_VALUE: usize = 65_536;
 
 /// A group: a name, and how to be a member of it. Made by [`Space::group`]; cheap to clone.
 ///
@@ -45,8 +44,9 @@ pub const MAX_VALUE: usize = 65_536;
 /// let one = workers.join("10.0.0.1:8080").await?;
 /// let two = workers.join("10.0.0.2:8080").await?;
 ///
-/// let values: Vec<_> = workers.members().await?.into_iter().map(|member| member.value).collect();
-/// assert_eq!(values, ["10.0.0.1:8080", "10.0.0.2:8080"]); // in the order in which they joined
+/// let members = workers.members().await?; // in the order in which they joined
+/// let addresses: Vec<String> = members.iter().filter_map(|member| member.value.as_ref()?.read().ok()).collect();
+/// assert_eq!(addresses, ["10.0.0.1:8080", "10.0.0.2:8080"]);
 /// assert_eq!(workers.barrier(2).wait().await?.len(), 2);
 ///
 /// let mut events = workers.watch()?; // begins with those who are there
@@ -94,10 +94,10 @@ impl Group {
     /// # Errors
     /// [`Error::InvalidName`] or [`Error::InvalidSetting`], with the offending value and what is allowed.
     pub fn check(&self) -> Result<(), Error> {
-        self.wanted(String::new()).map(|_| ())
+        self.wanted(&"").map(|_| ())
     }
 
-    /// Becomes a member, with a value of at most 64 KiB that others see. It is written with every renewal, five times in
+    /// Becomes a member, with something to say: any value that JSON can say in 64 KiB, which others see. It is written with every renewal, five times in
     /// a TTL: keep it short where the TTL is.
     ///
     /// Cancel-safe: dropping the future gives the membership back if it was granted after all, or may be yet.
@@ -107,8 +107,8 @@ impl Group {
     /// failover takes) or for the TTL, [`Error::Unknown`] if it may have taken it in that time and did not say so: then a
     /// member may be seen that nobody is, at the latest until its TTL is over. [`Error::Quiet`], [`Error::Regressed`],
     /// [`Error::Denied`], [`Error::Closing`].
-    pub async fn join(&self, value: impl Into<String>) -> Result<Membership, Error> {
-        let answer = joining::start(self.space.core(), self.wanted(value.into())?);
+    pub async fn join(&self, value: &(impl Serialize + ?Sized)) -> Result<Membership, Error> {
+        let answer = joining::start(self.space.core(), self.wanted(&value)?);
         // The task answers before it ends, unless the runtime is being shut down.
         answer.await.unwrap_or(Err(Error::Closing))
     }
@@ -154,7 +154,7 @@ impl Group {
         Barrier::new(self.clone(), members)
     }
 
-    fn wanted(&self, value: String) -> Result<Wanted, Error> {
+    fn wanted(&self, value: &impl Serialize) -> Result<Wanted, Error> {
         // The settings are those of a lock.
         let lock = Lock::new(self.space.clone(), &self.name).ttl(self.ttl);
         let lock = match &self.owner {
@@ -162,13 +162,7 @@ impl Group {
             None => lock,
         };
         let (times, owner) = lock.times_and_owner()?;
-        if value.len() > MAX_VALUE {
-            return Err(Error::InvalidSetting {
-                setting: "value",
-                value: format!("of {} bytes", value.len()),
-                allowed: format!("allowed are {MAX_VALUE} bytes"),
-            });
-        }
+        let value = Payload::of(value)?;
         let renewed_by_caller = self.renewed_by_caller;
         Ok(Wanted { name: self.name.clone(), owner, value, times, renewed_by_caller })
     }

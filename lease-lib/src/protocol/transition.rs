@@ -74,7 +74,7 @@ impl Known {
         self.unreadable = unreadable;
         let was_broken = std::mem::replace(&mut self.broken, broken.is_some());
         let same = before.as_ref().zip(now.as_ref()).is_some_and(|(before, now)| before.token == now.token);
-        let shows = before.as_ref().map(|before| before.metadata.clone());
+        let shows = before.as_ref().map(|before| (before.metadata.clone(), before.value.clone()));
         let mut transitions = Vec::new();
         if !same {
             transitions.extend(match (before, previous) {
@@ -92,7 +92,11 @@ impl Known {
             (Some(holder), Some(reason)) if !was_broken => {
                 transitions.push(Transition::Broken { holder: holder.clone(), reason });
             }
-            (Some(holder), None) if same && shows.is_some_and(|before| before != holder.metadata) => {
+            (Some(holder), None)
+                if same
+                    && shows
+                        .is_some_and(|(shown, said)| shown != holder.metadata || said != holder.value) =>
+            {
                 transitions.push(Transition::Changed(holder.clone()));
             }
             (Some(holder), None) if same => transitions.push(Transition::Renewed(holder.clone())),
@@ -185,7 +189,7 @@ mod tests {
     fn what_a_holder_shows_is_compared() {
         let shows = |revision, value: &str| match taken(revision, "a", Some(5), None) {
             Slot::Taken { revision, mut record, ttl_secs, written_micros } => {
-                record.metadata.insert("value".into(), value.into());
+                record.value = Some(crate::protocol::Payload::of(&value).expect("short"));
                 Slot::Taken { revision, record, ttl_secs, written_micros }
             }
             other => other,
