@@ -17,7 +17,7 @@ use crate::post::Post;
 use crate::presence::Presence;
 use crate::protocol::line::{Note, Waiter};
 use crate::protocol::{Loss, Record, Request};
-use crate::store::{Ack, Batch, BatchAck, Revision, Store, Unreadable, Write, WriteError};
+use crate::store::{Ack, Batch, BatchAck, Condition, Revision, Store, Unreadable, Write, WriteError};
 
 /// Locks a mutex whose data stays sound whatever a panicking thread did: every critical section in this crate is a
 /// few assignments.
@@ -148,9 +148,20 @@ impl Core {
         }
         let key = batch.writes.get(own).map(|write| write.key.as_str()).unwrap_or_default();
         let found = self.asked("read", self.store.read(key)).await.ok().flatten();
-        match found.filter(|entry| batch.applied_as(own, entry).is_some()) {
-            Some(entry) => Ok(Ack { revision: entry.revision, duplicate: true }),
-            None => Err(WriteError::Unknown("it was applied, and what stands now is not to be seen")),
+        let expected =
+            batch.writes.iter().find(|write| write.key == key).map_or(0, |write| match write.only_if {
+                Condition::Own(revision) => revision,
+                Condition::Other { .. } => 0,
+            });
+        match found {
+            Some(entry) if batch.applied_as(own, &entry).is_some() => {
+                Ok(Ack { revision: entry.revision, duplicate: true })
+            }
+            // Written over since, perhaps by a mark on the record: whoever sent it looks what that says.
+            Some(entry) if entry.revision > expected => {
+                Err(WriteError::Conflict { current: Some(entry.revision) })
+            }
+            _ => Err(WriteError::Unknown("it was applied, and what stands now is not to be seen")),
         }
     }
 

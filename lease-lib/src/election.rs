@@ -130,7 +130,7 @@ impl Election {
     /// Cancel-safe: dropping the future withdraws the candidacy, and resigns where it was elected meanwhile.
     ///
     /// # Errors
-    /// As [`Lock::acquire`]; [`Error::InvalidSetting`] if the value is longer than 64 KiB.
+    /// As [`Lock::acquire`]; [`Error::InvalidSetting`] if the value is longer than 32 KiB.
     pub async fn campaign(&self, value: &impl Serialize) -> Result<Term, Error> {
         match self.stand(value, None).await? {
             Attempt::Granted(lease) => Ok(self.term(lease)),

@@ -63,7 +63,7 @@ pub(crate) struct Keeper {
     pub orders: mpsc::Receiver<Order>,
 }
 
-/// How many guarded writes of one lease wait for their turn.
+/// How many guarded writes of one lease, and how many changes of its value, wait for their turn.
 pub(crate) const MOST_GUARDS: usize = 64;
 
 type Operation = Pin<Box<dyn Future<Output = Event> + Send>>;
@@ -139,6 +139,7 @@ impl Keeper {
                         }
                         None
                     }
+                    Some(Order::Say(..)) if saying.len() >= MOST_GUARDS => None,
                     Some(Order::Say(value, told)) => {
                         saying.push((locked(&self.shared.hold).said().0 + 1, told));
                         Some(Event::Say(value))
@@ -277,7 +278,10 @@ impl Keeper {
                 let note = Note::Handed { line, key, attempt, revision, previous };
                 self.core.tell(&process, note).await;
             }
-            Some(Ended { revision, previous, reserved: None }) if *released == Released::Clean => {
+            // Only what is one record can be taken again without a look.
+            Some(Ended { revision, previous, reserved: None })
+                if *released == Released::Clean && self.held.key == self.held.line =>
+            {
                 self.core.post.freed(&self.held.key, Marker { revision, previous });
             }
             _ => {}

@@ -11,7 +11,7 @@ use crate::ambient::Moment;
 use crate::chronicler::Story;
 use crate::core::{Core, locked};
 use crate::error::Error;
-use crate::keeper::{Keeper, Order, Shared};
+use crate::keeper::{Keeper, MOST_GUARDS, Order, Shared};
 use crate::line;
 use crate::protocol::line::Waiter;
 use crate::protocol::{End, Event, Hold, Loss, Payload, Previous, Released, Status};
@@ -172,13 +172,14 @@ impl Lease {
         Err(self.why_not())
     }
 
-    /// Says this to whoever looks, from now on: any value that JSON can say in 64 KiB, in place of what was said before.
+    /// Says this to whoever looks, from now on: any value that JSON can say in 32 KiB, in place of what was said before.
     ///
     /// It is written with a renewal, by compare-and-set on the holder's own record, so nobody but the holder ever says it.
     /// Of several calls at once the last one wins, and all are answered. Dropping the future does not take it back.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] if the value is too long; nothing was sent. [`Error::Lost`] if the lease is lost, or is lost
+    /// [`Error::InvalidSetting`] if the value is too long, [`Error::TooMany`] if 64 changes wait already: nothing was sent.
+    /// [`Error::Lost`] if the lease is lost, or is lost
     /// before this is confirmed; then it may have been seen by others or not.
     pub async fn set_value(&self, value: &impl serde::Serialize) -> Result<(), Error> {
         let value = Payload::of(value)?;
@@ -186,7 +187,12 @@ impl Lease {
         if self.orders.send(Order::Say(value, tell)).await.is_ok() && told.await.is_ok() {
             return Ok(());
         }
-        Err(self.why_not())
+        match self.status() {
+            Status::Held | Status::Jeopardy => {
+                Err(Error::TooMany { what: "changes of one lease's value at once", limit: MOST_GUARDS })
+            }
+            Status::Lost(_) | Status::Released => Err(self.why_not()),
+        }
     }
 
     /// What the record says since the last change was confirmed or sent.
@@ -195,7 +201,7 @@ impl Lease {
     }
 
     /// Hands it over to somebody who waits in line, in one write that keeps the record free for them and nobody else.
-    /// `to` is who they say they are ([`Waiter::owner`]); of several with that name, the first in line.
+    /// `to` is who they say they are ([`Waiter::owner`]) or their [`Waiter::attempt`]; of several with that name, the first in line.
     ///
     /// From the moment of the call the holder is no holder any more, and whoever is named holds with a write of their
     /// own; if they do not within 3 s, the next in line does.
@@ -216,7 +222,7 @@ impl Lease {
         let mut others = Vec::new();
         match waiters.find(|waiter| {
             others.push(waiter.owner.clone());
-            waiter.owner == to && waiter.is_ready
+            [&waiter.owner, &waiter.attempt].contains(&&to.to_owned()) && waiter.is_ready
         }) {
             Some(waiter) => Ok(waiter),
             None => {

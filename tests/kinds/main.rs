@@ -3,6 +3,7 @@
 mod election;
 mod group;
 mod group_faults;
+mod guarded;
 mod history;
 mod history_wire;
 mod multi;

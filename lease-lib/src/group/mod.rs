@@ -97,7 +97,7 @@ impl Group {
         self.wanted(&"").map(|_| ())
     }
 
-    /// Becomes a member, with something to say: any value that JSON can say in 64 KiB, which others see. It is written with every renewal, five times in
+    /// Becomes a member, with something to say: any value that JSON can say in 32 KiB, which others see. It is written with every renewal, five times in
     /// a TTL: keep it short where the TTL is.
     ///
     /// Cancel-safe: dropping the future gives the membership back if it was granted after all, or may be yet.

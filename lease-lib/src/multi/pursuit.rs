@@ -300,7 +300,7 @@ impl Pursuit {
         };
         // In this order: what is found after the question reaches the subscriber.
         let calamity = core.calamity.subscribe();
-        if !core.guard.stands(trust, core.now()) {
+        if !core.guard.stands(trust, core.now()) || core.closing.is_cancelled() {
             for hold in holds {
                 core.forget(hold.key().to_owned(), hold.revision()).await;
             }

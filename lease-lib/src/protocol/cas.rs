@@ -50,6 +50,11 @@ impl Cas {
         Cas { write, nonce: nonce.into(), open: false, setbacks: 0, gated: false }
     }
 
+    /// Some earlier write that did the same may yet be applied.
+    pub fn opened(self) -> Cas {
+        Cas { open: true, ..self }
+    }
+
     /// The write goes with others in one batch.
     pub fn gated(self) -> Cas {
         Cas { gated: true, ..self }

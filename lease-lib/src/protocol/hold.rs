@@ -434,8 +434,12 @@ impl Hold {
             // The revision may be that of the key that was looked at. A plain renewal tells whether it is the record's; should
             // an earlier try of the look yet be applied, it has renewed and changed nothing else.
             Step::Not(_) | Step::Look(_) if carries && looks => {
+                let open = self.extra.as_ref().is_some_and(|extra| extra.open);
                 self.resolved(Outcome::Changed);
                 self.start(now, None);
+                if open && let Some(work) = &mut self.work {
+                    work.cas = work.cas.clone().opened();
+                }
             }
             Step::Not(Some(0) | None) => self.gone(now),
             // A definite no. What stands there tells why, and at an ending whether it was our own late renewal.

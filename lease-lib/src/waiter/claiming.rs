@@ -126,7 +126,7 @@ impl Waiter {
         let now = self.core.now();
         // In this order: what is found after the question reaches the subscriber.
         let calamity = self.core.calamity.subscribe();
-        if !self.core.guard.stands(trust, now) {
+        if !self.core.guard.stands(trust, now) || self.core.closing.is_cancelled() {
             self.free_own(key, Some(hold.revision())).await;
             return match self.core.may_grant().await {
                 Err(Error::Quiet(_)) if !self.is_try() => Claimed::TooLate,
