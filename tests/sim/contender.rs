@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lease::{Attempt, Error, Loss, MultiAttempt, Space};
+use lease::{Attempt, Error, Lease, Loss, MultiAttempt, Space};
 use tokio::time::{sleep, timeout};
 
 use crate::chance::Chance;
@@ -35,6 +35,7 @@ enum Wanted {
     Shared(String),
     Semaphore(String),
     Together(Vec<String>),
+    Office(String, i32),
 }
 
 /// How a user ends its hold.
@@ -126,6 +127,16 @@ impl Contender {
                     How::Watched => watched(lock.wait(None)).await,
                 })
             }
+            Wanted::Office(name, priority) => {
+                let election = self.space.election(name).ttl(ttl).owner(attempt).priority(*priority);
+                let term = match how {
+                    How::Acquire | How::Watched => election.campaign(&attempt).await.map(Some),
+                    How::Try => election.campaign_within(&attempt, Duration::ZERO).await,
+                    How::Within(limit) => election.campaign_within(&attempt, limit).await,
+                    How::Abandon(limit) => abandoned(limit, election.campaign(&attempt)).await.map(Some),
+                };
+                term.map(|term| term.map(Grant::Office).ok_or_else(|| name.clone()))
+            }
             Wanted::Together(names) => {
                 let locks = self.space.lock_all(names.clone()).ttl(ttl).owner(attempt);
                 let answer = match how {
@@ -141,7 +152,7 @@ impl Contender {
             }
         };
         self.sim.lock().checks.waiting.remove(attempt);
-        let renewed = renewed || matches!(wanted, Wanted::Together(_));
+        let renewed = renewed || matches!(wanted, Wanted::Together(_) | Wanted::Office(..));
         match answer {
             Ok(Ok(grant)) => self.hold(attempt, grant, renewed).await,
             Ok(Err(by)) => self.note(format_args!("{attempt} is told: held by {by:?}")),
@@ -158,6 +169,7 @@ impl Contender {
         match kind {
             Kind::Mutex => Wanted::Alone(name),
             Kind::Semaphore => Wanted::Semaphore(name),
+            Kind::Election => Wanted::Office(name, self.chance.pick(&[0, 0, 0, 1, 2])),
             Kind::ReadWrite if self.chance.odds(650) => Wanted::Shared(name),
             Kind::ReadWrite => Wanted::Alone(name),
             Kind::Together if self.chance.odds(400) => Wanted::Alone(name),
@@ -234,6 +246,25 @@ impl Contender {
         }
     }
 
+    /// Resigns, or hands over to whoever stands last.
+    async fn leave_office(&mut self, attempt: &str, term: lease::Term, ends: Ends) {
+        let name = term.lease().name().to_owned();
+        let others = match ends {
+            Ends::Release if self.chance.odds(500) => {
+                self.space.election(&name).candidates().await.unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        let Some(last) = others.into_iter().next_back() else {
+            // Any outcome will do: what may be wrong with it the store shows.
+            let resigned = term.resign().await;
+            self.note(format_args!("{attempt} resigned from {name}: {resigned:?}"));
+            return;
+        };
+        let handed = term.hand_over(&last.owner).await.map_err(|(error, _)| error);
+        self.note(format_args!("{attempt} handed {name} over to {}: {handed:?}", last.owner));
+    }
+
     fn work<'a>(
         &mut self,
         attempt: &'a str,
@@ -247,6 +278,8 @@ impl Contender {
             let end = sim.at() + hold;
             let renew_every = lease.ttl() / 5;
             let mut renew_at = sim.at() + renew_every;
+            // The lock's own runs stay as they are.
+            let writes = sim.lock().profile.kind != Kind::Mutex;
             while ends == Ends::Never || sim.at() < end {
                 fenced(&sim, attempt, lease);
                 let step = chance.millis(5, 400);
@@ -261,6 +294,12 @@ impl Contender {
                     renew_at = sim.at() + renew_every;
                     // Lost: the other branch hears of it as well.
                     let _ = lease.renew().await;
+                }
+                if writes
+                    && chance.odds(150)
+                    && let Some(lease) = lease.lease()
+                {
+                    say(&sim, attempt, lease, chance.odds(500)).await;
                 }
             }
         }
@@ -311,6 +350,9 @@ impl Contender {
         self.sim.lock().checks.belief.over(attempt);
         let tokens: Vec<u64> = lease.parts().into_iter().map(|(_, token)| token).collect();
         let Some(lease) = Arc::into_inner(lease) else { return };
+        if let Grant::Office(term) = lease {
+            return self.leave_office(attempt, term, ends).await;
+        }
         let answer = match ends {
             Ends::Drop | Ends::Never => {
                 drop(lease);
@@ -374,6 +416,32 @@ fn fenced(sim: &Sim, attempt: &str, lease: &Grant) {
     } else {
         state.counts.fence_refused += 1;
         state.note(at, "fence", format_args!("refuses {attempt}"));
+    }
+}
+
+/// Says or writes something under the lease. That it was refused is no fault: it may be lost by now.
+async fn say(sim: &Sim, attempt: &str, lease: &Lease, aloud: bool) {
+    let (at, name) = (sim.at(), lease.name().to_owned());
+    let outcome = match aloud {
+        true => lease.set_value(&format!("{attempt} at {at:?}")).await,
+        false => lease.put(&name, format!("{attempt} at {at:?}")).await,
+    };
+    sim.note("user", format_args!("{attempt} says or writes something: {outcome:?}"));
+    // Readers and permits are held by many at once, who write over each other's values.
+    let kind = sim.lock().profile.kind;
+    if !aloud && outcome.is_ok() && matches!(kind, Kind::Together | Kind::Election) {
+        let read = lease.get(&name).await;
+        if let Ok(Some(read)) = &read {
+            let text = String::from_utf8_lossy(&read.value).into_owned();
+            let mut state = sim.lock();
+            if !text.starts_with(&format!("{attempt} at")) && lease.token() >= read.token {
+                let now = at;
+                let what = format!("{attempt} wrote {name} and reads {text:?} of an earlier grant");
+                if !state.checks.causes.ever("regress") && !state.checks.causes.ever("recreate") {
+                    state.checks.violation(now, "guarded write", what);
+                }
+            }
+        }
     }
 }
 

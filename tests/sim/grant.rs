@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use lease::{Error, Lease, Loss, Moment, MultiLease, Status};
+use lease::{Error, Lease, Loss, Moment, MultiLease, Status, Term};
 
 /// One lease, or several that were granted together.
 #[derive(Debug)]
 pub enum Grant {
     One(Lease),
     Many(MultiLease),
+    Office(Term),
 }
 
 impl Grant {
@@ -16,6 +17,7 @@ impl Grant {
     pub fn parts(&self) -> Vec<(String, u64)> {
         match self {
             Grant::One(lease) => vec![(lease.name().to_owned(), lease.token().get())],
+            Grant::Office(term) => vec![(term.lease().name().to_owned(), term.token().get())],
             Grant::Many(leases) => leases.tokens().into_iter().map(|(name, t)| (name, t.get())).collect(),
         }
     }
@@ -29,6 +31,7 @@ impl Grant {
         match self {
             Grant::One(lease) => lease.status(),
             Grant::Many(leases) => leases.status(),
+            Grant::Office(term) => term.status(),
         }
     }
 
@@ -40,6 +43,7 @@ impl Grant {
         match self {
             Grant::One(lease) => lease.ttl(),
             Grant::Many(leases) => leases.ttl(),
+            Grant::Office(term) => term.lease().ttl(),
         }
     }
 
@@ -47,6 +51,7 @@ impl Grant {
         match self {
             Grant::One(lease) => lease.deadline(),
             Grant::Many(leases) => leases.deadline(),
+            Grant::Office(term) => term.lease().deadline(),
         }
     }
 
@@ -54,6 +59,16 @@ impl Grant {
         match self {
             Grant::One(lease) => lease.lost().await,
             Grant::Many(leases) => leases.lost().await.1,
+            Grant::Office(term) => term.lost().await,
+        }
+    }
+
+    /// What can be written under it: one record's lease.
+    pub fn lease(&self) -> Option<&Lease> {
+        match self {
+            Grant::One(lease) => Some(lease),
+            Grant::Office(term) => Some(term.lease()),
+            Grant::Many(_) => None,
         }
     }
 
@@ -61,7 +76,7 @@ impl Grant {
         match self {
             Grant::One(lease) => lease.renew().await.map(drop),
             // Sets are renewed by themselves.
-            Grant::Many(_) => Ok(()),
+            Grant::Many(_) | Grant::Office(_) => Ok(()),
         }
     }
 
@@ -69,6 +84,7 @@ impl Grant {
         match self {
             Grant::One(lease) => lease.release().await,
             Grant::Many(leases) => leases.release().await,
+            Grant::Office(term) => term.resign().await,
         }
     }
 }

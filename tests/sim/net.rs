@@ -255,6 +255,10 @@ impl Store for FaultyStore {
         Box::pin(async move { self.ask(move |sim, _| now(sim.store.chronicle_of(&key))).await? })
     }
 
+    fn time(&self) -> Reply<'_, Result<u64, Unreadable>> {
+        Box::pin(async move { self.ask(|sim, _| now(sim.store.time())).await? })
+    }
+
     fn life(&self) -> Reply<'_, Result<Life, Unreadable>> {
         Box::pin(async move { self.ask(|sim, _| now(sim.store.life())).await? })
     }

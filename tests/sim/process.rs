@@ -11,6 +11,8 @@ use crate::chance::Chance;
 use crate::clock::ProcessAmbient;
 use crate::contender::Contender;
 use crate::net::FaultyStore;
+use crate::observer;
+use crate::profile::Kind;
 use crate::sim::{Pid, Sim};
 
 /// Shows in the trace what the library tells its observer.
@@ -65,6 +67,16 @@ pub fn start(sim: &Arc<Sim>, index: usize, life: u32) -> Pid {
             }
         };
         shared.lock().seats[index] = Some((by, Some(space.clone())));
+        let (kind, names) = {
+            let state = shared.lock();
+            (state.profile.kind, state.profile.names)
+        };
+        if kind == Kind::Election {
+            for name in (0..names).map(|n| format!("n{n}")) {
+                let watching = observer::observe(Arc::clone(&shared), by, space.clone(), name);
+                shared.exec.spawn(group, watching);
+            }
+        }
         for number in 0..contenders {
             spawn_contender(&shared, by, number, &space, &ambient, &mut chance);
         }

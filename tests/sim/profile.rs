@@ -77,13 +77,16 @@ pub enum Kind {
     Semaphore,
     /// Several locks at once, against single ones.
     Together,
+    /// Elections, with observers.
+    Election,
 }
 
-const KINDS: [(&str, Kind); 4] = [
+const KINDS: [(&str, Kind); 5] = [
     ("mutex", Kind::Mutex),
     ("read-write", Kind::ReadWrite),
     ("semaphore", Kind::Semaphore),
     ("together", Kind::Together),
+    ("election", Kind::Election),
 ];
 
 impl Kind {

@@ -242,6 +242,7 @@ impl Sim {
         let found: Vec<String> = state.history.all().filter(own).map(|entry| entry.key.clone()).collect();
         let unseen = match state.profile.kind {
             Kind::Semaphore => "sem",
+            Kind::Election => "elect",
             Kind::Mutex | Kind::ReadWrite | Kind::Together => "lock",
         };
         state.checks.told(at, by, attempt, lease, &found, unseen);

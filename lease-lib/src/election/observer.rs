@@ -1,14 +1,17 @@
 //! Who leads, for those who do not.
 //!
 //! What is read or heard of a record may be old. A leader's belief ends T − margin after the send of its last renewal,
-//! and the store says when it took that. So a leader is shown as leading until then and no longer, less the slack by
-//! which the observer's clock and the store's may differ; after that, without news of a newer renewal, nobody knows.
+//! and the store says when, by its own clock, it took that. So the observer asks the store what time it is, and goes on
+//! from there by its own clock, which may run up to 1 % fast or slow; its wall clock does not matter. A leader is shown as
+//! leading until then and no longer, less the slack by which the servers' clocks may differ. After that, without news of
+//! a newer renewal, nobody knows.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
 
 use crate::ambient::{Moment, sleep_until};
 use crate::core::Core;
@@ -19,6 +22,8 @@ use crate::token::Token;
 
 /// How often it is looked, whatever is heard.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the store is asked for its time.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);
 /// How many changes wait for a slow reader. Beyond that, what happens meanwhile comes as one change in the end.
 const BUFFER: usize = 16;
 
@@ -38,7 +43,7 @@ pub struct Leader {
     pub since: String,
     /// What it says.
     pub value: Option<Payload>,
-    /// For how long this is known to be so, from when it was looked at, if the leader neither resigns nor is broken by force
+    /// For how long this is known to be so, from when this was taken from the stream, if the leader neither resigns nor is broken by force
     /// and the clocks' assumptions hold; zero if it is not known to be so any more.
     pub valid_for: Duration,
     /// The revision that was looked at.
@@ -58,21 +63,58 @@ pub enum Leadership {
     Vacant,
 }
 
+/// The store's clock, as it was known at some moment.
+#[derive(Clone, Copy, Debug)]
+struct StoreClock {
+    /// Before it was asked.
+    at: Moment,
+    micros: u64,
+}
+
+impl StoreClock {
+    async fn ask(core: &Core) -> Result<StoreClock, Unreadable> {
+        let at = core.now();
+        let micros = core.asked("time", core.store.time()).await?;
+        Ok(StoreClock { at, micros })
+    }
+
+    /// What it shows now, at most.
+    fn shows(&self, now: Moment) -> u64 {
+        let since = now.since(self.at);
+        let most = since + since / 50;
+        self.micros.saturating_add(u64::try_from(most.as_micros()).unwrap_or(u64::MAX))
+    }
+}
+
 /// Looks once.
 pub(super) async fn look(core: &Core, name: &str) -> Result<Option<Leader>, Error> {
     let unreachable = |Unreadable(why)| Error::Unreachable(why);
+    let clock = StoreClock::ask(core).await.map_err(unreachable)?;
     let entry = core.asked("read", core.store.read(&key::elect(name))).await.map_err(unreachable)?;
-    Ok(leader(core, entry.as_ref()))
+    Ok(leader(core, Some(clock), entry.as_ref()))
 }
 
-pub(super) fn observe(core: &Arc<Core>, name: &str) -> ReceiverStream<Leadership> {
+pub(super) fn observe(core: &Arc<Core>, name: &str) -> impl Stream<Item = Leadership> + Send + Unpin + use<> {
     let (reader, stream) = mpsc::channel(BUFFER);
-    let watch = Watch { core: Arc::clone(core), key: key::elect(name), reader, known: None, newest: 0 };
-    core.ambient.spawn(Box::pin(async move {
+    let (core, key) = (Arc::clone(core), key::elect(name));
+    let shared = Arc::clone(&core);
+    let watch = Watch { core, key, reader, known: None, newest: 0, clock: None };
+    shared.ambient.spawn(Box::pin(async move {
         // It ends when the reader has gone, or the space closes.
         let _ = watch.run().await;
     }));
-    ReceiverStream::new(stream)
+    // What lay in the channel has grown old: for how long it is true is counted when it is taken.
+    let ambient = Arc::clone(&shared.ambient);
+    ReceiverStream::new(stream).map(move |(known, until): (Leadership, Moment)| match known {
+        Leadership::Leader(leader) => {
+            let leader = Leader { valid_for: ambient.now().until(until), ..leader };
+            match leader.valid_for.is_zero() {
+                true => Leadership::Unconfirmed(leader),
+                false => Leadership::Leader(leader),
+            }
+        }
+        known => known,
+    })
 }
 
 struct Gone;
@@ -80,10 +122,12 @@ struct Gone;
 struct Watch {
     core: Arc<Core>,
     key: String,
-    reader: mpsc::Sender<Leadership>,
+    reader: mpsc::Sender<(Leadership, Moment)>,
     /// What was told last, and until when that is known.
     known: Option<(Leadership, Moment)>,
     newest: Revision,
+    /// The store's clock.
+    clock: Option<StoreClock>,
 }
 
 impl Watch {
@@ -95,6 +139,12 @@ impl Watch {
         // An absence that is newer than what was seen cannot be told from an old read: it takes two of them.
         let mut absences = 0;
         loop {
+            // Asked again now and then, since two clocks drift apart. Unanswered: nobody is known to lead for long.
+            if self.clock.is_none_or(|clock| core.now().since(clock.at) > CLOCK_EVERY)
+                && let Ok(clock) = StoreClock::ask(&core).await
+            {
+                self.clock = Some(clock);
+            }
             if events.is_none() {
                 events = core.asked("follow", core.store.follow(&self.key)).await.ok();
             }
@@ -159,7 +209,7 @@ impl Watch {
             self.newest = entry.revision;
         }
         let now = self.core.now();
-        match leader(&self.core, entry) {
+        match leader(&self.core, self.clock, entry) {
             Some(leader) => {
                 let until = now + leader.valid_for;
                 let known = match leader.valid_for.is_zero() {
@@ -178,7 +228,7 @@ impl Watch {
         if same {
             return Ok(());
         }
-        self.reader.send(known).await.map_err(|_| Gone)
+        self.reader.send((known, until)).await.map_err(|_| Gone)
     }
 }
 
@@ -194,17 +244,19 @@ fn alike(before: &Leadership, now: &Leadership) -> bool {
     }
 }
 
-fn leader(core: &Core, entry: Option<&Entry>) -> Option<Leader> {
+fn leader(core: &Core, clock: Option<StoreClock>, entry: Option<&Entry>) -> Option<Leader> {
     let Slot::Taken { revision, record, written_micros, .. } = Slot::of(entry) else { return None };
     if record.reserved {
         return None;
     }
     let ttl = Duration::from_millis(record.ttl_ms);
     let believed = Times::new(ttl, core.slack).map_or(Duration::ZERO, |times| times.ttl() - times.margin());
-    let lived = Duration::from_micros(core.ambient.wall_micros().saturating_sub(written_micros));
-    let valid_for = match record.broken {
-        None => believed.saturating_sub(lived).saturating_sub(core.slack),
-        Some(_) => Duration::ZERO,
+    let valid_for = match (record.broken.is_none(), clock) {
+        (true, Some(clock)) => {
+            let lived = Duration::from_micros(clock.shows(core.now()).saturating_sub(written_micros));
+            believed.saturating_sub(lived).saturating_sub(core.slack)
+        }
+        _ => Duration::ZERO,
     };
     let holder = record.holder_at(revision);
     Some(Leader {

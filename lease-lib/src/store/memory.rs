@@ -269,6 +269,10 @@ impl Store for MemoryStore {
         Box::pin(async move { Ok(self.life_now()) })
     }
 
+    fn time(&self) -> Reply<'_, Result<u64, Unreadable>> {
+        Box::pin(async move { Ok(self.ambient.wall_micros()) })
+    }
+
     fn cover_ttl(&self, ttl_secs: u64) -> Reply<'_, Result<(), Unreadable>> {
         Box::pin(async move {
             let mut bucket = self.open().0;

@@ -243,6 +243,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Which bucket this is.
     fn life(&self) -> Reply<'_, Result<Life, Unreadable>>;
 
+    /// The store's clock, which [`Entry::written_micros`] goes by, at some moment between the call and the answer:
+    /// microseconds of unix time. Servers' clocks may differ by the slack.
+    fn time(&self) -> Reply<'_, Result<u64, Unreadable>>;
+
     /// Returns once it is on record, beside the bucket, that TTLs up to `ttl_secs` are in use: a bucket that is
     /// deleted and made again must stay quiet for that long.
     fn cover_ttl(&self, ttl_secs: u64) -> Reply<'_, Result<(), Unreadable>>;

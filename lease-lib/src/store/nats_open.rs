@@ -135,6 +135,11 @@ impl Bucket {
         })
     }
 
+    /// The clock of whoever leads the bucket's stream, or believes so.
+    pub(super) async fn time(&self) -> Result<u64, Error> {
+        Ok(self.present().await?.now)
+    }
+
     /// How long the key that keeps everybody quiet may still be there: by the servers' clocks, which agree within the
     /// slack, and at most its whole TTL.
     fn quiet_secs(&self, entry: &Entry, info: &Info, record: &Record) -> Option<u64> {

@@ -240,6 +240,10 @@ impl Store for NatsStore {
         Box::pin(async move { self.bucket.life().await.map_err(unreadable) })
     }
 
+    fn time(&self) -> Reply<'_, Result<u64, Unreadable>> {
+        Box::pin(async move { self.bucket.time().await.map_err(unreadable) })
+    }
+
     fn cover_ttl(&self, ttl_secs: u64) -> Reply<'_, Result<(), Unreadable>> {
         Box::pin(async move { self.bucket.cover_ttl(ttl_secs).await.map_err(unreadable) })
     }

@@ -42,7 +42,7 @@ impl Holding {
 /// The name that a record's key is for.
 pub fn name(key: &str) -> Option<&str> {
     match key.split_once('.')? {
-        ("lock", name) => Some(name),
+        ("lock" | "elect", name) => Some(name),
         ("read" | "sem", rest) => rest.rsplit_once('.').map(|(name, _)| name),
         _ => None,
     }
