@@ -294,11 +294,7 @@ impl Lease {
     /// The newest revision that is known to be its own, and whether it renews itself from now on.
     pub(crate) fn revision(&self, renews: bool) -> Revision {
         let mut hold = locked(&self.shared.hold);
-        if renews {
-            hold.renewed_by_itself();
-        } else {
-            hold.renewed_by_caller();
-        }
+        hold.renews_itself(renews);
         hold.revision()
     }
 

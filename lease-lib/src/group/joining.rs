@@ -161,7 +161,7 @@ impl Joining {
             };
         }
         if self.wanted.renewed_by_caller {
-            hold.renewed_by_caller();
+            hold.renews_itself(false);
         }
         // Nobody stands in line for a key of one's own; it is what the members' history is told under.
         let (name, line) = (self.wanted.name.clone(), key::group(&self.wanted.name));

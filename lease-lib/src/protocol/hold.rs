@@ -1,137 +1,18 @@
 //! Keeping a grant: renewals, jeopardy, loss in time, and giving it back.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::cas::{Cas, Step};
-use super::gate::{Gate, Request};
-use super::guarded::{Extra, Guarded, Outcome};
-use super::payload::Payload;
+use super::command::{Command, Event};
+use super::ending::{Ended, Ending, RESERVATION_SECS, Released};
+use super::gate::Gate;
+use super::guarded::{Extra, Outcome};
+use super::loss::{Loss, Status};
 use super::record::{End, MARKER_SECS, Marker, Previous, Record, Slot};
 use super::times::Times;
 use crate::ambient::Moment;
-use crate::store::{Ack, Body, Revision, Write, WriteError};
+use crate::store::{Body, Revision, Write, WriteError};
 use crate::token::Token;
-
-/// Why a lease ended without having been released.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Loss {
-    /// No renewal was confirmed before the deadline.
-    Expired,
-    /// The record is gone or somebody else's, though its time had not come: it was removed by force.
-    Taken,
-    /// Broken by force, with the breaker's reason.
-    Broken(String),
-    /// The bucket was deleted and made again.
-    BucketReplaced,
-    /// The store's revisions went backwards: it has lost acknowledged writes.
-    StoreRegressed,
-    /// The process that renews it is stopping.
-    Draining,
-    /// Another of the locks that were granted together was lost: this one.
-    Together(String),
-}
-
-impl Loss {
-    /// A short, stable word for metrics and the wire.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Loss::Expired => "expired",
-            Loss::Taken => "taken",
-            Loss::Broken(_) => "broken",
-            Loss::BucketReplaced => "bucket-replaced",
-            Loss::StoreRegressed => "store-regressed",
-            Loss::Draining => "draining",
-            Loss::Together(_) => "together",
-        }
-    }
-}
-
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Loss::Expired => f.write_str("no renewal was confirmed before its deadline"),
-            Loss::Taken => f.write_str("its record was removed or replaced by force"),
-            Loss::Broken(reason) => write!(f, "broken by force: {reason}"),
-            Loss::BucketReplaced => f.write_str("the bucket was deleted and made again"),
-            Loss::StoreRegressed => f.write_str("the store lost acknowledged writes"),
-            Loss::Together(name) => write!(f, "{name}, which was granted together with it, was lost"),
-            Loss::Draining => f.write_str("the process that renews it is stopping"),
-        }
-    }
-}
-
-/// Where a lease stands.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// Held, and the last renewal went well.
-    Held,
-    /// Held until the deadline, but the last renewal has no answer yet: finish or save what cannot be lost.
-    Jeopardy,
-    /// Not held any more, and not by the holder's own wish.
-    Lost(Loss),
-    /// Given back, or on the way there: from before the first send, the holder is no holder any more.
-    Released,
-}
-
-/// How a grant is to be given back.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Ending {
-    /// What the next holder is told.
-    pub why: End,
-    /// When, RFC 3339, for people.
-    pub at: String,
-    /// Keep the record free for this waiter instead of deleting it: a reserved record without TTL or token.
-    pub reserve_for: Option<Record>,
-}
-
-/// How giving it back went.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Released {
-    /// The record is free, or reserved for the next in line.
-    Clean,
-    /// It was lost before; nothing of anybody else's was touched.
-    Lost(Loss),
-    /// The store did not answer until the record must have expired by itself.
-    Unknown,
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// The outcome of the write that [`Command::Send`] asked for.
-    Answered(Result<Ack, WriteError>),
-    /// What [`Command::Look`] found; `None` if nothing could be read.
-    Found(Option<Slot>),
-    /// Renew now. The answer shows as a later deadline.
-    Renew,
-    /// Say this from now on, with a renewal at once. That it was confirmed shows in [`Hold::said`].
-    Say(Payload),
-    /// Give it back. Drop a write or a look that is under way.
-    End(Ending),
-    /// Renew, and this with it in one batch. One at a time: what comes of it shows in [`Hold::guarded`].
-    Guard(Guarded),
-    /// Stop believing at once.
-    Lose(Loss),
-    /// This process has written another grant over it: nothing is left to be given back.
-    Supersede,
-}
-
-/// What to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Send this once, and tell the outcome.
-    Send(Request),
-    /// Read this revision, and tell what was found.
-    Look(Revision),
-    /// Nothing until this moment, or an event.
-    Wait(Moment),
-    /// Nothing any more until an event.
-    Rest,
-    /// It is over.
-    Done(Released),
-}
 
 /// A grant that is held, or was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -162,17 +43,6 @@ pub struct Hold {
     extra: Option<Extra>,
     extras: u64,
     outcome: Option<Outcome>,
-}
-
-/// What an ending left in the store.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Ended {
-    /// Its revision.
-    pub revision: Revision,
-    /// What it says of the grant.
-    pub previous: Previous,
-    /// The reservation, if it is one; else it is a marker.
-    pub reserved: Option<Record>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -223,14 +93,9 @@ impl Hold {
         }
     }
 
-    /// Leaves renewing to the caller.
-    pub fn renewed_by_caller(&mut self) {
-        self.auto = false;
-    }
-
-    /// Renews by itself again.
-    pub fn renewed_by_itself(&mut self) {
-        self.auto = true;
+    /// Whether it renews by itself from now on, or leaves that to the caller.
+    pub fn renews_itself(&mut self, by_itself: bool) {
+        self.auto = by_itself;
     }
 
     /// The fencing token.
@@ -505,8 +370,9 @@ impl Hold {
     fn ended_as_wished(&self, slot: &Slot) -> bool {
         match slot {
             Slot::Free { by, .. } => by.as_ref() == Some(&self.record.attempt),
-            Slot::Taken { record, .. } => record.previous.as_ref().is_some_and(|p| p.token == self.token),
-            Slot::Shared { record, .. } => record.previous.as_ref().is_some_and(|p| p.token == self.token),
+            Slot::Taken { record, .. } | Slot::Shared { record, .. } => {
+                record.previous.as_ref().is_some_and(|p| p.token == self.token)
+            }
             Slot::Foreign { .. } => false,
         }
     }
@@ -631,6 +497,3 @@ impl Hold {
         self.last_sent + Duration::from_secs(self.times.store_secs() + 1)
     }
 }
-
-/// How long a record is kept free for the next in line. Nobody believes in it, so it needs no slack.
-pub const RESERVATION_SECS: u64 = 3;

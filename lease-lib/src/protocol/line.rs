@@ -64,7 +64,7 @@ impl Waiter {
             attempt: self.attempt.clone(),
             token: None,
             fence: None,
-            ttl_ms: super::hold::RESERVATION_SECS * 1_000,
+            ttl_ms: super::RESERVATION_SECS * 1_000,
             since: self.since.clone(),
             metadata: Default::default(),
             previous: None,

@@ -17,6 +17,8 @@
 mod cas;
 mod claim;
 mod claim_all;
+mod command;
+mod ending;
 mod gate;
 mod guarded;
 mod hold;
@@ -24,6 +26,7 @@ pub mod key;
 pub mod line;
 #[cfg(test)]
 mod line_props;
+mod loss;
 mod payload;
 mod record;
 #[cfg(test)]
@@ -36,9 +39,12 @@ mod transition;
 pub use cas::{Cas, Step};
 pub use claim::{Claim, ClaimStep};
 pub use claim_all::{AllStep, ClaimAll, Part};
+pub use command::{Command, Event};
+pub use ending::{Ended, Ending, RESERVATION_SECS, Released};
 pub use gate::{Gate, Request};
 pub use guarded::{Guarded, Outcome};
-pub use hold::{Command, Ended, Ending, Event, Hold, Loss, RESERVATION_SECS, Released, Status};
+pub use hold::Hold;
+pub use loss::{Loss, Status};
 pub use payload::{MAX_PAYLOAD, Payload};
 pub use record::{End, Holder, MARKER_SECS, Previous, Record, Slot};
 pub use times::{DEFAULT_TTL, MAX_TTL, MIN_TTL, Times};

@@ -138,7 +138,7 @@ impl Waiter {
             self.core.observe(Observation::HandedOver { took: now.since(news) });
         }
         if self.wanted.renewed_by_caller {
-            hold.renewed_by_caller();
+            hold.renews_itself(false);
         }
         // A reader keeps nothing free for others, for whom there may be room already; and a leader nothing for whoever was
         // next some time ago, since a better one may have come.

@@ -1,0 +1,41 @@
+//! Giving a grant back: how it is to be done, and what came of it.
+
+use super::loss::Loss;
+use super::record::{End, Previous, Record};
+use crate::store::Revision;
+
+/// How a grant is to be given back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ending {
+    /// What the next holder is told.
+    pub why: End,
+    /// When, RFC 3339, for people.
+    pub at: String,
+    /// Keep the record free for this waiter instead of deleting it: a reserved record without TTL or token.
+    pub reserve_for: Option<Record>,
+}
+
+/// How giving it back went.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Released {
+    /// The record is free, or reserved for the next in line.
+    Clean,
+    /// It was lost before; nothing of anybody else's was touched.
+    Lost(Loss),
+    /// The store did not answer until the record must have expired by itself.
+    Unknown,
+}
+
+/// What an ending left in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ended {
+    /// Its revision.
+    pub revision: Revision,
+    /// What it says of the grant.
+    pub previous: Previous,
+    /// The reservation, if it is one; else it is a marker.
+    pub reserved: Option<Record>,
+}
+
+/// How long a record is kept free for the next in line. Nobody believes in it, so it needs no slack.
+pub const RESERVATION_SECS: u64 = 3;
