@@ -30,11 +30,12 @@
 //! # One picture
 //!
 //! ```text
-//!   Space ── Lock ── acquire ─────────► Lease ── lost(), status(), token(), release()
-//!                      │                  │
-//!      one task per    ▼                  ▼   one task per lease
-//!      attempt       waiter             keeper
-//!                      │ Claim            │ Hold          protocol/   pure: events in, commands out
+//!   Space ── Lock, RwLock, Semaphore, Election, LockAll, Group
+//!                      │ acquire          ┌──► Lease ── lost(), status(), token(), put(), release()
+//!      one task per    ▼                  │
+//!      attempt       waiter ── target     │   what a kind looks at, and what is proven with the grant
+//!                      │ Claim          keeper            one task per lease
+//!                      │                  │ Hold          protocol/   pure: events in, commands out
 //!                      └───────┬──────────┘
 //!                              ▼
 //!                            guard            notices a store that is not the one that was trusted
@@ -45,7 +46,7 @@
 //!                  NatsStore       MemoryStore
 //! ```
 //!
-//! One key per lock, one compare-and-set per change of hands. The line in which waiters stand, the notes that
+//! One key per lock, one compare-and-set per change of hands; [`guide::kinds`] says what the other kinds are made of. The line in which waiters stand, the notes that
 //! processes send each other, and presence keys only make things fast and fair; losing any of them costs time.
 //!
 //! # A first lock
@@ -132,6 +133,8 @@ pub use watch::{Happened, WatchFrom};
 pub mod guide {
     #[doc = include_str!("docs/guarantees.md")]
     pub mod guarantees {}
+    #[doc = include_str!("docs/kinds.md")]
+    pub mod kinds {}
     #[doc = include_str!("docs/fencing.md")]
     pub mod fencing {}
     #[doc = include_str!("docs/time.md")]

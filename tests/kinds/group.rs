@@ -232,7 +232,7 @@ async fn wrong_values_are_refused_by_name_and_value() {
         assert!(refused.contains("barrier") && refused.contains(&format!(" {members}:")), "{refused}");
         group.barrier(members).wait_within(LIMIT).await.expect_err("out of range");
     }
-    let refused = group.join(&"v".repeat(65_535)).await.expect_err("too long").to_string();
+    let refused = group.join(&"v".repeat(32_767)).await.expect_err("too long").to_string();
     assert!(refused.contains("value") && refused.contains("32769") && refused.contains("32768"), "{refused}");
     let refused =
         group.clone().ttl(Duration::from_secs(1)).join("").await.expect_err("too short").to_string();
