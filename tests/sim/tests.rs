@@ -23,6 +23,15 @@ fn fresh_seeds_find_nothing() {
     succeeds(&["--for", &lasting]);
 }
 
+/// The other kinds share the time that the mutex has.
+#[test]
+fn fresh_seeds_of_other_kinds_find_nothing() {
+    let lasting = std::env::var("LEASE_SIM_FOR").unwrap_or_else(|_| "6s".into());
+    for kind in ["read-write", "semaphore", "together", "election"] {
+        succeeds(&["--kind", kind, "--for", &lasting]);
+    }
+}
+
 #[test]
 fn seeds_that_found_a_bug_find_it_no_more() {
     for line in KNOWN.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
@@ -39,5 +48,10 @@ fn the_same_seed_gives_the_same_trace_in_another_process() {
         let (first, second) = (lease_sim(&["--seed", &seed]), lease_sim(&["--seed", &seed]));
         assert!(first.stdout.len() > 1_000, "seed {seed} leaves a trace");
         assert!(first.stdout == second.stdout, "seed {seed} runs differently in another process");
+    }
+    for kind in ["read-write", "semaphore", "together", "election"] {
+        let args = ["--kind", kind, "--seed", "7"];
+        let (first, second) = (lease_sim(&args), lease_sim(&args));
+        assert!(first.stdout.len() > 1_000 && first.stdout == second.stdout, "{kind}");
     }
 }

@@ -18,11 +18,11 @@ pub enum Event {
     Found(Option<Slot>),
     /// Renew now. The answer shows as a later deadline.
     Renew,
-    /// Say this from now on, with a renewal at once. That it was confirmed shows in [`Hold::said`].
+    /// Say this from now on, with a renewal at once. That it was confirmed shows in [`Hold::said`](super::Hold::said).
     Say(Payload),
     /// Give it back. Drop a write or a look that is under way.
     End(Ending),
-    /// Renew, and this with it in one batch. One at a time: what comes of it shows in [`Hold::guarded`].
+    /// Renew, and this with it in one batch. One at a time: what comes of it shows in [`Hold::guarded`](super::Hold::guarded).
     Guard(Guarded),
     /// Stop believing at once.
     Lose(Loss),
