@@ -4,14 +4,22 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
 use lease::{Lease, Space};
-use support::Cluster;
+use support::{Cluster, Options, Release, binary};
 
-/// How many connections, and how many grants each gets. The contract's figures; `LEASE_RACE_ROUNDS` sets others.
+/// How many connections.
 const CONNECTIONS: usize = 24;
-const ROUNDS: u64 = 300;
 
+/// How many grants each gets: `LEASE_RACE_ROUNDS`, or a few. The full race has 300.
 fn rounds() -> u64 {
-    std::env::var("LEASE_RACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS / 10)
+    std::env::var("LEASE_RACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
+}
+
+/// Three servers of the oldest release, of one in between, and of the newest.
+async fn on_each_release(race: impl AsyncFn(&Cluster, &str)) {
+    for release in [binary::OLDEST, binary::MIDDLE, binary::PINNED] {
+        let options = Options { release: Release::Exactly(release), ..Options::default() };
+        race(&Cluster::start(3, options).await, release).await;
+    }
 }
 
 /// What is counted while a race runs.
@@ -35,7 +43,7 @@ impl Track {
 }
 
 /// Runs `round` for each connection, again and again.
-async fn race(what: &str, cluster: &Cluster, round: impl AsyncFn(&Space, &Track, usize, u64)) {
+async fn race(what: &str, cluster: &Cluster, release: &str, round: impl AsyncFn(&Space, &Track, usize, u64)) {
     let track = Track::default();
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -50,7 +58,7 @@ async fn race(what: &str, cluster: &Cluster, round: impl AsyncFn(&Space, &Track,
     futures_util::future::join_all(turns).await;
     let (grants, violations) = (track.grants.load(Ordering::SeqCst), track.violations.load(Ordering::SeqCst));
     println!(
-        "{what}: {CONNECTIONS} connections, {} rounds, {grants} grants in {:.1} s, {violations} violations",
+        "{what}, nats-server {release}: {CONNECTIONS} connections, {} rounds, {grants} grants in {:.1} s, {violations} violations",
         rounds(),
         begun.elapsed().as_secs_f64()
     );
@@ -66,31 +74,40 @@ async fn leave(counter: &AtomicI64, lease: Lease) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_and_writers() {
-    let cluster = Cluster::three().await;
-    race("read-write lock", &cluster, async |space: &Space, track: &Track, number: usize, turn: u64| {
-        let lock = space.rw_lock("r");
-        if (number as u64 + turn).is_multiple_of(3) {
-            let lease = lock.write().await.expect("granted");
-            track.enter(&track.writers, |t| {
-                t.writers.load(Ordering::SeqCst) == 1 && t.readers.load(Ordering::SeqCst) == 0
-            });
-            leave(&track.writers, lease).await;
-        } else {
-            let lease = lock.read().await.expect("granted");
-            track.enter(&track.readers, |t| t.writers.load(Ordering::SeqCst) == 0);
-            leave(&track.readers, lease).await;
-        }
+    on_each_release(async |cluster: &Cluster, release: &str| {
+        race(
+            "read-write lock",
+            cluster,
+            release,
+            async |space: &Space, track: &Track, number: usize, turn: u64| {
+                let lock = space.rw_lock("r");
+                if (number as u64 + turn).is_multiple_of(3) {
+                    let lease = lock.write().await.expect("granted");
+                    track.enter(&track.writers, |t| {
+                        t.writers.load(Ordering::SeqCst) == 1 && t.readers.load(Ordering::SeqCst) == 0
+                    });
+                    leave(&track.writers, lease).await;
+                } else {
+                    let lease = lock.read().await.expect("granted");
+                    track.enter(&track.readers, |t| t.writers.load(Ordering::SeqCst) == 0);
+                    leave(&track.readers, lease).await;
+                }
+            },
+        )
+        .await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn permits() {
-    let cluster = Cluster::three().await;
-    race("semaphore", &cluster, async |space: &Space, track: &Track, _: usize, _: u64| {
-        let lease = space.semaphore("s", 5).acquire().await.expect("granted");
-        track.enter(&track.permits, |t| t.permits.load(Ordering::SeqCst) <= 5);
-        leave(&track.permits, lease).await;
+    on_each_release(async |cluster: &Cluster, release: &str| {
+        race("semaphore", cluster, release, async |space: &Space, track: &Track, _: usize, _: u64| {
+            let lease = space.semaphore("s", 5).acquire().await.expect("granted");
+            track.enter(&track.permits, |t| t.permits.load(Ordering::SeqCst) <= 5);
+            leave(&track.permits, lease).await;
+        })
+        .await;
     })
     .await;
 }
@@ -116,44 +133,54 @@ impl Names {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn overlapping_sets() {
-    let cluster = Cluster::three().await;
-    let names = Names::default();
-    race(
-        "overlapping multi-locks",
-        &cluster,
-        async |space: &Space, track: &Track, number: usize, turn: u64| {
-            let first = (number + turn as usize) % 4;
-            let which = [first, (first + 1 + number % 3) % 4];
-            let lease = space.lock_all(which.map(|n| NAMES[n])).acquire().await.expect("granted");
-            names.enter(track, &which);
-            tokio::task::yield_now().await;
-            names.leave(&which);
-            lease.release().await.expect("released");
-        },
-    )
+    on_each_release(async |cluster: &Cluster, release: &str| {
+        let names = Names::default();
+        race(
+            "overlapping multi-locks",
+            cluster,
+            release,
+            async |space: &Space, track: &Track, number: usize, turn: u64| {
+                let first = (number + turn as usize) % 4;
+                let which = [first, (first + 1 + number % 3) % 4];
+                let lease = space.lock_all(which.map(|n| NAMES[n])).acquire().await.expect("granted");
+                names.enter(track, &which);
+                tokio::task::yield_now().await;
+                names.leave(&which);
+                lease.release().await.expect("released");
+            },
+        )
+        .await;
+    })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sets_against_single_locks() {
-    let cluster = Cluster::three().await;
-    let names = Names::default();
-    race("multi against single", &cluster, async |space: &Space, track: &Track, number: usize, turn: u64| {
-        if number.is_multiple_of(2) {
-            let which = [0, 1, 2];
-            let lease = space.lock_all(which.map(|n| NAMES[n])).acquire().await.expect("granted");
-            names.enter(track, &which);
-            tokio::task::yield_now().await;
-            names.leave(&which);
-            lease.release().await.expect("released");
-        } else {
-            let which = [(number / 2 + turn as usize) % 3];
-            let lease = space.lock(NAMES[which[0]]).acquire().await.expect("granted");
-            names.enter(track, &which);
-            tokio::task::yield_now().await;
-            names.leave(&which);
-            lease.release().await.expect("released");
-        }
+    on_each_release(async |cluster: &Cluster, release: &str| {
+        let names = Names::default();
+        race(
+            "multi against single",
+            cluster,
+            release,
+            async |space: &Space, track: &Track, number: usize, turn: u64| {
+                if number.is_multiple_of(2) {
+                    let which = [0, 1, 2];
+                    let lease = space.lock_all(which.map(|n| NAMES[n])).acquire().await.expect("granted");
+                    names.enter(track, &which);
+                    tokio::task::yield_now().await;
+                    names.leave(&which);
+                    lease.release().await.expect("released");
+                } else {
+                    let which = [(number / 2 + turn as usize) % 3];
+                    let lease = space.lock(NAMES[which[0]]).acquire().await.expect("granted");
+                    names.enter(track, &which);
+                    tokio::task::yield_now().await;
+                    names.leave(&which);
+                    lease.release().await.expect("released");
+                }
+            },
+        )
+        .await;
     })
     .await;
 }

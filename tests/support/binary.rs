@@ -15,6 +15,8 @@ use crate::run::random_name;
 pub const PINNED: &str = "2.15.1";
 /// A release of the oldest supported series.
 pub const OLDEST: &str = "2.12.8";
+/// One in between.
+pub const MIDDLE: &str = "2.14.6";
 /// A release that the product must refuse.
 pub const TOO_OLD: &str = "2.11.11";
 /// Atomic batches came with this one.

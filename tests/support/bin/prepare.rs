@@ -1,10 +1,10 @@
 //! Fetches what the tests need beyond the crates, so that it fails early and clearly: run by `tests/run`.
 
-use support::binary::{OLDEST, TOO_OLD};
+use support::binary::{MIDDLE, OLDEST, TOO_OLD};
 use support::{Release, python, server_binary};
 
 fn main() {
-    let releases = [Release::Pinned, Release::Exactly(OLDEST), Release::Exactly(TOO_OLD)];
+    let releases = [OLDEST, MIDDLE, TOO_OLD].map(Release::Exactly).into_iter().chain([Release::Pinned]);
     let found = python::python().map(|path| println!("python: {}", path.display())).and_then(|()| {
         releases.into_iter().try_for_each(|release| {
             server_binary(release).map(|path| println!("nats-server, {release:?}: {}", path.display()))
