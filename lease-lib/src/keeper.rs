@@ -272,7 +272,7 @@ impl Keeper {
     async fn after(&self, released: &Released) {
         let ended_as = locked(&self.shared.hold).ended_as().cloned();
         match ended_as {
-            Some(Ended { revision, reserved: Some(reserved), .. }) => {
+            Some(Ended { revision, reserved: Some(reserved), .. }) if !reserved.attempt.is_empty() => {
                 let Record { attempt, previous, holder: process, .. } = reserved;
                 let (line, key) = (self.held.line.clone(), self.held.key.clone());
                 let note = Note::Handed { line, key, attempt, revision, previous };

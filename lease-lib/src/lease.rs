@@ -216,6 +216,11 @@ impl Lease {
         }
     }
 
+    /// Gives it back, keeping the record free for this waiter alone.
+    pub(crate) async fn give_to(&self, waiter: Waiter) -> Result<(), Error> {
+        self.end(End::Released, Some(waiter)).await
+    }
+
     async fn find(&self, to: &str) -> Result<Waiter, Error> {
         let places = line::read(&self.core, &self.held.line).await?;
         let mut waiters = places.into_iter().map(|place| place.waiter);

@@ -5,11 +5,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
+use tokio_stream::StreamExt;
 
+use crate::ambient::fresh_id;
 use crate::error::Error;
 use crate::lease::Lease;
 use crate::name::{Filter, Name};
-use crate::protocol::{DEFAULT_TTL, Holder, Times, key};
+use crate::protocol::{DEFAULT_TTL, Holder, Loss, Slot, Times, key};
 use crate::space::Space;
 use crate::target::{MOST_PERMITS, Target};
 use crate::token::Token;
@@ -33,6 +35,7 @@ pub struct Lock {
     owner: Option<String>,
     metadata: BTreeMap<String, String>,
     renewed_by_caller: bool,
+    grace: Duration,
     what: What,
 }
 
@@ -59,7 +62,21 @@ impl Lock {
         let name = name.to_owned();
         let metadata = BTreeMap::new();
         let what = What::Exclusive;
-        Lock { space, name, ttl: DEFAULT_TTL, owner: None, metadata, renewed_by_caller: false, what }
+        let (ttl, grace) = (DEFAULT_TTL, Duration::ZERO);
+        Lock { space, name, ttl, owner: None, metadata, renewed_by_caller: false, grace, what }
+    }
+
+    /// For how long nobody is granted the name after this grant, unless it is given back in order ([`End::Released`],
+    /// [`End::Stopped`], [`End::HandedOver`]): time for what a holder that failed has left running to come to an end. 0 s
+    /// unless said, 24 h at most, in whole seconds. After it, how the grant ended is not told to the next holder.
+    ///
+    /// [`End::Released`]: crate::End::Released
+    /// [`End::Stopped`]: crate::End::Stopped
+    /// [`End::HandedOver`]: crate::End::HandedOver
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Lock {
+        self.grace = grace;
+        self
     }
 
     pub(crate) fn of(self, what: What) -> Lock {
@@ -223,15 +240,60 @@ impl Lock {
         let name = Name::new(self.name.clone())?;
         let key = match self.what {
             What::Office => key::elect(name.as_str()),
-            What::Exclusive | What::Shared | What::Permit { .. } => key::lock(name.as_str()),
+            What::Exclusive => key::lock(name.as_str()),
+            // One of several: the token says which.
+            What::Shared => self.record_of(token, &key::reader(name.as_str(), "*")).await?,
+            What::Permit { .. } => {
+                self.record_of(token, &format!("{}.*", key::permits(name.as_str()))).await?
+            }
         };
         crate::breaking::break_grant(self.space.core(), &key, token, reason, now).await
+    }
+
+    /// The key of the record that has this token.
+    async fn record_of(&self, token: Token, filter: &str) -> Result<String, Error> {
+        let mut entries = std::pin::pin!(self.space.scan(filter.to_owned()));
+        while let Some(entry) = entries.next().await {
+            let entry = entry?;
+            if let Slot::Taken { revision, record, .. } = Slot::of(Some(&entry))
+                && record.token_at(revision) == token
+            {
+                return Ok(entry.key);
+            }
+        }
+        Err(Error::TokenMismatch { given: token, current: None })
+    }
+
+    /// Takes what another lease of the same lock gives up for it.
+    pub(crate) async fn kept_from(&self, other: Lease) -> Result<Lease, Error> {
+        let wanted = self.wanted(Some(Duration::ZERO))?;
+        let core = self.space.core();
+        if other.record_key() != wanted.target.scope() {
+            return Err(Error::InvalidSetting {
+                setting: "lease",
+                value: format!("of {}", other.record_key()),
+                allowed: format!("allowed is one of {}, held for writing", wanted.target.scope()),
+            });
+        }
+        let attempt = fresh_id(core.ambient.as_ref());
+        core.post.expect(&attempt);
+        let waiter = core.waiter(String::new(), attempt.clone(), wanted.owner.clone());
+        let given = other.give_to(waiter).await;
+        let taken = match given {
+            Ok(()) => waiter::start_as(core, wanted, attempt.clone()).0.await.unwrap_or(Err(Error::Closing)),
+            Err(error) => Err(error),
+        };
+        core.post.expect_no_more(&attempt);
+        match taken? {
+            Attempt::Granted(lease) => Ok(lease),
+            Attempt::Held(_) => Err(Error::Lost(Loss::Taken)),
+        }
     }
 
     fn wanted(&self, limit: Option<Duration>) -> Result<Wanted, Error> {
         let name = Name::new(self.name.clone())?;
         let core = self.space.core();
-        let times = Times::new(self.ttl, core.slack)?;
+        let times = Times::new(self.ttl, core.slack)?.with_grace(self.grace)?;
         let owner = self.owner.clone().unwrap_or_else(|| core.identity.owner.clone());
         bounded("owner", owner.len(), OWNER_BYTES, "bytes")?;
         bounded("metadata", self.metadata.len(), MOST_METADATA, "entries")?;

@@ -2,7 +2,7 @@
 //!
 //! Every note may be lost, late or out of date; all that hangs on one is speed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ struct State {
     turns: BTreeMap<String, u32>,
     /// The markers that leaving a place left, by name and place.
     vacated: BTreeMap<String, Revision>,
+    /// Attempts of this process that know that something is kept free for them, and need not be told.
+    expecting: BTreeSet<String>,
     /// Holders of this process that want to hear when their grant is broken.
     holding: BTreeMap<String, mpsc::Sender<()>>,
 }
@@ -121,6 +123,16 @@ impl Post {
         };
         taken.insert(place.clone(), Waiting { attempt: attempt.to_owned(), told: sender });
         (place, receiver)
+    }
+
+    /// The attempt knows what is going to be kept free for it.
+    pub(crate) fn expect(&self, attempt: &str) {
+        locked(&self.state).expecting.insert(attempt.to_owned());
+    }
+
+    /// It needs nothing any more.
+    pub(crate) fn expect_no_more(&self, attempt: &str) {
+        locked(&self.state).expecting.remove(attempt);
     }
 
     /// Registers a holder of this process.
@@ -214,7 +226,8 @@ impl Post {
                 self.pass_on(&name, &attempt, Told::Empty(place));
             }
             Note::Handed { line: name, key, attempt, revision, previous } => {
-                if !self.pass_on(&name, &attempt, Told::Handed { revision, previous }) {
+                let expected = locked(&self.state).expecting.contains(&attempt);
+                if !expected && !self.pass_on(&name, &attempt, Told::Handed { revision, previous }) {
                     // It waits no more: free what was kept for it, so that nobody has to wait for its TTL.
                     let shared = Arc::clone(core);
                     core.spawn(async move { unreserve(&shared, &key, &attempt, revision).await });

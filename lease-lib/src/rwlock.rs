@@ -82,6 +82,19 @@ impl RwLock {
         self.lock.acquire().await
     }
 
+    /// From writing to reading, with no other writer in between: the writer's grant ends, and the record is kept free for
+    /// this reader until it holds. Those who wait to read are let in behind it.
+    ///
+    /// The reader's grant has a token of its own, higher than the writer's. Not cancel-safe: dropping the future gives the
+    /// lock up.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if the lease is not this lock's, held for writing. [`Error::Lost`] or [`Error::Unknown`] if the
+    /// writer's grant was lost, or what was kept free for the reader was not taken within 3 s: then nothing is held.
+    pub async fn downgrade(&self, writer: Lease) -> Result<Lease, Error> {
+        self.reader().kept_from(writer).await
+    }
+
     /// Reads if nobody writes, and nobody is seen to wait for that; does not wait, except for the store.
     ///
     /// # Errors

@@ -145,6 +145,14 @@ impl Semaphore {
         Ok(changed)
     }
 
+    /// Breaks the permit with this token, whoever holds it: see [`Lock::break_by_force`].
+    ///
+    /// # Errors
+    /// As [`Lock::break_by_force`].
+    pub async fn break_by_force(&self, token: crate::Token, reason: &str, now: bool) -> Result<(), Error> {
+        self.permit.break_by_force(token, reason, now).await
+    }
+
     /// Looks at it: the limit, the holders, and the line. It works with any limit.
     ///
     /// # Errors

@@ -103,3 +103,54 @@ async fn a_reader_that_died_makes_room(one: Space, two: Space) {
     assert!(matches!(mute.status(), lease::Status::Lost(_)), "lost before anybody else was granted it");
     writer.release().await.expect("released");
 }
+
+mod downgrade {
+    use super::*;
+    everywhere!(super::a_writer_becomes_a_reader_with_nobody_in_between);
+}
+
+async fn a_writer_becomes_a_reader_with_nobody_in_between(one: Space, two: Space) {
+    let (lock, other) = (one.rw_lock("g"), two.rw_lock("g"));
+    for round in 0..5 {
+        let writer = granted(lock.writer().acquire_within(LIMIT).await);
+        let token = writer.token();
+        let next = {
+            let other = other.clone();
+            tokio::spawn(async move { other.write().await })
+        };
+        eventually("another writer waits", LIMIT, async || {
+            (one.look("g").await.ok()?.waiters.len() == 1).then_some(())
+        })
+        .await;
+        let reader = lock.downgrade(writer).await.expect("downgraded");
+        assert!(reader.token() > token, "{round}");
+        assert!(!next.is_finished(), "{round}: the writer waits on");
+        assert_eq!(one.look("g").await.expect("readable").readers.len(), 1);
+        reader.release().await.expect("released");
+        let next =
+            tokio::time::timeout(LIMIT, next).await.expect("soon").expect("no panic").expect("granted");
+        assert!(next.token() > token);
+        next.release().await.expect("released");
+    }
+    let elsewhere = granted(one.lock("h").try_acquire().await);
+    let refused = lock.downgrade(elsewhere).await.expect_err("another lock").to_string();
+    assert!(refused.contains("lock.h") && refused.contains("lock.g"), "{refused}");
+    let reader = granted(lock.try_read().await);
+    lock.downgrade(reader).await.expect_err("a reader is no writer");
+}
+
+mod breaking {
+    use super::*;
+    everywhere!(super::one_reader_is_broken_by_its_token);
+}
+
+async fn one_reader_is_broken_by_its_token(one: Space, two: Space) {
+    let (a, b) = (granted(one.rw_lock("b").try_read().await), granted(two.rw_lock("b").try_read().await));
+    two.rw_lock("b").reader().break_by_force(a.token(), "stuck", false).await.expect("broken");
+    let loss = tokio::time::timeout(LIMIT, a.lost()).await.expect("told");
+    assert_eq!(loss, lease::Loss::Broken("stuck".into()));
+    assert_eq!(b.status(), lease::Status::Held);
+    drop(a);
+    b.release().await.expect("released");
+    drop(granted(two.rw_lock("b").writer().acquire_within(LIMIT).await));
+}

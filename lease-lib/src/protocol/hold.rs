@@ -466,6 +466,9 @@ impl Hold {
 
     fn ending_body(&self, ending: &Ending) -> (Body, u64) {
         match self.reserved(ending) {
+            Some(reserved) if reserved.attempt.is_empty() => {
+                (Body::Put(reserved.encode()), self.times.grace_secs())
+            }
             Some(reserved) => (Body::Put(reserved.encode()), RESERVATION_SECS),
             None => {
                 let marker =
@@ -476,8 +479,13 @@ impl Hold {
     }
 
     fn reserved(&self, ending: &Ending) -> Option<Record> {
-        let next = ending.reserve_for.clone()?;
-        Some(Record { previous: Some(self.as_previous(ending)), reserved: true, token: None, ..next })
+        let previous = self.as_previous(ending);
+        let in_order = matches!(previous.why, End::Released | End::Stopped | End::HandedOver);
+        // Kept free for nobody.
+        let nobody = || Some(Record::nobodys(ending.at.clone()));
+        let grace = self.times.grace_secs() > 0 && !in_order;
+        let next = if grace { nobody() } else { ending.reserve_for.clone() }?;
+        Some(Record { previous: Some(previous), reserved: true, token: None, ..next })
     }
 
     fn as_previous(&self, ending: &Ending) -> Previous {

@@ -17,6 +17,7 @@ pub const DEFAULT_TTL: Duration = Duration::from_secs(20);
 pub struct Times {
     ttl: Duration,
     slack: Duration,
+    grace: Duration,
 }
 
 impl Times {
@@ -25,7 +26,31 @@ impl Times {
     /// # Errors
     /// [`Error::InvalidSetting`] if the TTL is below [`MIN_TTL`] or above [`MAX_TTL`].
     pub fn new(ttl: Duration, slack: Duration) -> Result<Times, Error> {
-        if ttl < MIN_TTL || ttl > MAX_TTL { Err(Error::ttl(ttl)) } else { Ok(Times { ttl, slack }) }
+        if ttl < MIN_TTL || ttl > MAX_TTL {
+            Err(Error::ttl(ttl))
+        } else {
+            Ok(Times { ttl, slack, grace: Duration::ZERO })
+        }
+    }
+
+    /// With a time for which the name stays free after a grant that was not given back in order.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] if it is above [`MAX_TTL`].
+    pub fn with_grace(self, grace: Duration) -> Result<Times, Error> {
+        if grace > MAX_TTL {
+            return Err(Error::InvalidSetting {
+                setting: "grace",
+                value: humantime::format_duration(grace).to_string(),
+                allowed: format!("allowed are 0 s to {}", humantime::format_duration(MAX_TTL)),
+            });
+        }
+        Ok(Times { grace, ..self })
+    }
+
+    /// For how long the name stays free after a grant that was not given back in order, in whole seconds.
+    pub fn grace_secs(&self) -> u64 {
+        self.grace.as_secs().saturating_add(u64::from(self.grace.subsec_nanos() > 0))
     }
 
     /// The logical TTL, T.
@@ -39,10 +64,11 @@ impl Times {
     }
 
     /// What the store is told: T rounded up to its whole seconds, plus the slack. The store removes an entry by its
-    /// own wall clock, so a step of it by up to the slack still comes after the holder's deadline.
+    /// own wall clock, so a step of it by up to the slack still comes after the holder's deadline. A holder that dies
+    /// gives nothing back: its record outlives it by the grace as well.
     pub fn store_secs(&self) -> u64 {
         let up = |d: Duration| d.as_secs().saturating_add(u64::from(d.subsec_nanos() > 0));
-        up(self.ttl).saturating_add(up(self.slack))
+        up(self.ttl).saturating_add(up(self.slack)).saturating_add(self.grace_secs())
     }
 
     /// How much earlier than T the holder stops believing: the allowed difference in clock *rates* (1 %).

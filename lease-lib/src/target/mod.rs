@@ -202,7 +202,11 @@ fn taken(core: &Core, slot: &Slot, fresh: bool) -> Taken {
             let left = if fresh { ttl } else { ttl.saturating_sub(Duration::from_micros(lived)) };
             Taken {
                 holder: Some(record.holder_at(*revision)),
-                processes: vec![record.holder.clone()],
+                // Kept free for nobody, there is nobody to tell.
+                processes: Some(record.holder.clone())
+                    .filter(|holder| !holder.is_empty())
+                    .into_iter()
+                    .collect(),
                 kept_for: record.reserved.then(|| record.holder.clone()),
                 revision: *revision,
                 left: (*ttl_secs > 0).then_some(left),

@@ -121,9 +121,17 @@ pub(crate) fn start(
     core: &Arc<Core>,
     wanted: Wanted,
 ) -> (oneshot::Receiver<Answer>, watch::Receiver<Option<usize>>) {
+    start_as(core, wanted, fresh_id(core.ambient.as_ref()))
+}
+
+/// As [`start`], for an attempt that something is kept free for already.
+pub(crate) fn start_as(
+    core: &Arc<Core>,
+    wanted: Wanted,
+    attempt: String,
+) -> (oneshot::Receiver<Answer>, watch::Receiver<Option<usize>>) {
     let (caller, answer) = oneshot::channel();
     let (ahead, place) = watch::channel(None);
-    let attempt = fresh_id(core.ambient.as_ref());
     let person = Person {
         priority: wanted.candidacy.priority,
         is_ready: wanted.candidacy.is_ready(),
