@@ -77,6 +77,19 @@ impl Lease {
     /// Whoever writes a key without a lease, or under another, is not refused: let one lock guard a key. Calls are served
     /// one after the other. Dropping the future does not take it back.
     ///
+    /// ```
+    /// # async fn run() -> Result<(), lease::Error> {
+    /// let space = lease::Space::embedded();
+    /// let lease = space.lock("import").acquire().await?;
+    /// lease.put("import/position", "row 4711").await?;
+    /// let position = lease.get("import/position").await?.expect("just written");
+    /// assert_eq!((&position.value[..], position.token), (&b"row 4711"[..], lease.token()));
+    /// lease.release().await?;
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run()).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InvalidName`], [`Error::InvalidSetting`] if the value is too long, [`Error::TooMany`] if 64 such calls wait
     /// already: nothing was sent. [`Error::Lost`] if it was not written because the grant has ended. [`Error::Unknown`] if

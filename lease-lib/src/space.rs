@@ -232,6 +232,23 @@ impl Space {
     /// always told, within seconds. An expiry is noticed about a second after it. Nothing that is told here decides who
     /// holds: that only a lease knows of itself.
     ///
+    /// ```
+    /// # async fn run() -> Result<(), lease::Error> {
+    /// let space = lease::Space::embedded();
+    /// use tokio_stream::StreamExt;
+    ///
+    /// let mut seen = space.watch("payments.>", lease::WatchFrom::Present)?;
+    /// let lease = space.lock("payments.42").acquire().await?;
+    /// let granted = seen.next().await.expect("goes on")?;
+    /// assert!(matches!(granted.what, lease::Transition::Granted(by) if by.token == lease.token()));
+    /// lease.release().await?;
+    /// let ended = seen.next().await.expect("goes on")?;
+    /// assert!(matches!(ended.what, lease::Transition::Ended(how) if how.why == lease::End::Released));
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run()).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InvalidName`]. The stream ends with [`Error::TooMany`] above 100,000 held locks, or [`Error::Closing`]; it
     /// outlives an unreachable store.
@@ -253,6 +270,26 @@ impl Space {
     /// read are left out.
     ///
     /// Cancel-safe: it only reads.
+    ///
+    /// ```
+    /// # async fn run() -> Result<(), lease::Error> {
+    /// let space = lease::Space::embedded();
+    /// let lease = space.lock("orders.42").owner("me").acquire().await?;
+    /// let token = lease.token();
+    /// lease.release().await?;
+    /// // Written after the fact, so it may take a moment to be there.
+    /// let past = loop {
+    ///     let past = space.history("orders.42").await?;
+    ///     if !past.is_empty() {
+    ///         break past;
+    ///     }
+    ///     tokio::task::yield_now().await;
+    /// };
+    /// assert_eq!((past[0].token, past[0].owner.as_str(), past[0].why.as_str()), (token, "me", "released"));
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run()).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`Error::InvalidName`], [`Error::Unreachable`].

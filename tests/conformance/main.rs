@@ -56,6 +56,7 @@ fn suite() -> Vec<(&'static str, Case)> {
         reads::keys_of_every_allowed_character,
         reads::life_is_stable_and_covers_ttls,
         reads::the_store_answers,
+        reads::the_time_is_that_of_its_entries,
         scans::last_is_the_highest_revision_that_matches,
         scans::first_is_the_lowest_revision_that_matches,
         scans::last_may_be_a_marker,

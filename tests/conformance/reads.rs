@@ -105,3 +105,15 @@ pub async fn the_store_answers(f: Fixture) {
         patiently(async || store.probe().await).await;
     }
 }
+
+/// What it says lies between two writes that were made before and after, by the clock that entries go by. Three servers'
+/// clocks are one here.
+pub async fn the_time_is_that_of_its_entries(f: Fixture) {
+    let key = f.key("time");
+    let before = f.put(&key, 0, "before", 60).await;
+    let written = patiently(async || f.a.read_revision(before).await).await.expect("there").written_micros;
+    let time = patiently(async || f.b.time().await).await;
+    let after = f.put(&key, before, "after", 60).await;
+    let later = patiently(async || f.a.read_revision(after).await).await.expect("there").written_micros;
+    assert!(written <= time && time <= later, "{written} {time} {later}");
+}
