@@ -15,6 +15,19 @@ pub struct Ending {
     pub reserve_for: Option<Record>,
 }
 
+impl Ending {
+    /// The record that it leaves, if it is no marker: kept free for the next one or, where there is a `grace` and the grant
+    /// was not given back in order, for nobody.
+    pub(super) fn reserved(&self, previous: Previous, grace: bool) -> Option<Record> {
+        let in_order = matches!(previous.why, End::Released | End::Stopped | End::HandedOver);
+        let next = match grace && !in_order {
+            true => Some(Record::nobodys(self.at.clone())),
+            false => self.reserve_for.clone(),
+        };
+        Some(Record { previous: Some(previous), reserved: true, token: None, ..next? })
+    }
+}
+
 /// How giving it back went.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Released {

@@ -479,13 +479,7 @@ impl Hold {
     }
 
     fn reserved(&self, ending: &Ending) -> Option<Record> {
-        let previous = self.as_previous(ending);
-        let in_order = matches!(previous.why, End::Released | End::Stopped | End::HandedOver);
-        // Kept free for nobody.
-        let nobody = || Some(Record::nobodys(ending.at.clone()));
-        let grace = self.times.grace_secs() > 0 && !in_order;
-        let next = if grace { nobody() } else { ending.reserve_for.clone() }?;
-        Some(Record { previous: Some(previous), reserved: true, token: None, ..next })
+        ending.reserved(self.as_previous(ending), self.times.grace_secs() > 0)
     }
 
     fn as_previous(&self, ending: &Ending) -> Previous {
