@@ -261,7 +261,8 @@ impl Hold {
     fn follow(&mut self, now: Moment, step: Step) {
         let Some(work) = &self.work else { return };
         let (ending, sent, says) = (work.ending.clone(), work.sent, work.says);
-        let (carries, looks) = (work.carries, self.extra.as_ref().is_some_and(Extra::is_look));
+        let (carries, extra) = (work.carries, self.extra.as_ref());
+        let (looks, open) = (extra.is_some_and(Extra::is_look), extra.is_some_and(|extra| extra.open));
         match step {
             Step::Applied(revision) if ending.is_some() => {
                 self.ended_as = ending.as_ref().map(|ending| Ended {
@@ -299,7 +300,6 @@ impl Hold {
             // The revision may be that of the key that was looked at. A plain renewal tells whether it is the record's; should
             // an earlier try of the look yet be applied, it has renewed and changed nothing else.
             Step::Not(_) | Step::Look(_) if carries && looks => {
-                let open = self.extra.as_ref().is_some_and(|extra| extra.open);
                 self.resolved(Outcome::Changed);
                 self.start(now, None);
                 if open && let Some(work) = &mut self.work {
@@ -320,7 +320,6 @@ impl Hold {
             }
             // Not for the record's sake, as far as is known: a plain renewal tells.
             Step::Refused(_) if carries => {
-                let open = self.extra.as_ref().is_some_and(|extra| extra.open);
                 self.resolved(if open { Outcome::Unknown } else { Outcome::Refused });
                 self.start(now, None);
             }
