@@ -35,8 +35,9 @@ fn fresh_seeds_of_other_kinds_find_nothing() {
 #[test]
 fn seeds_that_found_a_bug_find_it_no_more() {
     for line in KNOWN.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-        let seed = line.split_whitespace().next().unwrap_or_default();
-        succeeds(&["--seed", seed, "--quiet"]);
+        let mut words = line.split_whitespace();
+        let (kind, seed) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        succeeds(&["--kind", kind, "--seed", seed, "--quiet"]);
     }
 }
 
