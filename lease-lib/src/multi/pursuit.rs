@@ -221,8 +221,12 @@ impl Pursuit {
             let (target, line) = (Target::Lock { name: name.clone() }, key::line(&key::lock(name)));
             let (sight, tail) =
                 tokio::join!(target.look(core, &self.attempt), core.asked("last", core.store.last(&line)));
-            // The newest entry of a line tells mostly; one who left last may hide others, who are passed then.
-            let waited_for = tail?.is_some_and(|tail| line::place(&tail).is_some());
+            let waited_for = match tail? {
+                None => false,
+                Some(tail) if line::place(&tail).is_some() => true,
+                // The newest of the line's entries is of one who left: look whether others are there.
+                Some(_) => !crate::line::read(core, &key::lock(name)).await.unwrap_or_default().is_empty(),
+            };
             Ok::<_, Blind>((sight?, waited_for))
         }))
         .await;
@@ -230,8 +234,8 @@ impl Pursuit {
         for (name, sight) in self.wanted.names.iter().zip(sights) {
             match sight? {
                 (Sight::Taken(taken), _) => return Ok(View::Taken(name.clone(), taken.holder)),
-                // Whoever keeps others has waited; whoever keeps none and finds a line joins it.
-                (Sight::Open(opening), true) if kept.is_empty() && !self.is_try() && !opening.mine => {
+                // Free, but others wait for it: it stands in line with them.
+                (Sight::Open(opening), true) if !self.is_try() && !opening.mine => {
                     return Ok(View::Taken(name.clone(), None));
                 }
                 (Sight::Open(opening), _) => openings.push((name.clone(), opening)),
