@@ -301,7 +301,8 @@ impl Waiter {
     async fn move_up(&mut self, line: &mut InLine, heard: Moment) -> Heard {
         let was = std::mem::replace(&mut line.position, Position::Unknown);
         line.position = self.locate(line.order, was).await?;
-        if !matches!(line.position, Position::Unknown) {
+        // A candidate that seems to be first looks once more before it claims: what that shows counts.
+        if !matches!(line.position, Position::Unknown) && !self.wanted.target.by_priority() {
             line.doubts = 0;
         }
         line.position_when_read = self.ahead.borrow().unwrap_or_default();
@@ -389,6 +390,9 @@ impl Waiter {
         }
         // A better candidate may have come after this one was first.
         if self.wanted.target.by_priority() && !opening.mine {
+            // What expired is gone; where the line cannot be made out, the next look comes in its time.
+            line.seen = 0;
+            line.expires_at = None;
             line.position = self.locate(line.order, Position::First).await?;
             if !matches!(line.position, Position::First) {
                 line.record = None;
@@ -397,6 +401,7 @@ impl Waiter {
                 }
                 return Ok(None);
             }
+            line.doubts = 0;
         }
         // Kept free for somebody who did not come: the rest of that process will hardly be quicker.
         if opening.expect == 0
