@@ -1,0 +1,13 @@
+//! Breaks a real cluster under real clients from a seed, and checks what they saw.
+//!
+//! ```text
+//!   scenario ─► runner ─┬─ cluster    three servers, each a host of its own
+//!      seed             ├─ nemeses    break it, and heal it
+//!                       ├─ workers    processes that hold and use locks; they say what they ask and hear
+//!                       └─ auditor    reads every revision as it is written
+//!                             │
+//!                             ▼
+//!                       history.jsonl ─► checkers ─► verdict ─► report
+//! ```
+
+pub mod history;

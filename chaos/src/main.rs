@@ -1,0 +1,3 @@
+//! The command: runs a scenario, checks its history, writes the report.
+
+fn main() {}
