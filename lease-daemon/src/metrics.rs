@@ -1,13 +1,10 @@
 //! What is measured, in the names of the contract. Labels come from closed lists; no lock's name is ever one.
 
-use lease::{Loss, Observation, Observer};
+use lease::{KINDS, Loss, Observation, Observer};
 use prometheus::{
     Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
-
-/// The one kind of lock that there is so far.
-const KIND: &str = "lock";
 
 /// For what takes half a millisecond to a minute.
 const LATENCY: [f64; 16] =
@@ -87,8 +84,10 @@ impl Metrics {
             registry: make.build_info()?,
         };
         // A series that appears with its first event hides that event from `increase()`.
-        metrics.held.with_label_values(&[KIND]).set(0);
-        metrics.waiters.with_label_values(&[KIND]).set(0);
+        for kind in KINDS {
+            metrics.held.with_label_values(&[kind]).set(0);
+            metrics.waiters.with_label_values(&[kind]).set(0);
+        }
         for loss in [
             Loss::Expired,
             Loss::Taken,
@@ -96,6 +95,7 @@ impl Metrics {
             Loss::BucketReplaced,
             Loss::StoreRegressed,
             Loss::Draining,
+            Loss::Together(String::new()),
         ] {
             metrics.lost.with_label_values(&[loss.code()]).reset();
         }
@@ -138,12 +138,14 @@ impl Metrics {
 impl Observer for Metrics {
     fn observe(&self, observation: &Observation) {
         match observation {
-            Observation::Waiters(delta) => self.waiters.with_label_values(&[KIND]).add(*delta),
-            Observation::Held(delta) => self.held.with_label_values(&[KIND]).add(*delta),
-            Observation::Acquired { outcome, took } => {
-                self.acquire.with_label_values(&[KIND, *outcome]).observe(took.as_secs_f64());
+            Observation::Waiters { kind, change } => self.waiters.with_label_values(&[*kind]).add(*change),
+            Observation::Held { kind, change } => self.held.with_label_values(&[*kind]).add(*change),
+            Observation::Acquired { kind, outcome, took } => {
+                self.acquire.with_label_values(&[*kind, *outcome]).observe(took.as_secs_f64());
             }
-            Observation::Ended { held } => self.hold.with_label_values(&[KIND]).observe(held.as_secs_f64()),
+            Observation::Ended { kind, held } => {
+                self.hold.with_label_values(&[*kind]).observe(held.as_secs_f64());
+            }
             Observation::Lost { reason } => self.lost.with_label_values(&[*reason]).inc(),
             Observation::Renewed { outcome, took } => {
                 self.renew.with_label_values(&[*outcome]).observe(took.as_secs_f64());
@@ -225,15 +227,17 @@ mod tests {
     #[test]
     fn observations_become_series() {
         let metrics = Metrics::new().unwrap();
-        metrics.observe(&Observation::Held(1));
+        metrics.observe(&Observation::Held { kind: "lock", change: 1 });
         metrics.observe(&Observation::Lost { reason: "expired" });
-        metrics.observe(&Observation::Acquired { outcome: "granted", took: Duration::from_millis(2) });
+        let took = Duration::from_millis(2);
+        metrics.observe(&Observation::Acquired { kind: "shared", outcome: "granted", took });
         let text = metrics.render(true, Some((0.5, 10.0))).unwrap();
         for line in [
             r#"lease_held{kind="lock"} 1"#,
             r#"lease_lost_total{reason="expired"} 1"#,
             r#"lease_lost_total{reason="taken"} 0"#,
-            r#"lease_acquire_seconds_bucket{kind="lock",outcome="granted",le="0.0025"} 1"#,
+            r#"lease_held{kind="election"} 0"#,
+            r#"lease_acquire_seconds_bucket{kind="shared",outcome="granted",le="0.0025"} 1"#,
             "lease_store_connected 1",
             "lease_expiry_margin_seconds 10",
             "lease_expiry_margin_ratio 0.5",

@@ -13,8 +13,9 @@ pub use observer::{Leader, Leadership};
 
 use crate::ambient::sleep_until;
 use crate::error::Error;
+use crate::history::{self, Held};
 use crate::lease::Lease;
-use crate::lock::{Attempt, Lock, What};
+use crate::lock::{Attempt, Lock, Waiting, What};
 use crate::name::Name;
 use crate::protocol::line;
 use crate::protocol::{End, Loss, Payload, Previous, Status, key};
@@ -117,6 +118,12 @@ impl Election {
         Election { yields: true, ..self }
     }
 
+    /// Leaves renewing to the caller: see [`Lock::renewed_by_caller`].
+    #[must_use]
+    pub fn renewed_by_caller(self) -> Election {
+        Election { lock: self.lock.renewed_by_caller(), ..self }
+    }
+
     /// Checks the name and the settings, without any IO.
     ///
     /// # Errors
@@ -132,7 +139,7 @@ impl Election {
     /// # Errors
     /// As [`Lock::acquire`]; [`Error::InvalidSetting`] if the value is longer than 32 KiB.
     pub async fn campaign(&self, value: &impl Serialize) -> Result<Term, Error> {
-        match self.stand(value, None).await? {
+        match self.wait(Some(Payload::of(value)?), None)?.granted().await? {
             Attempt::Granted(lease) => Ok(self.term(lease)),
             // Without a limit the wait ends with a grant or an error.
             Attempt::Held(_) => Err(Error::Unknown("the wait ended without a grant")),
@@ -148,19 +155,20 @@ impl Election {
         value: &impl Serialize,
         limit: Duration,
     ) -> Result<Option<Term>, Error> {
-        match self.stand(value, Some(limit)).await? {
+        match self.wait(Some(Payload::of(value)?), Some(limit))?.granted().await? {
             Attempt::Granted(lease) => Ok(Some(self.term(lease))),
             Attempt::Held(_) => Ok(None),
         }
     }
 
-    async fn stand(&self, value: &impl Serialize, limit: Option<Duration>) -> Result<Attempt, Error> {
-        let candidacy = Candidacy {
-            priority: self.priority,
-            ready: self.ready.clone(),
-            value: Some(Payload::of(value)?),
-        };
-        self.lock.wait_as(limit, candidacy)?.granted().await
+    /// What the campaigns are made of: a wait that also shows the place in line, and ends with a plain lease (see
+    /// [`Lock::wait`]). `value` is what is said before and after being elected, if anything.
+    ///
+    /// # Errors
+    /// Invalid settings; nothing was sent.
+    pub fn wait(&self, value: Option<Payload>, limit: Option<Duration>) -> Result<Waiting, Error> {
+        let candidacy = Candidacy { priority: self.priority, ready: self.ready.clone(), value };
+        self.lock.wait_as(limit, candidacy)
     }
 
     fn term(&self, lease: Lease) -> Term {
@@ -239,6 +247,15 @@ impl Election {
         let others = places.iter().filter(|place| !place.waiter.is_ready).cloned().collect::<Vec<_>>();
         let all = line::by_priority(places).into_iter().chain(others);
         Ok(all.map(|place| place.waiter.into()).collect())
+    }
+
+    /// The last terms that have ended: see [`Space::history`].
+    ///
+    /// # Errors
+    /// As [`Space::history`].
+    pub async fn history(&self) -> Result<Vec<Held>, Error> {
+        let name = Name::new(self.lock.name())?;
+        history::of(self.lock.space().core(), &key::elect(name.as_str())).await
     }
 
     /// Ends the term with this token, whoever leads: see [`Lock::break_by_force`].

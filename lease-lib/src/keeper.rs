@@ -72,7 +72,7 @@ impl Keeper {
     pub(crate) async fn run(mut self) {
         let core = Arc::clone(&self.core);
         let held_since = core.now();
-        core.observe(Observation::Held(1));
+        core.observe(Observation::Held { kind: self.held.kind, change: 1 });
         let mut broken = core.post.hold(&self.held.key);
         let mut operation: Option<Operation> = None;
         let mut renewing: Vec<oneshot::Sender<Moment>> = Vec::new();
@@ -183,8 +183,8 @@ impl Keeper {
             }
         };
         self.publish(core.now(), &mut renewing, &mut open);
-        core.observe(Observation::Held(-1));
-        core.observe(Observation::Ended { held: core.now().since(held_since) });
+        core.observe(Observation::Held { kind: self.held.kind, change: -1 });
+        core.observe(Observation::Ended { kind: self.held.kind, held: core.now().since(held_since) });
         drop(broken);
         core.post.unhold(&self.held.key);
         self.after(&released).await;

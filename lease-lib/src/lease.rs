@@ -21,6 +21,8 @@ use crate::token::Token;
 /// What is held.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
+    /// The word for it in [`crate::KINDS`].
+    pub kind: &'static str,
     /// For people: the lock, the election, the semaphore.
     pub name: String,
     /// The record.
@@ -39,7 +41,7 @@ pub struct Lease {
     core: Arc<Core>,
     shared: Arc<Shared>,
     orders: mpsc::Sender<Order>,
-    held: Held,
+    held: Box<Held>,
     token: Token,
     ttl: Duration,
     previous: Option<Previous>,
@@ -84,7 +86,7 @@ impl Lease {
             orders: inbox,
         };
         core.spawn(keeper.run());
-        Lease { core: Arc::clone(core), shared, orders, held, token, ttl, previous }
+        Lease { core: Arc::clone(core), shared, orders, held: Box::new(held), token, ttl, previous }
     }
 
     /// For the history: how long it took from the call to the grant.
@@ -128,6 +130,12 @@ impl Lease {
         locked(&self.shared.hold).status(self.core.now())
     }
 
+    /// Of a shared grant: the token of the last exclusive one. What a reader reads was written under that or an older one;
+    /// whoever protects something refuses a reader whose `fence` is lower than a writer's token that it has seen.
+    pub fn fence(&self) -> Option<Token> {
+        locked(&self.shared.hold).record().fence
+    }
+
     /// How the grant before this one ended, where the store still knew.
     pub fn previous(&self) -> Option<&Previous> {
         self.previous.as_ref()
@@ -154,6 +162,11 @@ impl Lease {
     /// The deadline, changed with every confirmed renewal.
     pub fn renewals(&self) -> watch::Receiver<Moment> {
         self.shared.deadline.subscribe()
+    }
+
+    /// The loss, once there is one: what [`Lease::lost`] waits for, for whoever does not own the lease.
+    pub fn losses(&self) -> watch::Receiver<Option<Loss>> {
+        self.shared.lost.subscribe()
     }
 
     /// Renews now, and returns the new deadline once it is confirmed.
@@ -276,9 +289,9 @@ impl Lease {
         self.end(why, None).await
     }
 
-    /// As [`Lease::release`], while others may still look at it.
-    pub(crate) async fn give_back(&self) -> Result<(), Error> {
-        self.end(End::Released, None).await
+    /// As [`Lease::release_as`], while others may still look at it.
+    pub(crate) async fn give_back(&self, why: End) -> Result<(), Error> {
+        self.end(why, None).await
     }
 
     async fn end(&self, why: End, to: Option<Waiter>) -> Result<(), Error> {
@@ -319,6 +332,11 @@ impl Lease {
 
     /// Like dropping it, telling the next holder why.
     pub fn abandon(self, why: End) {
+        self.when_dropped(why);
+    }
+
+    /// What the next holder is told if this is dropped.
+    pub(crate) fn when_dropped(&self, why: End) {
         *locked(&self.shared.why) = why;
     }
 }

@@ -116,9 +116,9 @@ pub use guarded::{GuardedValue, MAX_GUARDED};
 pub use history::Held;
 pub use lease::Lease;
 pub use lock::{Attempt, Lock, Waiting};
-pub use multi::{LockAll, MultiAttempt, MultiLease};
+pub use multi::{LockAll, MultiAttempt, MultiLease, MultiWaiting};
 pub use name::{Filter, MAX_NAME, Name};
-pub use observe::{Observation, Observer, Unobserved};
+pub use observe::{KINDS, Observation, Observer, Unobserved};
 pub use protocol::line::Waiter;
 pub use protocol::{
     DEFAULT_TTL, End, Holder, Loss, MAX_PAYLOAD, MAX_TTL, MIN_TTL, Payload, Previous, Status, Transition,

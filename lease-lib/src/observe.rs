@@ -3,6 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+/// What can be held, in the words of [`Observation`]. Of several locks that are granted together (`multi`) each one counts
+/// as held; a lock that such an attempt holds on its way there is a `lock`.
+pub const KINDS: [&str; 6] = ["lock", "shared", "semaphore", "multi", "election", "group"];
+
 /// Hears of everything worth a metric. Called from inside the library's tasks: return quickly, never block.
 pub trait Observer: fmt::Debug + Send + Sync {
     /// Takes one observation.
@@ -14,11 +18,23 @@ pub trait Observer: fmt::Debug + Send + Sync {
 #[non_exhaustive]
 pub enum Observation {
     /// Waiters in line: one more or one less.
-    Waiters(i64),
+    Waiters {
+        /// What for: one of [`KINDS`].
+        kind: &'static str,
+        /// 1 or -1.
+        change: i64,
+    },
     /// Leases held: one more or one less.
-    Held(i64),
+    Held {
+        /// Of what: one of [`KINDS`].
+        kind: &'static str,
+        /// 1 or -1.
+        change: i64,
+    },
     /// An acquire ended.
     Acquired {
+        /// Of what: one of [`KINDS`].
+        kind: &'static str,
         /// `granted`, `held`, `timeout`, `cancelled`, `unknown`, `unreachable` or `refused`.
         outcome: &'static str,
         /// From the call to the outcome.
@@ -26,6 +42,8 @@ pub enum Observation {
     },
     /// A hold ended, by release or loss.
     Ended {
+        /// Of what: one of [`KINDS`].
+        kind: &'static str,
         /// How long it was held.
         held: Duration,
     },

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_stream::StreamExt;
 
 use crate::error::Error;
+use crate::history::{self, Held};
 use crate::lease::Lease;
 use crate::lock::{Attempt, Lock, Waiting, What};
 use crate::name::Name;
@@ -75,6 +76,11 @@ impl Semaphore {
     #[must_use]
     pub fn renewed_by_caller(self) -> Semaphore {
         Semaphore { permit: self.permit.renewed_by_caller() }
+    }
+
+    /// A permit as a [`Lock`], with all that one can do.
+    pub fn permit(&self) -> Lock {
+        self.permit.clone()
     }
 
     /// Checks the name, the limit and the settings, without any IO.
@@ -151,6 +157,15 @@ impl Semaphore {
     /// As [`Lock::break_by_force`].
     pub async fn break_by_force(&self, token: crate::Token, reason: &str, now: bool) -> Result<(), Error> {
         self.permit.break_by_force(token, reason, now).await
+    }
+
+    /// The last holds of its permits that have ended: see [`Space::history`].
+    ///
+    /// # Errors
+    /// As [`Space::history`].
+    pub async fn history(&self) -> Result<Vec<Held>, Error> {
+        let name = Name::new(self.permit.name())?;
+        history::of(self.permit.space().core(), &key::permits(name.as_str())).await
     }
 
     /// Looks at it: the limit, the holders, and the line. It works with any limit.

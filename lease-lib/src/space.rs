@@ -74,6 +74,8 @@ pub struct Seen {
     pub holder: Option<Holder>,
     /// How long until it is free if its holder died now: an estimate by two wall clocks.
     pub expires_in: Option<Duration>,
+    /// Whether it was last held by readers, some of whom may be gone: who is there, `readers` says.
+    pub is_shared: bool,
     /// Who reads, if it is shared, in the order of their tokens. A list leaves it empty.
     pub readers: Vec<Holder>,
     /// The revision that was looked at; 0 if there is none.
@@ -196,6 +198,7 @@ impl Space {
         if is_shared {
             let readers = self.scan(key::reader(name.as_str(), "*")).collect::<Result<Vec<_>, _>>().await?;
             seen.readers = holders(readers);
+            seen.is_shared = !seen.readers.is_empty();
         }
         let filter = key::line(&record);
         let entries = self.scan(filter).collect::<Result<Vec<_>, _>>().await?;
@@ -205,7 +208,8 @@ impl Space {
     }
 
     /// Lists the locks that are held, page by page: it needs little memory however many there are. A lock that is
-    /// renewed meanwhile may come twice.
+    /// renewed meanwhile may come twice; one that readers held last is listed until somebody holds it for itself, also
+    /// when its readers are gone.
     ///
     /// # Errors
     /// [`Error::InvalidName`]; the stream ends with [`Error::Unreachable`] if the store stops answering.
@@ -219,7 +223,7 @@ impl Space {
             Ok(entry) => {
                 let name = key::name_of_lock(&entry.key)?;
                 let seen = space.seen(name, Slot::of(Some(&entry)));
-                seen.holder.is_some().then_some(Ok(seen))
+                (seen.holder.is_some() || seen.is_shared).then_some(Ok(seen))
             }
             Err(error) => Some(Err(error)),
         }))
@@ -337,6 +341,7 @@ impl Space {
             name: name.to_owned(),
             holder: None,
             expires_in: None,
+            is_shared: false,
             readers: Vec::new(),
             revision: slot.revision(),
             waiters: Vec::new(),
@@ -351,7 +356,10 @@ impl Space {
                 seen.expires_in = Some(left);
                 seen.holder = Some(record.holder_at(revision));
             }
-            Slot::Shared { record, .. } => seen.previous = record.previous,
+            Slot::Shared { record, .. } => {
+                seen.is_shared = true;
+                seen.previous = record.previous;
+            }
             Slot::Foreign { revision } => seen.holder = Some(Holder::unreadable(revision)),
         }
         seen

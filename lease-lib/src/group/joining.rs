@@ -165,7 +165,8 @@ impl Joining {
         }
         // Nobody stands in line for a key of one's own; it is what the members' history is told under.
         let (name, line) = (self.wanted.name.clone(), key::group(&self.wanted.name));
-        let lease = Lease::start(core, Held { name, key, line, keeps_next: false }, hold, calamity);
+        let held = Held { kind: "group", name, key, line, keeps_next: false };
+        let lease = Lease::start(core, held, hold, calamity);
         lease.waited(core.now().since(self.started));
         Claimed::Granted(Membership::new(id, lease))
     }
@@ -218,7 +219,7 @@ impl Joining {
             Err(_) => "refused",
         };
         let took = self.core.now().since(self.started);
-        self.core.observe(Observation::Acquired { outcome, took });
+        self.core.observe(Observation::Acquired { kind: "group", outcome, took });
         // The caller may have gone.
         let _ = caller.send(answer);
     }

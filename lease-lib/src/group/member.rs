@@ -97,6 +97,11 @@ impl Membership {
         &self.lease
     }
 
+    /// The same as a plain lease, which leaves the group when it is released or dropped.
+    pub fn into_lease(self) -> Lease {
+        self.lease
+    }
+
     /// Leaves the group, and says how that went. From the moment of the call it is no member any more.
     ///
     /// Dropping the future does not stop the leaving; it goes on in the background.

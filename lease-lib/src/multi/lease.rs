@@ -12,7 +12,7 @@ use crate::ambient::Moment;
 use crate::core::Core;
 use crate::error::Error;
 use crate::lease::Lease;
-use crate::protocol::{Loss, Previous, Status};
+use crate::protocol::{End, Loss, Previous, Status};
 use crate::token::Token;
 
 /// Several locks that were granted together. Each is renewed in the background; the loss of one is the loss of all.
@@ -23,6 +23,7 @@ use crate::token::Token;
 pub struct MultiLease {
     parts: Arc<Vec<Lease>>,
     lost: watch::Receiver<Option<(String, Loss)>>,
+    deadline: watch::Receiver<Moment>,
     over: CancellationToken,
 }
 
@@ -31,8 +32,9 @@ impl MultiLease {
         let parts = Arc::new(parts);
         let over = CancellationToken::new();
         let (tell, lost) = watch::channel(None);
-        core.spawn(bind(Arc::clone(&parts), over.clone(), tell));
-        MultiLease { parts, lost, over }
+        let (renewed, deadline) = watch::channel(earliest(&parts));
+        core.spawn(bind(Arc::clone(&parts), over.clone(), tell, renewed));
+        MultiLease { parts, lost, deadline, over }
     }
 
     /// The names that are held, in their order.
@@ -76,7 +78,29 @@ impl MultiLease {
 
     /// The moment at which the first of them ends unless a renewal is confirmed before.
     pub fn deadline(&self) -> Moment {
-        self.parts.iter().map(Lease::deadline).min().unwrap_or(Moment::from_nanos(0))
+        earliest(&self.parts)
+    }
+
+    /// That moment, changed whenever renewals have moved it.
+    pub fn renewals(&self) -> watch::Receiver<Moment> {
+        self.deadline.clone()
+    }
+
+    /// Renews all of them now, and returns the new deadline once every renewal is confirmed. Cancel-safe: they go on.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] if the grant is lost, or is lost before they are confirmed.
+    pub async fn renew(&self) -> Result<Moment, Error> {
+        for renewed in join_all(self.parts.iter().map(Lease::renew)).await {
+            renewed?;
+        }
+        Ok(self.deadline())
+    }
+
+    /// The loss, and with which name it began, once there is one: what [`MultiLease::lost`] waits for, for whoever does
+    /// not own the grant.
+    pub fn losses(&self) -> watch::Receiver<Option<(String, Loss)>> {
+        self.lost.clone()
     }
 
     /// How long the grant is good for at least, if no renewal succeeds any more; zero once it is lost.
@@ -105,14 +129,33 @@ impl MultiLease {
     /// # Errors
     /// As [`Lease::release`]; of several failures the first, in the order of the names.
     pub async fn release(self) -> Result<(), Error> {
+        self.release_as(End::Released).await
+    }
+
+    /// Like [`MultiLease::release`], telling the next holders why.
+    ///
+    /// # Errors
+    /// As [`MultiLease::release`].
+    pub async fn release_as(self, why: End) -> Result<(), Error> {
         let loss = self.lost.borrow().clone();
         self.over.cancel();
-        let outcomes = join_all(self.parts.iter().map(Lease::give_back)).await;
+        let outcomes = join_all(self.parts.iter().map(|part| part.give_back(why))).await;
         match loss {
             Some((_, loss)) => Err(Error::Lost(loss)),
             None => outcomes.into_iter().collect(),
         }
     }
+
+    /// Like dropping it, telling the next holders why.
+    pub fn abandon(self, why: End) {
+        for part in self.parts.iter() {
+            part.when_dropped(why);
+        }
+    }
+}
+
+fn earliest(parts: &[Lease]) -> Moment {
+    parts.iter().map(Lease::deadline).min().unwrap_or(Moment::from_nanos(0))
 }
 
 impl Drop for MultiLease {
@@ -123,12 +166,25 @@ impl Drop for MultiLease {
 }
 
 /// Ends all as soon as one is lost, and lets go of them once they are given back.
-async fn bind(parts: Arc<Vec<Lease>>, over: CancellationToken, tell: watch::Sender<Option<(String, Loss)>>) {
-    let losses = parts.iter().map(|part| Box::pin(part.lost()));
-    let (loss, index, _) = tokio::select! {
-        biased;
-        () = over.cancelled() => return,
-        lost = select_all(losses) => lost,
+async fn bind(
+    parts: Arc<Vec<Lease>>,
+    over: CancellationToken,
+    tell: watch::Sender<Option<(String, Loss)>>,
+    renewed: watch::Sender<Moment>,
+) {
+    let mut deadlines: Vec<_> = parts.iter().map(Lease::renewals).collect();
+    let mut lost = select_all(parts.iter().map(|part| Box::pin(part.lost())));
+    let (loss, index) = loop {
+        let changed = select_all(deadlines.iter_mut().map(|deadline| Box::pin(deadline.changed())));
+        tokio::select! {
+            biased;
+            () = over.cancelled() => return,
+            (loss, index, _) = &mut lost => break (loss, index),
+            _ = changed => {
+                let at = earliest(&parts);
+                renewed.send_if_modified(|known| std::mem::replace(known, at) != at);
+            }
+        }
     };
     let name = parts.get(index).map(Lease::name).unwrap_or_default().to_owned();
     for part in parts.iter() {

@@ -6,7 +6,7 @@ mod pursuit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub use lease::MultiLease;
 
@@ -42,6 +42,7 @@ pub struct LockAll {
     names: BTreeSet<String>,
     /// The settings, under the first of the names.
     lock: Lock,
+    renewed_by_caller: bool,
 }
 
 /// What came of an attempt at several locks that does not wait for ever.
@@ -57,7 +58,7 @@ impl LockAll {
     pub(crate) fn new<N: Into<String>>(space: Space, names: impl IntoIterator<Item = N>) -> LockAll {
         let names: BTreeSet<String> = names.into_iter().map(Into::into).collect();
         let lock = Lock::new(space.clone(), names.first().map_or("", String::as_str));
-        LockAll { space, names, lock }
+        LockAll { space, names, lock, renewed_by_caller: false }
     }
 
     /// How long the grant outlives its holder's last sign of life: see [`Lock::ttl`].
@@ -76,6 +77,12 @@ impl LockAll {
     #[must_use]
     pub fn metadata(self, metadata: BTreeMap<String, String>) -> LockAll {
         LockAll { lock: self.lock.metadata(metadata), ..self }
+    }
+
+    /// Leaves renewing to the caller, by [`MultiLease::renew`]: see [`Lock::renewed_by_caller`].
+    #[must_use]
+    pub fn renewed_by_caller(self) -> LockAll {
+        LockAll { renewed_by_caller: true, ..self }
     }
 
     /// Checks the names and the settings, without any IO.
@@ -100,7 +107,7 @@ impl LockAll {
     /// # Errors
     /// As [`Lock::acquire`].
     pub async fn acquire(&self) -> Result<MultiLease, Error> {
-        match self.pursue(None).await? {
+        match self.wait(None)?.granted().await? {
             MultiAttempt::Granted(lease) => Ok(lease),
             // Without a limit the wait ends with a grant or an error.
             MultiAttempt::Held(..) => Err(Error::Unknown("the wait ended without a grant")),
@@ -112,7 +119,7 @@ impl LockAll {
     /// # Errors
     /// As [`Lock::acquire_within`].
     pub async fn acquire_within(&self, limit: Duration) -> Result<MultiAttempt, Error> {
-        self.pursue(Some(limit)).await
+        self.wait(Some(limit))?.granted().await
     }
 
     /// Holds all of them if nobody holds one; does not wait, except for the store. Cancel-safe, as [`LockAll::acquire`].
@@ -120,19 +127,48 @@ impl LockAll {
     /// # Errors
     /// As [`Lock::try_acquire`].
     pub async fn try_acquire(&self) -> Result<MultiAttempt, Error> {
-        self.pursue(Some(Duration::ZERO)).await
+        self.wait(Some(Duration::ZERO))?.granted().await
     }
 
-    async fn pursue(&self, limit: Option<Duration>) -> Result<MultiAttempt, Error> {
+    /// What the acquires are made of: a wait that also shows the place in line. `None` waits without limit, zero does
+    /// not wait.
+    ///
+    /// # Errors
+    /// Invalid settings; nothing was sent.
+    pub fn wait(&self, limit: Option<Duration>) -> Result<MultiWaiting, Error> {
         self.check()?;
         let (caller, answer) = oneshot::channel();
-        pursuit::start(self.clone(), limit, caller)?;
-        // The task answers before it ends, unless the runtime is being shut down.
-        answer.await.unwrap_or(Err(Error::Closing))
+        let (place, ahead) = watch::channel(None);
+        pursuit::start(self.clone(), limit, caller, place)?;
+        Ok(MultiWaiting { answer, ahead })
     }
 
     /// One of the locks, with the settings of all.
     fn one(&self, name: &str) -> Lock {
         self.lock.clone().named(name)
+    }
+}
+
+/// A wait for several locks, under way. Dropping it leaves every line.
+#[derive(Debug)]
+pub struct MultiWaiting {
+    answer: oneshot::Receiver<Result<MultiAttempt, Error>>,
+    ahead: watch::Receiver<Option<usize>>,
+}
+
+impl MultiWaiting {
+    /// How many are ahead in the line in which it stands at present: of the one name that is in the way. So the number may
+    /// rise again, when another is. `None` while that is not known (yet).
+    pub fn ahead(&self) -> watch::Receiver<Option<usize>> {
+        self.ahead.clone()
+    }
+
+    /// Waits for the outcome. Cancel-safe: may be called again after having been dropped.
+    ///
+    /// # Errors
+    /// As [`LockAll::acquire_within`].
+    pub async fn granted(&mut self) -> Result<MultiAttempt, Error> {
+        // The task answers before it ends, unless the runtime is being shut down.
+        (&mut self.answer).await.unwrap_or(Err(Error::Closing))
     }
 }

@@ -26,6 +26,7 @@ use crate::core::Core;
 use crate::error::Error;
 use crate::lease::{Held, Lease};
 use crate::lock::Attempt;
+use crate::observe::Observation;
 use crate::protocol::line;
 use crate::protocol::{AllStep, ClaimAll, Hold, Holder, Loss, Part, Record, Slot, Times, key};
 use crate::store::{MAX_BATCH, Unreadable};
@@ -50,6 +51,8 @@ struct Pursuit {
     limit: Option<Duration>,
     started: Moment,
     caller: Option<oneshot::Sender<Answer>>,
+    /// How many are ahead where it waits at present.
+    place: watch::Sender<Option<usize>>,
     serial: u64,
 }
 
@@ -83,13 +86,14 @@ pub(super) fn start(
     wanted: LockAll,
     limit: Option<Duration>,
     caller: oneshot::Sender<Answer>,
+    place: watch::Sender<Option<usize>>,
 ) -> Result<(), Error> {
     let core = Arc::clone(wanted.space.core());
     let (times, owner) = wanted.lock.times_and_owner()?;
     let attempt = fresh_id(core.ambient.as_ref());
     let started = core.now();
     let caller = Some(caller);
-    let pursuit = Pursuit { core, wanted, times, owner, attempt, limit, started, caller, serial: 0 };
+    let pursuit = Pursuit { core, wanted, times, owner, attempt, limit, started, caller, place, serial: 0 };
     let core = Arc::clone(&pursuit.core);
     core.spawn(pursuit.run());
     Ok(())
@@ -105,8 +109,23 @@ impl Pursuit {
         };
         // Without a listener a lease in the answer is dropped, and dropping it gives it back.
         if let Some(caller) = self.caller.take() {
+            let outcome = match &answer {
+                _ if caller.is_closed() => "cancelled",
+                Ok(MultiAttempt::Granted(_)) => "granted",
+                Ok(MultiAttempt::Held(..)) if self.is_try() => "held",
+                Ok(MultiAttempt::Held(..)) => "timeout",
+                Err(Error::Unknown(_)) => "unknown",
+                Err(Error::Unreachable(_)) => "unreachable",
+                Err(_) => "refused",
+            };
+            self.observe(outcome);
             let _ = caller.send(answer);
         }
+    }
+
+    fn observe(&self, outcome: &'static str) {
+        let took = self.core.now().since(self.started);
+        self.core.observe(Observation::Acquired { kind: "multi", outcome, took });
     }
 
     async fn pursue(&mut self) -> Result<MultiLease, Over> {
@@ -180,15 +199,20 @@ impl Pursuit {
         };
         let lock = self.wanted.one(name);
         let mut waiting = lock.wait(limit).map_err(Over::Failed)?;
+        // To know the place costs the line some reading.
+        let mut ahead = (!self.place.is_closed()).then(|| waiting.ahead());
         let Some(caller) = self.caller.as_mut() else { return Err(Over::GivenUp) };
-        tokio::select! {
-            biased;
-            () = caller.closed() => Err(Over::GivenUp),
-            attempt = waiting.granted() => match attempt {
-                Ok(Attempt::Granted(lease)) => Ok(lease),
-                Ok(Attempt::Held(holder)) => Err(Over::Held(name.to_owned(), holder)),
-                Err(error) => Err(Over::Failed(error)),
-            },
+        loop {
+            tokio::select! {
+                biased;
+                () = caller.closed() => return Err(Over::GivenUp),
+                attempt = waiting.granted() => return match attempt {
+                    Ok(Attempt::Granted(lease)) => Ok(lease),
+                    Ok(Attempt::Held(holder)) => Err(Over::Held(name.to_owned(), holder)),
+                    Err(error) => Err(Over::Failed(error)),
+                },
+                place = moved(ahead.as_mut()) => drop(self.place.send_replace(place)),
+            }
         }
     }
 
@@ -328,9 +352,12 @@ impl Pursuit {
     /// Starts the keepers of what was granted, and forgets what was written over.
     async fn granted(&self, won: Won, kept: Kept) -> MultiLease {
         let Won { holds, calamity } = won;
-        let parts = self.wanted.names.iter().zip(holds).map(|(name, hold)| {
+        let parts = self.wanted.names.iter().zip(holds).map(|(name, mut hold)| {
             let key = key::lock(name);
-            let held = Held { name: name.clone(), line: key.clone(), keeps_next: true, key };
+            let held = Held { kind: "multi", name: name.clone(), line: key.clone(), keeps_next: true, key };
+            if self.wanted.renewed_by_caller {
+                hold.renews_itself(false);
+            }
             let lease = Lease::start(&self.core, held, hold, calamity.clone());
             lease.waited(self.core.now().since(self.started));
             lease
@@ -367,6 +394,7 @@ impl Pursuit {
                 true => Error::Unknown("the store did not answer the granting batch"),
                 false => Error::Unreachable("the store took no batch".into()),
             };
+            self.observe("unknown");
             // The caller may have gone; the claim is brought to its end in any case.
             let _ = caller.send(Err(error));
         }
@@ -401,4 +429,15 @@ impl Pursuit {
         self.serial += 1;
         format!("{}-{}", self.attempt, self.serial)
     }
+}
+
+/// Waits until there is news of the place in line.
+async fn moved(ahead: Option<&mut watch::Receiver<Option<usize>>>) -> Option<usize> {
+    if let Some(ahead) = ahead
+        && ahead.changed().await.is_ok()
+    {
+        return *ahead.borrow_and_update();
+    }
+    // Nobody asks; or the wait has its outcome, and that is the news.
+    std::future::pending().await
 }

@@ -110,6 +110,16 @@ impl Target {
         }
     }
 
+    /// The word for it in [`crate::KINDS`].
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Target::Lock { .. } => "lock",
+            Target::Reader { .. } => "shared",
+            Target::Election { .. } => "election",
+            Target::Permit { .. } => "semaphore",
+        }
+    }
+
     /// The name, for people.
     pub(crate) fn name(&self) -> &str {
         match self {

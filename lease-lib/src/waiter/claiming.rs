@@ -115,7 +115,7 @@ impl Waiter {
                 Error::Unreachable("the store took no write".into())
             };
             let took = core.now().since(self.started);
-            core.observe(Observation::Acquired { outcome: "unknown", took });
+            core.observe(Observation::Acquired { kind: self.wanted.target.kind(), outcome: "unknown", took });
             // The caller may have gone; the claim is brought to its end in any case.
             let _ = caller.send(Err::<Attempt, _>(error));
         }
@@ -144,6 +144,7 @@ impl Waiter {
         // next some time ago, since a better one may have come.
         let keeps_next = matches!(self.wanted.target, Target::Lock { .. } | Target::Permit { .. });
         let what = Held {
+            kind: self.wanted.target.kind(),
             name: self.wanted.target.name().to_owned(),
             key: key.to_owned(),
             line: self.scope.clone(),

@@ -174,7 +174,7 @@ impl Waiter {
         if let Some(caller) = self.caller.take() {
             let took = self.core.now().since(self.started);
             let outcome = if caller.is_closed() { "cancelled" } else { outcome };
-            self.core.observe(Observation::Acquired { outcome, took });
+            self.core.observe(Observation::Acquired { kind: self.wanted.target.kind(), outcome, took });
             let _ = caller.send(answer);
         }
     }

@@ -103,7 +103,8 @@ impl Waiter {
     /// Joins the line and waits for the grant.
     pub(super) async fn queue(&mut self) -> Verdict {
         let core = Arc::clone(&self.core);
-        core.observe(Observation::Waiters(1));
+        let kind = self.wanted.target.kind();
+        core.observe(Observation::Waiters { kind, change: 1 });
         let verdict = loop {
             core.presence.enter(&core).await;
             let (place, told) =
@@ -131,7 +132,7 @@ impl Waiter {
                 break verdict;
             }
         };
-        core.observe(Observation::Waiters(-1));
+        core.observe(Observation::Waiters { kind, change: -1 });
         verdict
     }
 
