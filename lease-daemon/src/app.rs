@@ -6,8 +6,10 @@ use lease::{Ambient, Space, System};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempts::Attempts;
+use crate::candidates::Candidates;
 use crate::holders::Holders;
 use crate::metrics::Metrics;
+use crate::watches::Watches;
 use crate::wire::{Code, Problem, Retry};
 
 /// The one clock of the daemon.
@@ -24,6 +26,10 @@ pub struct App {
     pub holders: Arc<Holders>,
     /// The attempts whose repeats must get the same lease.
     pub attempts: Arc<Attempts>,
+    /// The candidates that stand for office here.
+    pub candidates: Arc<Candidates>,
+    /// The watches that are open here.
+    pub watches: Watches,
     /// What is measured.
     pub metrics: Arc<Metrics>,
     /// Cancelled when the daemon begins to stop: nothing is granted from then on.
@@ -38,6 +44,8 @@ impl App {
             store,
             holders: Arc::new(Holders::new(Arc::clone(&metrics))),
             attempts: Arc::default(),
+            candidates: Arc::default(),
+            watches: Watches::default(),
             metrics,
             draining: CancellationToken::new(),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lease::{End, Error, Holder, Previous, Seen, Waiter};
+use lease::{Candidate, End, Error, Held, Holder, Leader, Member, Payload, Previous, Seen, Waiter};
 
 use crate::app;
 use crate::wire::{self, Code, Problem, Retry};
@@ -21,6 +21,9 @@ impl From<Error> for Problem {
             Error::UnsafeBucket { .. } | Error::ServerTooOld { .. } => (Code::StoreUnsafe, Retry::Never),
             Error::Unknown(_) => (Code::OutcomeUnknown, SOON),
             Error::Lost(loss) => return Problem::new(Code::Lost, detail).because(loss.code()),
+            Error::LimitMismatch { .. } => (Code::LimitMismatch, Retry::Never),
+            Error::NobodyWaits { .. } => (Code::NobodyWaits, SOON),
+            Error::TokenMismatch { .. } => (Code::TokenMismatch, Retry::Never),
             Error::TooMany { .. } => (Code::TooMany, SOON),
             Error::Regressed { .. } => (Code::StoreRegressed, Retry::Never),
             Error::Quiet(left) => (Code::BucketQuiet, Retry::from(*left)),
@@ -38,6 +41,10 @@ fn invalid(setting: &str) -> Code {
         "wait" => Code::InvalidWait,
         "owner" => Code::InvalidOwner,
         "metadata" => Code::InvalidMetadata,
+        "grace" => Code::InvalidGrace,
+        "limit" => Code::InvalidLimit,
+        "names" => Code::InvalidNames,
+        "value" => Code::InvalidValue,
         _ => Code::InvalidBody,
     }
 }
@@ -52,14 +59,80 @@ impl From<Holder> for wire::Holder {
             since: holder.since,
             ttl: Duration::from_millis(holder.ttl_ms).into(),
             metadata: holder.metadata,
+            value: holder.value.as_ref().and_then(value),
         }
     }
 }
 
 impl From<Waiter> for wire::Waiter {
     fn from(waiter: Waiter) -> wire::Waiter {
-        wire::Waiter { owner: waiter.owner, host: waiter.host, pid: waiter.pid, since: waiter.since }
+        wire::Waiter::from(Candidate::from(waiter))
     }
+}
+
+impl From<Candidate> for wire::Waiter {
+    fn from(candidate: Candidate) -> wire::Waiter {
+        wire::Waiter {
+            owner: candidate.owner,
+            host: candidate.host,
+            pid: candidate.pid,
+            since: candidate.since,
+            priority: candidate.priority,
+            ready: candidate.is_ready,
+            value: candidate.value.as_ref().and_then(value),
+        }
+    }
+}
+
+impl From<Leader> for wire::Leader {
+    fn from(leader: Leader) -> wire::Leader {
+        wire::Leader {
+            owner: leader.owner,
+            host: leader.host,
+            pid: leader.pid,
+            token: leader.token.get(),
+            since: leader.since,
+            valid_for: leader.valid_for.into(),
+            value: leader.value.as_ref().and_then(value),
+        }
+    }
+}
+
+impl From<Member> for wire::Member {
+    fn from(member: Member) -> wire::Member {
+        wire::Member {
+            member: member.id,
+            owner: member.owner,
+            host: member.host,
+            pid: member.pid,
+            token: member.token.get(),
+            since: member.since,
+            value: member.value.as_ref().and_then(value),
+        }
+    }
+}
+
+impl From<Held> for wire::Past {
+    fn from(held: Held) -> wire::Past {
+        wire::Past {
+            token: held.token.get(),
+            owner: held.owner,
+            host: held.host,
+            pid: held.pid,
+            since: held.since,
+            waited: held.waited.into(),
+            held: held.held.into(),
+            ended: held.ended,
+            why: held.why,
+            reason: held.reason,
+        }
+    }
+}
+
+/// What somebody says, as the JSON that it is.
+fn value(payload: &Payload) -> Option<serde_json::Value> {
+    // It was checked when it was made.
+    payload.read().ok()
 }
 
 impl From<&Previous> for wire::Previous {
@@ -91,9 +164,11 @@ impl wire::Lock {
         let waiters = with_line.then(|| seen.waiters.into_iter().map(wire::Waiter::from).collect());
         wire::Lock {
             name: seen.name,
-            held: seen.holder.is_some(),
+            held: seen.holder.is_some() || seen.is_shared,
             token: seen.holder.as_ref().map(|holder| holder.token.get()),
             holder: seen.holder.map(wire::Holder::from),
+            shared: seen.is_shared,
+            readers: seen.readers.into_iter().map(wire::Holder::from).collect(),
             expires_in: seen.expires_in.map(wire::Span),
             revision: seen.revision,
             waiters,

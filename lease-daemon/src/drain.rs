@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::app::App;
 use crate::held::RenewedBy;
 
-/// How long clients and the store may take. A client has [`crate::held::GRACE`] of it.
+/// How long clients and the store may take. A client has [`crate::keeper::GRACE`] of it.
 const RELEASE_WITHIN: Duration = Duration::from_secs(8);
 /// How long leaving the lines may take.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);

@@ -19,7 +19,7 @@ use crate::api;
 use crate::app::App;
 use crate::metrics::Metrics;
 use crate::peer::{Connection, Peer};
-use crate::wire::{Code, Event, Lease, PROBLEM, Problem, Span};
+use crate::wire::{Code, Event, Grant, Lease, PROBLEM, Problem, Span};
 
 pub use crate::cli::fuzzing::{arguments, stream};
 
@@ -37,29 +37,30 @@ impl Answer {
     }
 }
 
-/// Asks a daemon that holds nothing, in this process.
-///
-/// # Errors
-/// If it is no request.
-pub(crate) fn ask(method: &str, target: &str, body: &[u8]) -> Result<Answer, axum::http::Error> {
+/// How long an answer, or the first line of one, may take: some requests wait for what never happens here.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Asks a daemon that holds nothing, in this process. `None` if it is no request, or waits for something.
+pub(crate) fn ask(method: &str, target: &str, body: &[u8]) -> Option<Answer> {
     static METRICS: OnceLock<Arc<Metrics>> = OnceLock::new();
     let request = Request::builder().method(method).uri(target);
     let peer = Peer { uid: 7, gid: 7, pid: Some(7) };
     let request = request.extension(Arc::new(Connection::new(peer)));
-    let request = request.body(Body::from(body.to_vec()))?;
+    let request = request.body(Body::from(body.to_vec())).ok()?;
     let metrics = METRICS.get_or_init(|| Arc::new(Metrics::new().expect("metrics")));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    Ok(runtime.block_on(async {
+    let answer = async {
         let app = Arc::new(App::new("embedded", Arc::clone(metrics)));
         app.open(Space::embedded());
         let answer = TowerToHyperService::new(api::router(app)).call(request).await.expect("an answer");
         let (head, mut body) = answer.into_parts();
-        let body = match body.frame().await {
-            Some(frame) => frame.expect("a frame").into_data().unwrap_or_default(),
-            None => Bytes::new(),
+        let body = match tokio::time::timeout(PATIENCE, body.frame()).await {
+            Ok(Some(frame)) => frame.expect("a frame").into_data().unwrap_or_default(),
+            Ok(None) | Err(_) => Bytes::new(),
         };
         Answer { status: head.status, headers: head.headers, body }
-    }))
+    };
+    runtime.block_on(async { tokio::time::timeout(2 * PATIENCE, answer).await.ok() })
 }
 
 /// A request, `METHOD TARGET` in the first line and then the body: whatever it is, the answer is a grant within the
@@ -73,8 +74,8 @@ pub fn request(bytes: &[u8]) {
     if !target.starts_with('/') {
         return;
     }
-    let Ok(answer) = ask(method, target, body) else { return };
-    let known = [200, 400, 404, 405, 413];
+    let Some(answer) = ask(method, target, body) else { return };
+    let known = [200, 400, 404, 405, 409, 413];
     assert!(known.contains(&answer.status.as_u16()), "{}: {:?}", answer.status, answer.body);
     if answer.status.is_success() {
         granted(&answer);
@@ -88,14 +89,20 @@ fn granted(answer: &Answer) {
     let event = serde_json::from_slice::<Event>(&answer.body).ok();
     let lease = serde_json::from_slice::<Lease>(&answer.body).ok();
     let held = match event {
-        Some(Event::Held(lease)) => Some(lease),
+        Some(Event::Held(lease) | Event::Elected(lease) | Event::Joined(lease)) => Some(lease),
         _ => lease,
     };
     if let Some(lease) = held {
-        lease::Name::new(lease.name).expect("a lock with such a name is held");
+        for name in lease.what.to_string().split(", ") {
+            lease::Name::new(name).expect("a lock with such a name is held");
+        }
         let ttl = lease.ttl.0;
         assert!((MIN_TTL..=MAX_TTL).contains(&ttl), "{ttl:?}");
-        assert!(lease.expires_in.0 <= ttl && lease.token > 0 && lease.token < 1 << 53);
+        let tokens = match lease.what {
+            Grant::One { token, .. } => vec![token],
+            Grant::All { tokens } => tokens.into_values().collect(),
+        };
+        assert!(lease.expires_in.0 <= ttl && tokens.iter().all(|token| (1..1 << 53).contains(token)));
     }
 }
 

@@ -1,7 +1,7 @@
-//! One lease that the daemon holds for a client, and the task that keeps it.
+//! One lease that the daemon holds for a client, as everybody sees it but the task that keeps it.
 //!
-//! The library's lease is owned by that task alone, so that it is given back exactly once, whoever asks first: the
-//! client's hang-up, a `DELETE`, or the daemon's end. Everybody else has a [`Held`], which only looks and asks.
+//! The library's lease is owned by that task alone ([`Keeper`]), so that it is given back exactly once, whoever asks
+//! first: the client's hang-up, a `DELETE`, or the daemon's end. A [`Held`] only looks and asks.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,14 +10,15 @@ use lease::{End, Loss, Moment};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::app;
-use crate::wire;
+use crate::grip::Grip;
+use crate::keeper::{Ending, Keeper, Order};
+use crate::wire::{self, Code, Grant, Problem, Retry};
+
+/// The most requests of one lease that wait to be served; more wait to be taken, for as long as their client does.
+const MOST_ORDERS: usize = 16;
 
 /// How long a `renew` waits for its confirmation before it says that there is none yet.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long a lease is kept for a client that has been told that the daemon is stopping: longer than a command that is
-/// asked to stop takes before it is killed, short enough for the daemon to exit within 10 s.
-pub const GRACE: Duration = Duration::from_secs(5);
 
 /// Who keeps a lease alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,28 @@ pub enum Fate {
     Lost(Loss),
     /// It was given back.
     Released,
+    /// It was handed to somebody by name.
+    HandedOver,
+}
+
+impl Fate {
+    /// What is said of a lease that has ended so.
+    pub fn problem(&self, what: &Grant) -> Problem {
+        match self {
+            Fate::Lost(loss) => {
+                let detail = format!("the lease of {what} is lost: {loss}; stop the work that it protected");
+                Problem::new(Code::Lost, detail).because(loss.code())
+            }
+            Fate::Released | Fate::HandedOver => unknown_lease(),
+        }
+    }
+}
+
+/// What is said of a lease that is not there, or not the asker's.
+pub fn unknown_lease() -> Problem {
+    let detail = "no lease of yours has this id: it was released, lost more than a minute ago, or granted before the \
+                  daemon was restarted";
+    Problem::new(Code::UnknownLease, detail)
 }
 
 /// What became of a request to renew.
@@ -58,10 +81,8 @@ pub struct Held {
     pub id: String,
     /// The user it belongs to.
     pub uid: u32,
-    /// The lock's name.
-    pub name: String,
-    /// The fencing token.
-    pub token: u64,
+    /// What is held.
+    pub what: Grant,
     /// How long it lasts without a renewal.
     pub ttl: Duration,
     /// Who keeps it alive.
@@ -69,47 +90,30 @@ pub struct Held {
     previous: Option<wire::Previous>,
     deadline: watch::Receiver<Moment>,
     fate: watch::Receiver<Option<Fate>>,
-    renewals: mpsc::Sender<oneshot::Sender<()>>,
+    orders: mpsc::Sender<Order>,
     /// Taken by whoever ends it, so that there is one end.
     end: Mutex<Option<oneshot::Sender<Ending>>>,
 }
 
-#[derive(Debug)]
-struct Ending {
-    why: End,
-    told: oneshot::Sender<Outcome>,
-}
-
-/// The task that keeps the lease. It must be run.
-#[derive(Debug)]
-pub struct Keeper {
-    lease: lease::Lease,
-    renewed_by: RenewedBy,
-    fate: watch::Sender<Option<Fate>>,
-    renewals: mpsc::Receiver<oneshot::Sender<()>>,
-    end: oneshot::Receiver<Ending>,
-}
-
 impl Held {
     /// Takes a granted lease into the daemon's hands.
-    pub fn new(id: String, uid: u32, renewed_by: RenewedBy, lease: lease::Lease) -> (Held, Keeper) {
+    pub fn new(id: String, uid: u32, renewed_by: RenewedBy, grip: Grip) -> (Held, Keeper) {
         let (fate, fate_seen) = watch::channel(None);
-        let (ask, asked) = mpsc::channel(16);
+        let (orders, inbox) = mpsc::channel(MOST_ORDERS);
         let (end, ended) = oneshot::channel();
         let held = Held {
             id,
             uid,
-            name: lease.name().to_owned(),
-            token: lease.token().get(),
-            ttl: lease.ttl(),
+            what: grip.what(),
+            ttl: grip.ttl(),
             renewed_by,
-            previous: lease.previous().map(wire::Previous::from),
-            deadline: lease.renewals(),
+            previous: grip.previous(),
+            deadline: grip.renewals(),
             fate: fate_seen,
-            renewals: ask,
+            orders,
             end: Mutex::new(Some(end)),
         };
-        (held, Keeper { lease, renewed_by, fate, renewals: asked, end: ended })
+        (held, Keeper::new(grip, renewed_by, fate, inbox, ended))
     }
 
     /// Until when the holder may believe, unless a renewal is confirmed before.
@@ -143,8 +147,7 @@ impl Held {
         let deadline = self.deadline();
         wire::Lease {
             lease: self.id.clone(),
-            name: self.name.clone(),
-            token: self.token,
+            what: self.what.clone(),
             ttl: self.ttl.into(),
             expires_in: app::now().until(deadline).into(),
             deadline_boottime_ns: deadline.as_nanos(),
@@ -156,7 +159,7 @@ impl Held {
     pub async fn renew(&self) -> Renewal {
         let (tell, told) = oneshot::channel();
         let asking = async {
-            if self.renewals.send(tell).await.is_ok() && told.await.is_ok() {
+            if self.orders.send(Order::Renew(tell)).await.is_ok() && told.await.is_ok() {
                 return Renewal::Confirmed;
             }
             // The keeper answers nobody any more only if the lease has ended.
@@ -165,6 +168,37 @@ impl Held {
         match tokio::time::timeout(CONFIRM_WITHIN, asking).await {
             Ok(renewal) => renewal,
             Err(_) => self.fate().map_or(Renewal::Pending, Renewal::Over),
+        }
+    }
+
+    /// Asks the keeper for something else, and waits for its answer. Dropping the future does not take it back.
+    ///
+    /// # Errors
+    /// The problem to answer with: among others that there is no answer yet.
+    pub async fn ask<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<Result<T, Problem>>) -> Order,
+    ) -> Result<T, Problem> {
+        let (tell, told) = oneshot::channel();
+        let order = order(tell);
+        let asking = async {
+            if self.orders.send(order).await.is_ok()
+                && let Ok(answer) = told.await
+            {
+                return answer;
+            }
+            Err(self.ended().await.problem(&self.what))
+        };
+        match tokio::time::timeout(CONFIRM_WITHIN, asking).await {
+            Ok(answer) => answer,
+            Err(_) => Err(match self.fate() {
+                Some(fate) => fate.problem(&self.what),
+                None => {
+                    let detail = "the store has not answered yet; it goes on being asked, and until its deadline the \
+                                  lease stands";
+                    Problem::new(Code::OutcomeUnknown, detail).retry(Retry::Now)
+                }
+            }),
         }
     }
 
@@ -190,66 +224,5 @@ impl Held {
         let told = fate.wait_for(Option::is_some).await.ok().and_then(|fate| fate.clone());
         // A keeper that is gone without a word was dropped with the runtime: nothing is held any more.
         told.unwrap_or(Fate::Released)
-    }
-}
-
-impl Keeper {
-    /// Keeps the lease until it is lost or given back.
-    ///
-    /// If the daemon is stopping, the holder is told, and the lease is kept until it lets go, for at most [`GRACE`]:
-    /// nobody is granted it under a client that still works. A client that renews by itself cannot be told before it
-    /// asks; its lease is left to its TTL.
-    pub async fn run(mut self) {
-        let mut ending = self.keep().await;
-        if let Err(loss) = &ending {
-            self.fate.send_replace(Some(Fate::Lost(loss.clone())));
-            if *loss == Loss::Draining {
-                let grace = async {
-                    match self.renewed_by {
-                        RenewedBy::Daemon => tokio::time::sleep(GRACE).await,
-                        RenewedBy::Client => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    Ok(end) = &mut self.end, if !self.end.is_terminated() => ending = Ok(end),
-                    () = grace => {}
-                }
-            }
-        } else {
-            self.fate.send_replace(Some(Fate::Released));
-        }
-        match ending {
-            Ok(Ending { why, told }) => {
-                // The asker may have gone.
-                let _ = told.send(self.lease.release_as(why).await);
-            }
-            // What was lost is given back all the same, if it is still ours: then it need not run out first.
-            Err(_) => {
-                let _ = self.lease.release_as(End::ClientGone).await;
-            }
-        }
-    }
-
-    /// Renews when asked, until the end.
-    async fn keep(&mut self) -> Result<Ending, Loss> {
-        loop {
-            let told = tokio::select! {
-                biased;
-                Ok(ending) = &mut self.end, if !self.end.is_terminated() => return Ok(ending),
-                loss = self.lease.lost() => return Err(loss),
-                Some(told) = self.renewals.recv() => told,
-            };
-            let renewed = tokio::select! {
-                biased;
-                Ok(ending) = &mut self.end, if !self.end.is_terminated() => return Ok(ending),
-                renewed = self.lease.renew() => renewed,
-            };
-            match renewed {
-                // The asker may have gone.
-                Ok(_) => drop(told.send(())),
-                Err(lease::Error::Lost(loss)) => return Err(loss),
-                Err(error) => tracing::warn!(%error, "a renewal failed"),
-            }
-        }
     }
 }

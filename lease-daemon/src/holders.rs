@@ -9,9 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::app::{self, CLOCK};
-use crate::held::{Fate, Held, RenewedBy};
+use crate::grip::Grip;
+use crate::held::{Fate, Held, RenewedBy, unknown_lease};
 use crate::metrics::Metrics;
-use crate::wire::{Code, Problem, Retry};
+use crate::wire::{Code, Grant, Problem, Retry};
 
 /// The most leases at a time.
 pub const MAX_LEASES: usize = 10_000;
@@ -43,7 +44,7 @@ struct Table {
 #[derive(Clone, Debug)]
 struct Ended {
     uid: u32,
-    name: String,
+    what: Grant,
     fate: Fate,
 }
 
@@ -89,21 +90,16 @@ impl Holders {
     ///
     /// # Errors
     /// `too-many-leases`; the lease is given back then.
-    pub fn add(
-        self: &Arc<Self>,
-        uid: u32,
-        renewed_by: RenewedBy,
-        lease: lease::Lease,
-    ) -> Result<Arc<Held>, Problem> {
+    pub fn add(self: &Arc<Self>, uid: u32, renewed_by: RenewedBy, grip: Grip) -> Result<Arc<Held>, Problem> {
         let Ok(permit) = Arc::clone(&self.leases).try_acquire_owned() else {
-            lease.abandon(End::Released);
+            grip.abandon(End::Released);
             return Err(too_many(Code::TooManyLeases, "leases", MAX_LEASES));
         };
         let id = fresh_id(&CLOCK);
-        let (held, keeper) = Held::new(id.clone(), uid, renewed_by, lease);
+        let (held, keeper) = Held::new(id.clone(), uid, renewed_by, grip);
         let held = Arc::new(held);
         self.table().held.insert(id.clone(), Arc::clone(&held));
-        tracing::debug!(name = held.name, token = held.token, uid, "granted");
+        tracing::debug!(name = %held.what, token = held.what.token(), uid, "granted");
         let holders = Arc::clone(self);
         self.keepers.spawn(async move {
             keeper.run().await;
@@ -117,17 +113,17 @@ impl Holders {
     ///
     /// # Errors
     /// As [`Holders::find`]; and if the store did not answer, which leaves the rest to the lease's TTL.
-    pub async fn release(&self, id: &str, uid: u32) -> Result<Arc<Held>, Problem> {
+    pub async fn release(&self, id: &str, uid: u32, why: End) -> Result<Arc<Held>, Problem> {
         let mine = self.table().held.get(id).filter(|held| held.uid == uid).cloned();
         // While the daemon stops, a lease that is kept for a client at work is there to be given back.
         let held = match mine {
             Some(held) if held.fate() == Some(Fate::Lost(Loss::Draining)) => held,
             _ => self.find(id, uid)?,
         };
-        let outcome = held.end(End::Released).ok_or_else(unknown_lease)?;
+        let outcome = held.end(why).ok_or_else(unknown_lease)?;
         match outcome.await {
             Ok(Ok(()) | Err(lease::Error::Lost(Loss::Draining))) => Ok(held),
-            Ok(Err(lease::Error::Lost(loss))) => Err(lost(&held.name, &loss)),
+            Ok(Err(lease::Error::Lost(loss))) => Err(Fate::Lost(loss).problem(&held.what)),
             Ok(Err(error)) => Err(Problem::from(error)),
             // The keeper is dropped with the daemon only.
             Err(_) => Err(app::draining()),
@@ -147,9 +143,9 @@ impl Holders {
         match (held, ended) {
             (Some(held), _) => match held.fate() {
                 None => Ok(held),
-                Some(fate) => Err(over(&held.name, &fate)),
+                Some(fate) => Err(fate.problem(&held.what)),
             },
-            (None, Some(ended)) => Err(over(&ended.name, &ended.fate)),
+            (None, Some(ended)) => Err(ended.fate.problem(&ended.what)),
             (None, None) => Err(unknown_lease()),
         }
     }
@@ -165,7 +161,7 @@ impl Holders {
     pub fn client_gone(&self, held: &Held) {
         let ours = matches!(held.fate(), None | Some(Fate::Lost(Loss::Draining)));
         if ours && held.end(End::ClientGone).is_some() {
-            tracing::debug!(name = held.name, token = held.token, "the client is gone: released");
+            tracing::debug!(name = %held.what, token = held.what.token(), "the client is gone: released");
             self.metrics.client_gone();
         }
     }
@@ -214,7 +210,7 @@ impl Holders {
         let mut table = self.table();
         if let Some(held) = table.held.remove(id) {
             let fate = held.fate().unwrap_or(Fate::Released);
-            let ended = Ended { uid: held.uid, name: held.name.clone(), fate };
+            let ended = Ended { uid: held.uid, what: held.what.clone(), fate };
             table.ended.insert(id.to_owned(), ended);
             table.order.push_back((now, id.to_owned()));
         }
@@ -224,27 +220,6 @@ impl Holders {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What is said of a lease that has ended.
-fn over(name: &str, fate: &Fate) -> Problem {
-    match fate {
-        Fate::Lost(loss) => lost(name, loss),
-        Fate::Released => unknown_lease(),
-    }
-}
-
-/// What is said of a lease that was lost.
-pub fn lost(name: &str, loss: &Loss) -> Problem {
-    let detail = format!("the lease of {name} is lost: {loss}; stop the work that it protected");
-    Problem::new(Code::Lost, detail).because(loss.code())
-}
-
-/// What is said of a lease that is not there, or not the asker's.
-pub fn unknown_lease() -> Problem {
-    let detail = "no lease of yours has this id: it was released, lost more than a minute ago, or granted before the \
-                  daemon was restarted";
-    Problem::new(Code::UnknownLease, detail)
 }
 
 fn too_many(code: Code, what: &str, limit: usize) -> Problem {

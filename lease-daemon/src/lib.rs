@@ -6,11 +6,12 @@
 //!   file      hang-up  a resource
 //! ```
 //!
-//! [`wire`] is what travels over the socket, [`problem`] how it is refused; the daemon and its clients share both.
+//! [`wire`] is what travels over the socket, [`wire::problem`] how it is refused; the daemon and its clients share both.
 
 pub mod api;
 pub mod app;
 pub mod attempts;
+pub mod candidates;
 pub mod cli;
 pub mod config;
 mod convert;
@@ -18,16 +19,17 @@ pub mod drain;
 pub mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod grip;
 pub mod hangup;
 pub mod held;
 pub mod holders;
+pub mod keeper;
 pub mod limits;
 pub mod listen;
 pub mod metrics;
 pub mod peer;
-pub mod problem;
 pub mod serve;
 pub mod socket_path;
-pub mod span;
 pub mod start;
+pub mod watches;
 pub mod wire;

@@ -118,6 +118,11 @@ impl Election {
         Election { yields: true, ..self }
     }
 
+    /// The office as a [`Lock`], to be broken by force, or held by somebody who has nothing to say.
+    pub fn office(&self) -> Lock {
+        self.lock.clone()
+    }
+
     /// Leaves renewing to the caller: see [`Lock::renewed_by_caller`].
     #[must_use]
     pub fn renewed_by_caller(self) -> Election {

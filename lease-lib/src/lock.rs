@@ -104,6 +104,16 @@ impl Lock {
         &self.name
     }
 
+    /// What it is, in the words of [`KINDS`](crate::KINDS): `lock`, `shared`, `semaphore` or `election`.
+    pub fn kind(&self) -> &'static str {
+        match self.what {
+            What::Exclusive => "lock",
+            What::Shared => "shared",
+            What::Permit { .. } => "semaphore",
+            What::Office => "election",
+        }
+    }
+
     /// Shares it with others who do the same, up to 500 of them; whoever wants it for itself waits until they are gone,
     /// and those who come later wait behind.
     ///

@@ -1,51 +1,48 @@
-//! `POST /v1/locks/{name}/acquire`: a lease that the caller renews.
+//! Acquiring: a lease that the caller renews.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::response::Response;
 
-use super::answer::fenced;
-use super::ask::{Question, Wishes, held};
-use super::input::{Input, LockName, Over};
+use super::answer::leased;
+use super::ask::{Question, held};
 use crate::app::{self, App};
 use crate::attempts::{Key, Turn};
 use crate::held::RenewedBy;
-use crate::wire::{AcquireRequest, Code, Problem};
+use crate::peer::Connection;
+use crate::wire::{Code, Problem};
 
-/// Acquires a lock.
+/// Acquires what is asked for.
 ///
 /// A connection that is dropped while it waits leaves the line. If it is dropped after the grant and before the
 /// answer was read, the lease is released, unless an `attempt` was given: then a repeat gets it, within its TTL.
 pub(super) async fn acquire(
-    State(app): State<Arc<App>>,
-    LockName(name): LockName,
-    Over(connection): Over,
-    Input(asked): Input<AcquireRequest>,
+    app: &App,
+    connection: &Connection,
+    mut question: Question,
+    attempt: Option<String>,
 ) -> Result<Response, Problem> {
-    let AcquireRequest { ttl, wait, owner, metadata, attempt } = asked;
     let uid = connection.peer.uid;
-    let key = attempt.map(|attempt| Key::new(uid, name.as_str(), &attempt)).transpose()?;
-    let mut question = Question::new(&app, &connection.peer, &name, Wishes { ttl, wait, owner, metadata })?;
+    let scope = question.scope.clone();
+    let key = attempt.map(|attempt| Key::new(uid, &question.attempts_at(), &attempt)).transpose()?;
     let _seat = app.holders.seat()?;
     let turn = match key {
-        Some(key) => Some(own_turn(&app, key, &mut question, name.as_str()).await?),
+        Some(key) => Some(own_turn(app, key, &mut question, &scope).await?),
         None => None,
     };
     if let Some(id) = turn.as_ref().and_then(Turn::earlier)
         && app.holders.remembers(id)
     {
-        let held = app.holders.find(id, uid).map_err(|problem| ended(problem, name.as_str()))?;
-        return Ok(fenced(held.token, &held.view()));
+        let held = app.holders.find(id, uid).map_err(|problem| ended(problem, &scope))?;
+        return Ok(leased(&held));
     }
-    let mut wait = question.renewed_by_client().put(&app)?;
+    let mut wait = question.renewed_by_client().put(app)?;
     let held = app.holders.add(uid, RenewedBy::Client, wait.outcome().await?)?;
     match turn {
         Some(turn) => turn.granted(&held.id),
         None => connection.grants(&held.id),
     }
-    Ok(fenced(held.token, &held.view()))
+    Ok(leased(&held))
 }
 
 /// Waits until no other request of the same attempt is under way, and takes that off the time to wait.

@@ -1,86 +1,170 @@
-//! What `hold` and `acquire` have in common: the question, and the wait for its answer.
+//! What all requests to hold something have in common: the question, and the wait for its answer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lease::{Attempt, End, Lease, Lock, Name};
+use lease::{Attempt, Election, End, Lock, LockAll, MultiAttempt, Payload};
 use tokio::sync::watch;
 
 use crate::app::{self, App};
+use crate::grip::Grip;
 use crate::peer::Peer;
-use crate::wire::{Code, Holder, Problem, Retry, Span};
+use crate::wire::{Code, Holder, Problem, Retry, Wishes};
 
 /// The longest wait that can be named: for longer ones there is the wait without a limit.
 const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// A checked request for a lock.
-pub(super) struct Question {
-    lock: Lock,
+/// Wishes, as far as they can be checked without knowing what is wanted.
+pub(super) struct Terms {
+    ttl: Option<Duration>,
     /// How long to wait; `None` for as long as the connection stays.
-    pub limit: Option<Duration>,
-    name: String,
+    limit: Option<Duration>,
+    owner: String,
+    metadata: BTreeMap<String, String>,
 }
 
-/// The fields of a request that both have.
-pub(super) struct Wishes {
-    pub ttl: Option<Span>,
-    pub wait: Option<Span>,
-    pub owner: Option<String>,
-    pub metadata: Option<BTreeMap<String, String>>,
-}
-
-impl Question {
+impl Terms {
     /// Checks the wishes of `peer`.
-    pub(super) fn new(app: &App, peer: &Peer, name: &Name, wishes: Wishes) -> Result<Question, Problem> {
-        if let Some(wait) = wishes.wait.filter(|wait| wait.0 > MAX_WAIT) {
+    pub(super) fn new(peer: &Peer, wishes: Wishes) -> Result<Terms, Problem> {
+        let Wishes { ttl, wait, owner, metadata } = wishes;
+        if let Some(wait) = wait.filter(|wait| wait.0 > MAX_WAIT) {
             let detail = format!(
                 "invalid wait {wait}: allowed is 0s to 30 days; left out, it waits as long as the connection stays"
             );
             return Err(Problem::new(Code::InvalidWait, detail));
         }
-        if wishes.owner.as_ref().is_some_and(String::is_empty) {
-            return Err(Problem::new(
-                Code::InvalidOwner,
-                "the owner is empty; leave it out to be named by user and process",
-            ));
-        }
-        let mut lock =
-            app.granting()?.lock(name.as_str()).owner(wishes.owner.unwrap_or_else(|| peer.owner()));
-        if let Some(Span(ttl)) = wishes.ttl {
-            lock = lock.ttl(ttl);
-        }
-        if let Some(metadata) = wishes.metadata {
-            lock = lock.metadata(metadata);
-        }
-        lock.check()?;
-        Ok(Question { lock, limit: wishes.wait.map(Duration::from), name: name.as_str().to_owned() })
+        Ok(Terms {
+            ttl: ttl.map(Duration::from),
+            limit: wait.map(Duration::from),
+            owner: owner_of(peer, owner)?,
+            metadata: metadata.unwrap_or_default(),
+        })
+    }
+}
+
+/// Who a client says it is, or what the kernel says of it.
+pub(super) fn owner_of(peer: &Peer, owner: Option<String>) -> Result<String, Problem> {
+    match owner {
+        Some(owner) if owner.is_empty() => Err(Problem::new(
+            Code::InvalidOwner,
+            "the owner is empty; leave it out to be named by user and process",
+        )),
+        Some(owner) => Ok(owner),
+        None => Ok(peer.owner()),
+    }
+}
+
+/// A checked request.
+pub(super) struct Question {
+    wanted: Wanted,
+    /// What it is for, for people.
+    pub scope: String,
+    /// How long to wait; `None` for as long as the connection stays.
+    pub limit: Option<Duration>,
+}
+
+enum Wanted {
+    Lock(Lock),
+    All(LockAll),
+    Office(Election, Option<Payload>),
+}
+
+/// Settings that every kind has.
+macro_rules! with_terms {
+    ($builder:expr, $terms:expr) => {{
+        let Terms { ttl, owner, metadata, .. } = $terms;
+        let builder = $builder.owner(owner).metadata(metadata);
+        let builder = match ttl {
+            Some(ttl) => builder.ttl(ttl),
+            None => builder,
+        };
+        builder.check()?;
+        builder
+    }};
+}
+
+impl Question {
+    /// One lock, or one permit of a semaphore.
+    pub(super) fn lock(lock: Lock, scope: String, terms: Terms) -> Result<Question, Problem> {
+        let limit = terms.limit;
+        Ok(Question { wanted: Wanted::Lock(with_terms!(lock, terms)), scope, limit })
+    }
+
+    /// Several locks.
+    pub(super) fn all(all: LockAll, scope: String, terms: Terms) -> Result<Question, Problem> {
+        let limit = terms.limit;
+        Ok(Question { wanted: Wanted::All(with_terms!(all, terms)), scope, limit })
+    }
+
+    /// An office.
+    pub(super) fn office(
+        election: Election,
+        value: Option<Payload>,
+        scope: String,
+        terms: Terms,
+    ) -> Result<Question, Problem> {
+        let limit = terms.limit;
+        Ok(Question { wanted: Wanted::Office(with_terms!(election, terms), value), scope, limit })
+    }
+
+    /// What it is for, for the attempts at it.
+    pub(super) fn attempts_at(&self) -> String {
+        let kind = match &self.wanted {
+            Wanted::Lock(lock) => lock.kind(),
+            Wanted::All(_) => "multi",
+            Wanted::Office(..) => "election",
+        };
+        format!("{kind} {}", self.scope)
     }
 
     /// Leaves renewing to the client.
     pub(super) fn renewed_by_client(self) -> Question {
-        Question { lock: self.lock.renewed_by_caller(), ..self }
+        let wanted = match self.wanted {
+            Wanted::Lock(lock) => Wanted::Lock(lock.renewed_by_caller()),
+            Wanted::All(all) => Wanted::All(all.renewed_by_caller()),
+            Wanted::Office(election, value) => Wanted::Office(election.renewed_by_caller(), value),
+        };
+        Question { wanted, ..self }
     }
 
     /// Puts the question. Dropping the wait leaves the line.
     pub(super) fn put(self, app: &App) -> Result<Wait, Problem> {
-        let waiting = self.lock.wait(self.limit)?;
+        let (waiting, ahead) = match self.wanted {
+            Wanted::Lock(lock) => one(lock.wait(self.limit)?),
+            Wanted::Office(election, value) => one(election.wait(value, self.limit)?),
+            Wanted::All(all) => {
+                let waiting = all.wait(self.limit)?;
+                let ahead = waiting.ahead();
+                (Waiting::All(waiting), ahead)
+            }
+        };
         Ok(Wait {
-            ahead: waiting.ahead(),
             waiting,
+            ahead,
             at_once: self.limit.is_some_and(|limit| limit.is_zero()),
-            name: self.name,
+            scope: self.scope,
             draining: app.draining.clone(),
         })
     }
 }
 
+fn one(waiting: lease::Waiting) -> (Waiting, watch::Receiver<Option<usize>>) {
+    let ahead = waiting.ahead();
+    (Waiting::One(waiting), ahead)
+}
+
 /// A wait under way. Dropping it leaves the line.
 pub(super) struct Wait {
-    waiting: lease::Waiting,
+    waiting: Waiting,
     ahead: watch::Receiver<Option<usize>>,
     at_once: bool,
-    name: String,
+    scope: String,
     draining: tokio_util::sync::CancellationToken,
+}
+
+enum Waiting {
+    One(lease::Waiting),
+    All(lease::MultiWaiting),
 }
 
 /// How a wait ended without a grant.
@@ -106,7 +190,7 @@ impl Wait {
     }
 
     /// The outcome. Cancel-safe.
-    pub(super) async fn outcome(&mut self) -> Result<Lease, Refusal> {
+    pub(super) async fn outcome(&mut self) -> Result<Grip, Refusal> {
         let answer = tokio::select! {
             biased;
             answer = self.waiting.granted() => answer,
@@ -114,18 +198,36 @@ impl Wait {
         };
         match answer {
             // Granted in the very moment in which the daemon began to stop, and told to nobody yet.
-            Ok(Attempt::Granted(lease)) if self.draining.is_cancelled() => {
-                lease.abandon(End::Released);
+            Ok(Ok(grip)) if self.draining.is_cancelled() => {
+                grip.abandon(End::Released);
                 Err(Refusal::Other(app::draining()))
             }
-            Ok(Attempt::Granted(lease)) => Ok(lease),
-            Ok(Attempt::Held(holder)) => {
+            Ok(Ok(grip)) => Ok(grip),
+            Ok(Err((name, holder))) => {
                 let holder = holder.map(Holder::from);
-                let problem = held(&self.name, self.at_once, holder.clone());
+                let problem = held(name.as_deref().unwrap_or(&self.scope), self.at_once, holder.clone());
                 Err(Refusal::Held(problem, holder))
             }
             Err(error) => Err(Refusal::Other(Problem::from(error))),
         }
+    }
+}
+
+/// A name that is in the way, of several, and who holds it.
+type InTheWay = (Option<String>, Option<lease::Holder>);
+
+impl Waiting {
+    async fn granted(&mut self) -> Result<Result<Grip, InTheWay>, lease::Error> {
+        Ok(match self {
+            Waiting::One(waiting) => match waiting.granted().await? {
+                Attempt::Granted(lease) => Ok(lease.into()),
+                Attempt::Held(holder) => Err((None, holder)),
+            },
+            Waiting::All(waiting) => match waiting.granted().await? {
+                MultiAttempt::Granted(lease) => Ok(Grip::All(lease)),
+                MultiAttempt::Held(name, holder) => Err((Some(name), holder)),
+            },
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! `POST /v1/locks/{name}/hold`: a lock that is held as long as the connection stays.
+//! Holding: a lock, an office, a membership that lasts as long as the connection stays.
 //!
 //! ```text
 //!   asked ──► waiting ──► held ──► alive, alive, …
@@ -11,37 +11,43 @@
 //! what leaves the line or releases the lock. A crash and an orderly close of a Unix socket look the same, so the next
 //! holder is told `client-gone` of both.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use lease::{Loss, Moment, sleep_until};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::answer::line;
-use super::ask::{Question, Refusal, Wait, Wishes};
-use super::input::{Input, LockName, Over};
+use super::answer::lines;
+use super::ask::{Question, Refusal, Wait};
 use crate::app::{self, App, CLOCK};
+use crate::candidates::Candidacy;
 use crate::held::{Fate, Held, RenewedBy};
-use crate::wire::{Event, HoldRequest, NDJSON, Problem};
+use crate::peer::Connection;
+use crate::wire::{Event, Lease, Problem};
 
 /// The time between two `waiting` events.
 const WAITING_PACE: Duration = Duration::from_secs(1);
 
-/// Holds a lock for a connection.
+/// What the events are called.
+#[derive(Debug)]
+pub(super) enum Words {
+    /// `waiting`, `held`.
+    Lock,
+    /// `candidate`, `elected`.
+    Office(Candidacy),
+    /// `joined`.
+    Group,
+}
+
+/// Holds what is asked for, for a connection.
 pub(super) async fn hold(
-    State(app): State<Arc<App>>,
-    LockName(name): LockName,
-    Over(connection): Over,
-    Input(asked): Input<HoldRequest>,
+    app: Arc<App>,
+    connection: &Connection,
+    question: Question,
+    words: Words,
 ) -> Result<Response, Problem> {
-    let HoldRequest { ttl, wait, owner, metadata } = asked;
     let uid = connection.peer.uid;
-    let question = Question::new(&app, &connection.peer, &name, Wishes { ttl, wait, owner, metadata })?;
     let seat = app.holders.seat()?;
     let mut wait = question.put(&app)?;
     let mut ahead = wait.ahead();
@@ -54,12 +60,20 @@ pub(super) async fn hold(
         }
         () = known(&mut ahead) => Phase::Waiting(InLine { wait, ahead, said: None, _seat: seat }),
     };
-    let lines = futures_util::stream::unfold(Stream { app, uid, phase }, |mut stream| async move {
+    Ok(stream(Stream { app, uid, phase, words }))
+}
+
+/// Goes on holding what was granted, for a connection.
+pub(super) fn holding(app: Arc<App>, held: Arc<Held>, words: Words) -> Response {
+    let (uid, phase) = (held.uid, Phase::Granted(Client { app: Arc::clone(&app), held }));
+    stream(Stream { app, uid, phase, words })
+}
+
+fn stream(stream: Stream) -> Response {
+    lines(futures_util::stream::unfold(stream, |mut stream| async move {
         let event = stream.next().await?;
-        Some((Ok::<_, Infallible>(line(&event)), stream))
-    });
-    let headers = [(CONTENT_TYPE, NDJSON), (CACHE_CONTROL, "no-store")];
-    Ok((headers, Body::from_stream(lines)).into_response())
+        Some((event, stream))
+    }))
 }
 
 /// The stream of one `hold`.
@@ -67,6 +81,7 @@ struct Stream {
     app: Arc<App>,
     uid: u32,
     phase: Phase,
+    words: Words,
 }
 
 enum Phase {
@@ -111,24 +126,24 @@ impl Stream {
                 outcome = line.wait.outcome() => outcome,
                 ahead = place(&mut line.ahead, line.said) => {
                     line.said = Some((ahead, app::now()));
-                    return Some(Event::Waiting { ahead });
+                    return Some(self.words.waiting(ahead));
                 }
             };
             // Leaves the line, and gives the seat to another.
             self.phase = Phase::Over;
-            let lease = match outcome {
-                Ok(lease) => lease,
+            let grip = match outcome {
+                Ok(grip) => grip,
                 Err(Refusal::Held(_, holder)) => return Some(Event::Timeout { holder }),
                 Err(Refusal::Other(problem)) => return Some(failed(problem)),
             };
-            match self.app.holders.add(self.uid, RenewedBy::Daemon, lease) {
+            match self.app.holders.add(self.uid, RenewedBy::Daemon, grip) {
                 Ok(held) => self.phase = Phase::Granted(Client { app: Arc::clone(&self.app), held }),
                 Err(problem) => return Some(failed(problem)),
             }
         }
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Granted(client) => {
-                let event = Event::Held(client.held.view());
+                let event = self.words.granted(client.held.view());
                 let (deadline, fate) = (client.held.watch_deadline(), client.held.watch_fate());
                 self.phase = Phase::Holding(client, deadline, fate);
                 Some(event)
@@ -158,6 +173,9 @@ impl Stream {
                     Some(Fate::Released) => {
                         Some(lost("released", "its lease was released by its id".to_owned()))
                     }
+                    Some(Fate::HandedOver) => {
+                        Some(lost("handed-over", "it was handed over by its lease's id".to_owned()))
+                    }
                 }
             }
             Phase::LettingGo(client) => {
@@ -165,6 +183,24 @@ impl Stream {
                 None
             }
             Phase::Waiting(_) | Phase::Over => None,
+        }
+    }
+}
+
+impl Words {
+    fn waiting(&self, ahead: usize) -> Event {
+        match self {
+            Words::Lock | Words::Group => Event::Waiting { ahead },
+            Words::Office(candidacy) => Event::Candidate { ahead, candidate: candidacy.id.clone() },
+        }
+    }
+
+    /// A candidacy ends with the election.
+    fn granted(&mut self, lease: Lease) -> Event {
+        match std::mem::replace(self, Words::Lock) {
+            Words::Lock => Event::Held(lease),
+            Words::Office(_) => Event::Elected(lease),
+            Words::Group => Event::Joined(lease),
         }
     }
 }

@@ -13,7 +13,7 @@ use lease::Name;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::holders;
+use crate::held;
 use crate::peer::Connection;
 use crate::wire::{Code, Problem, Span};
 
@@ -24,15 +24,15 @@ const MAX_DISCARD: usize = 4 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
-/// The lock's name in the path.
-pub(super) struct LockName(pub Name);
+/// The name in the path.
+pub(super) struct Named(pub Name);
 
-impl<S: Send + Sync> FromRequestParts<S> for LockName {
+impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<LockName, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Named, Problem> {
         match Path::<String>::from_request_parts(parts, state).await {
-            Ok(Path(name)) => Ok(LockName(Name::new(name)?)),
+            Ok(Path(name)) => Ok(Named(Name::new(name)?)),
             Err(rejection) => {
                 Err(Problem::new(Code::InvalidName, format!("the name in the path: {rejection}")))
             }
@@ -47,9 +47,8 @@ impl<S: Send + Sync> FromRequestParts<S> for LeaseId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<LeaseId, Problem> {
-        no_query(&parts.uri)?;
         let path = Path::<String>::from_request_parts(parts, state).await;
-        path.map(|Path(id)| LeaseId(id)).map_err(|_| holders::unknown_lease())
+        path.map(|Path(id)| LeaseId(id)).map_err(|_| held::unknown_lease())
     }
 }
 
@@ -73,13 +72,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Input<T> 
 
     async fn from_request(request: Request, _: &S) -> Result<Input<T>, Problem> {
         no_query(request.uri())?;
-        let read = tokio::time::timeout(BODY_WITHIN, read(request.into_body())).await;
-        let body = read.map_err(|_| {
-            Problem::new(
-                Code::RequestTimeout,
-                format!("the body did not arrive within {}", Span(BODY_WITHIN)),
-            )
-        })??;
+        let body = body_of(request.into_body(), MAX_BODY).await?;
         match body.trim_ascii().first() {
             None => Ok(Input(T::default())),
             // serde would also take a list of the fields' values.
@@ -104,7 +97,16 @@ pub(super) fn no_query(uri: &Uri) -> Result<(), Problem> {
     }
 }
 
-async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
+/// A body of at most `limit` bytes.
+pub(super) async fn body_of(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+    let read = tokio::time::timeout(BODY_WITHIN, read(body, limit)).await;
+    read.map_err(|_| {
+        let detail = format!("the body did not arrive within {}", Span(BODY_WITHIN));
+        Problem::new(Code::RequestTimeout, detail)
+    })?
+}
+
+async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     let mut length = 0usize;
     while let Some(frame) = body.frame().await {
@@ -113,14 +115,14 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
         })?;
         let Ok(data) = frame.into_data() else { continue };
         length = length.saturating_add(data.len());
-        if length <= MAX_BODY {
+        if length <= limit {
             bytes.extend_from_slice(&data);
         } else if length > MAX_DISCARD {
             break;
         }
     }
-    if length > MAX_BODY {
-        return Err(Problem::new(Code::BodyTooLarge, format!("at most {MAX_BODY} bytes are read")));
+    if length > limit {
+        return Err(Problem::new(Code::BodyTooLarge, format!("at most {limit} bytes are read")));
     }
     Ok(bytes)
 }
@@ -135,6 +137,7 @@ fn diagnose(body: &[u8], error: &serde_json::Error) -> Problem {
             Code::InvalidWait,
             "allowed is 0s to 30 days; left out, it waits as long as the connection stays",
         ),
+        ("grace", Code::InvalidGrace, "allowed is 0s to 24h, in whole seconds"),
     ] {
         if let Some(value) = fields.get(field)
             && let Err(error) = serde_json::from_value::<Option<Span>>(value.clone())
@@ -146,6 +149,16 @@ fn diagnose(body: &[u8], error: &serde_json::Error) -> Problem {
         if fields.get(field).is_some_and(|value| !value.is_string() && !value.is_null()) {
             return Problem::new(code, format!("{field} must be a string"));
         }
+    }
+    if let Some(value) = fields.get("limit")
+        && serde_json::from_value::<Option<u32>>(value.clone()).is_err()
+    {
+        return Problem::new(Code::InvalidLimit, format!("limit {value}: allowed are 1 to 500"));
+    }
+    if let Some(value) = fields.get("names")
+        && serde_json::from_value::<Option<Vec<String>>>(value.clone()).is_err()
+    {
+        return Problem::new(Code::InvalidNames, "names must be a list of 1 to 64 strings");
     }
     if let Some(value) = fields.get("metadata")
         && serde_json::from_value::<Option<BTreeMap<String, String>>>(value.clone()).is_err()

@@ -1,25 +1,30 @@
-//! `/v1/leases/{id}`: looking at, renewing and giving back a lease.
+//! `/v1/leases/{id}`: looking at, renewing, using and giving back a lease.
 
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::Uri;
 use axum::response::Response;
+use lease::{End, Name, Payload};
+use serde_json::Value;
 
-use super::answer::fenced;
-use super::input::{Input, LeaseId, Over};
+use super::answer::{json, leased};
+use super::input::{Input, LeaseId, Over, no_query};
 use crate::app::App;
-use crate::held::{Fate, Renewal};
-use crate::holders;
-use crate::wire::{Code, Nothing, Problem, Retry};
+use crate::held::{Held, Renewal, unknown_lease};
+use crate::keeper::Order;
+use crate::peer::Connection;
+use crate::wire::{Code, Grant, HandOverRequest, Nothing, Problem, ReleaseRequest, Retry, ValueRequest};
 
 /// How it stands.
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     LeaseId(id): LeaseId,
     Over(connection): Over,
+    uri: Uri,
 ) -> Result<Response, Problem> {
-    let held = app.holders.find(&id, connection.peer.uid)?;
-    Ok(fenced(held.token, &held.view()))
+    no_query(&uri)?;
+    Ok(leased(&*app.holders.find(&id, connection.peer.uid)?))
 }
 
 /// Renews it, and answers once the store has confirmed that.
@@ -31,9 +36,8 @@ pub(super) async fn renew(
 ) -> Result<Response, Problem> {
     let held = app.holders.find(&id, connection.peer.uid)?;
     match held.renew().await {
-        Renewal::Confirmed => Ok(fenced(held.token, &held.view())),
-        Renewal::Over(Fate::Lost(loss)) => Err(holders::lost(&held.name, &loss)),
-        Renewal::Over(Fate::Released) => Err(holders::unknown_lease()),
+        Renewal::Confirmed => Ok(leased(&held)),
+        Renewal::Over(fate) => Err(fate.problem(&held.what)),
         Renewal::Pending => {
             let detail = "the store has not confirmed the renewal yet; it goes on, and until its deadline the lease stands";
             Err(Problem::new(Code::StoreUnreachable, detail).retry(Retry::Now))
@@ -46,8 +50,74 @@ pub(super) async fn release(
     State(app): State<Arc<App>>,
     LeaseId(id): LeaseId,
     Over(connection): Over,
-    Input(Nothing {}): Input<Nothing>,
+    Input(asked): Input<ReleaseRequest>,
 ) -> Result<Response, Problem> {
-    let held = app.holders.release(&id, connection.peer.uid).await?;
-    Ok(fenced(held.token, &held.view()))
+    let why = match asked.why.as_deref() {
+        None | Some("released") => End::Released,
+        Some("stopped") => End::Stopped,
+        Some(other) => {
+            let shown: String = other.chars().take(40).collect();
+            let detail = format!("why {shown:?}: allowed are \"released\" and \"stopped\"");
+            return Err(Problem::new(Code::InvalidBody, detail));
+        }
+    };
+    Ok(leased(&*app.holders.release(&id, connection.peer.uid, why).await?))
+}
+
+/// Says something else to others from now on.
+pub(super) async fn value(
+    State(app): State<Arc<App>>,
+    LeaseId(id): LeaseId,
+    Over(connection): Over,
+    Input(asked): Input<ValueRequest>,
+) -> Result<Response, Problem> {
+    let held = lease_of(&app, &connection, Some(agreeing(id, asked.lease)?), None)?;
+    say(&held, &asked.value).await
+}
+
+/// Gives it to somebody in line, by name.
+pub(super) async fn hand_over(
+    State(app): State<Arc<App>>,
+    LeaseId(id): LeaseId,
+    Over(connection): Over,
+    Input(asked): Input<HandOverRequest>,
+) -> Result<Response, Problem> {
+    let held = lease_of(&app, &connection, Some(agreeing(id, asked.lease)?), None)?;
+    held.ask(|tell| Order::HandOver(asked.to, tell)).await?;
+    Ok(json(&held.view()))
+}
+
+/// The id of the path, if the body does not name another.
+fn agreeing(id: String, in_body: Option<String>) -> Result<String, Problem> {
+    match in_body {
+        Some(other) if other != id => {
+            Err(Problem::new(Code::InvalidBody, "the lease in the body is not the one in the path"))
+        }
+        _ => Ok(id),
+    }
+}
+
+/// The lease that the body names, if it is of the name in the path.
+pub(super) fn lease_of(
+    app: &App,
+    connection: &Connection,
+    id: Option<String>,
+    name: Option<&Name>,
+) -> Result<Arc<Held>, Problem> {
+    let Some(id) = id else {
+        let detail = "lease is missing: give the id that was granted";
+        return Err(Problem::new(Code::InvalidBody, detail));
+    };
+    let held = app.holders.find(&id, connection.peer.uid)?;
+    match (name, &held.what) {
+        (Some(wanted), Grant::One { name, .. }) if name != wanted.as_str() => Err(unknown_lease()),
+        _ => Ok(held),
+    }
+}
+
+/// Says `value` under a lease, and answers once the store has confirmed that.
+pub(super) async fn say(held: &Held, value: &Value) -> Result<Response, Problem> {
+    let value = Payload::of(value)?;
+    held.ask(|tell| Order::Say(value, tell)).await?;
+    Ok(leased(held))
 }

@@ -1,9 +1,10 @@
-//! `GET /v1/locks` and `GET /v1/locks/{name}`: who holds what, and who waits.
+//! `/v1/locks`: locks, exclusive or shared.
 //!
 //! Looking decides nothing: what is shown may be some seconds old.
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
@@ -11,25 +12,60 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
-use lease::{Error, Seen};
+use lease::{Error, Name, Seen};
 use serde::Deserialize;
 
+use super::acquire;
 use super::answer::{fenced, json, line};
-use super::input::{LockName, no_query};
+use super::ask::{Question, Terms};
+use super::breaking::Breaking;
+use super::hold::{self, Words};
+use super::input::{Input, Named, Over, no_query};
 use crate::app::App;
-use crate::wire::{Code, Lock, NDJSON, Problem};
+use crate::peer::Connection;
+use crate::wire::{AcquireRequest, Code, History, HoldRequest, Lock, NDJSON, Past, Problem, Span, Wishes};
 
-/// The query of a list.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wanted {
-    filter: Option<String>,
+/// Holds it as long as the connection stays.
+pub(super) async fn hold(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    Input(asked): Input<HoldRequest>,
+) -> Result<Response, Problem> {
+    let question = question(&app, &connection, &name, asked.wishes(), asked.shared, asked.grace)?;
+    hold::hold(app, &connection, question, Words::Lock).await
+}
+
+/// Grants a lease on it that the caller renews.
+pub(super) async fn acquire(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    Input(asked): Input<AcquireRequest>,
+) -> Result<Response, Problem> {
+    let question = question(&app, &connection, &name, asked.wishes(), asked.shared, asked.grace)?;
+    acquire::acquire(&app, &connection, question, asked.attempt).await
+}
+
+fn question(
+    app: &App,
+    connection: &Connection,
+    name: &Name,
+    wishes: Wishes,
+    shared: Option<bool>,
+    grace: Option<Span>,
+) -> Result<Question, Problem> {
+    let terms = Terms::new(&connection.peer, wishes)?;
+    let lock = app.granting()?.lock(name.as_str());
+    let lock = if shared.unwrap_or_default() { lock.shared() } else { lock };
+    let lock = lock.grace(grace.map_or(Duration::ZERO, Duration::from));
+    Question::lock(lock, name.to_string(), terms)
 }
 
 /// One lock, held or not, with its line.
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    LockName(name): LockName,
+    Named(name): Named,
     uri: Uri,
 ) -> Result<Response, Problem> {
     no_query(&uri)?;
@@ -38,6 +74,35 @@ pub(super) async fn show(
         Some(token) => fenced(token, &lock),
         None => json(&lock),
     })
+}
+
+/// The last holds of it that have ended.
+pub(super) async fn history(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    no_query(&uri)?;
+    let holds = app.space()?.history(name.as_str()).await?;
+    Ok(json(&History { name: name.to_string(), holds: holds.into_iter().map(Past::from).collect() }))
+}
+
+/// Breaks the grant by force.
+pub(super) async fn break_by_force(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let lock = app.space()?.lock(name.as_str());
+    Breaking::of(&uri)?.carry_out(&lock, name.as_str(), &connection.peer).await
+}
+
+/// The query of a list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    filter: Option<String>,
 }
 
 /// The locks that are held: as one JSON object, or one a line for whoever accepts `application/x-ndjson`. Either is
@@ -52,14 +117,7 @@ pub(super) async fn list(
         Problem::new(Code::InvalidQuery, format!("{}; known is: filter", error.body_text()))
     })?;
     let filter = wanted.0.filter.unwrap_or_else(|| ">".to_owned());
-    let locks = app.space()?.list(&filter).map_err(|error| match error {
-        Error::InvalidName { name, why } => {
-            let detail =
-                format!("invalid filter {name:?}: {why}; between dots also * for any, and > at the end");
-            Problem::new(Code::InvalidFilter, detail)
-        }
-        error => Problem::from(error),
-    })?;
+    let locks = app.space()?.list(&filter).map_err(no_filter)?;
     let mut locks = Box::pin(locks).fuse();
     // While nothing has been written, a store out of reach is still a plain refusal.
     let first = locks.next().await.transpose()?;
@@ -87,4 +145,16 @@ fn as_object(
     let open = stream::once(async { Ok(Bytes::from_static(b"{\"locks\":[")) });
     let close = stream::once(async { Ok(Bytes::from_static(b"]}\n")) });
     open.chain(items).chain(close)
+}
+
+/// What is said of a filter that is none.
+pub(super) fn no_filter(error: Error) -> Problem {
+    match error {
+        Error::InvalidName { name, why } => {
+            let detail =
+                format!("invalid filter {name:?}: {why}; between dots also * for any, and > at the end");
+            Problem::new(Code::InvalidFilter, detail)
+        }
+        error => Problem::from(error),
+    }
 }

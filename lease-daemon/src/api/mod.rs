@@ -1,10 +1,15 @@
 //! The socket API, version 1: one file per resource.
 //!
 //! ```text
-//!   POST   /v1/locks/{name}/hold       a stream; the lock is held as long as the connection stays
-//!   POST   /v1/locks/{name}/acquire    a lease; the caller renews it
-//!   GET    /v1/leases/{id}             POST …/renew   DELETE …
-//!   GET    /v1/locks/{name}            GET /v1/locks?filter=payments.*
+//!   POST   /v1/locks/{name}/hold         a stream; held as long as the connection stays
+//!   POST   /v1/locks/{name}/acquire      a lease; the caller renews it
+//!   GET    /v1/locks/{name}              GET /v1/locks?filter=payments.*    …/{name}/history
+//!   DELETE /v1/locks/{name}?token=T      broken by force
+//!   GET    /v1/leases/{id}               POST …/renew   …/hand-over   PUT …/value   …/data/{key}   DELETE …
+//!
+//!   /v1/semaphores/{name}   hold, acquire, limit, history        /v1/multi            hold, acquire
+//!   /v1/elections/{name}    campaign, value, ready, hand-over,   /v1/groups/{name}    join, value, watch, barrier
+//!                           watch, history
 //!   GET    /healthz  /readyz  /metrics
 //! ```
 //!
@@ -15,18 +20,24 @@ mod answer;
 mod ask;
 #[cfg(test)]
 mod bodies_props;
+mod breaking;
+mod data;
+mod elections;
+mod groups;
 mod health;
 mod hold;
 mod input;
 mod leases;
 mod locks;
 mod measures;
+mod multi;
 mod refuse;
+mod semaphores;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 
 use crate::app::App;
 
@@ -34,11 +45,34 @@ use crate::app::App;
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/v1/locks", get(locks::list))
-        .route("/v1/locks/{name}", get(locks::show))
-        .route("/v1/locks/{name}/acquire", post(acquire::acquire))
-        .route("/v1/locks/{name}/hold", post(hold::hold))
+        .route("/v1/locks/{name}", get(locks::show).delete(locks::break_by_force))
+        .route("/v1/locks/{name}/acquire", post(locks::acquire))
+        .route("/v1/locks/{name}/hold", post(locks::hold))
+        .route("/v1/locks/{name}/history", get(locks::history))
+        .route("/v1/semaphores/{name}", get(semaphores::show).delete(semaphores::break_by_force))
+        .route("/v1/semaphores/{name}/acquire", post(semaphores::acquire))
+        .route("/v1/semaphores/{name}/hold", post(semaphores::hold))
+        .route("/v1/semaphores/{name}/history", get(semaphores::history))
+        .route("/v1/semaphores/{name}/limit", put(semaphores::limit))
+        .route("/v1/multi/acquire", post(multi::acquire))
+        .route("/v1/multi/hold", post(multi::hold))
+        .route("/v1/elections/{name}", get(elections::show).delete(elections::break_by_force))
+        .route("/v1/elections/{name}/campaign", post(elections::campaign))
+        .route("/v1/elections/{name}/hand-over", post(elections::hand_over))
+        .route("/v1/elections/{name}/history", get(elections::history))
+        .route("/v1/elections/{name}/ready", put(elections::ready))
+        .route("/v1/elections/{name}/value", put(elections::value))
+        .route("/v1/elections/{name}/watch", get(elections::watch))
+        .route("/v1/groups/{name}", get(groups::show))
+        .route("/v1/groups/{name}/barrier", get(groups::barrier))
+        .route("/v1/groups/{name}/join", post(groups::join))
+        .route("/v1/groups/{name}/value", put(groups::value))
+        .route("/v1/groups/{name}/watch", get(groups::watch))
         .route("/v1/leases/{id}", get(leases::show).delete(leases::release))
+        .route("/v1/leases/{id}/data/{key}", get(data::get).put(data::put).delete(data::delete))
+        .route("/v1/leases/{id}/hand-over", post(leases::hand_over))
         .route("/v1/leases/{id}/renew", post(leases::renew))
+        .route("/v1/leases/{id}/value", put(leases::value))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(measures::metrics))

@@ -24,7 +24,8 @@ impl IntoResponse for Problem {
 pub(super) async fn not_found(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
     // The router takes an empty part of a path for no part at all.
-    if let Some(rest) = path.strip_prefix("/v1/locks/")
+    let kinds = ["/v1/locks/", "/v1/semaphores/", "/v1/elections/", "/v1/groups/"];
+    if let Some(rest) = kinds.iter().find_map(|kind| path.strip_prefix(kind))
         && (rest.is_empty() || rest.starts_with('/'))
         && let Err(error) = Name::new("")
     {

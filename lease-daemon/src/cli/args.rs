@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lease::{DEFAULT_TTL, Filter, Name};
 
 use super::durations;
-use crate::span::Span;
+use crate::wire::Span;
 
 /// Distributed locks on NATS JetStream, for shells and scripts.
 #[derive(Debug, Parser)]

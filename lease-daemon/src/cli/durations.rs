@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lease::{MAX_TTL, MIN_TTL};
 
-use crate::span::Span;
+use crate::wire::Span;
 
 /// The longest wait: the same as the socket's.
 const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -93,7 +93,7 @@ pub fn stream(bytes: &[u8]) {
 
 async fn believe(mut hold: Hold, events: &[Event], lines: usize) {
     let said = events.iter().find_map(|event| match event {
-        Event::Held(lease) if lease.token == hold.token() => Some(lease.deadline_boottime_ns),
+        Event::Held(lease) if lease.what.token() == Some(hold.token()) => Some(lease.deadline_boottime_ns),
         _ => None,
     });
     assert!(said.is_some_and(|said| hold.deadline().as_nanos() <= said), "{:?} of {said:?}", hold.deadline());

@@ -5,8 +5,8 @@ use super::exit::Exit;
 use super::say::{plain, print, say};
 use super::source::{Refusal, Source};
 use super::table::Table;
-use crate::span::Span;
 use crate::wire::Lock;
+use crate::wire::Span;
 
 /// Lists them: a table, or one JSON object a line. That there is none is said on standard error, and is no fault.
 pub(super) async fn ls(args: Ls) -> Exit {

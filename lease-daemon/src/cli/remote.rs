@@ -12,7 +12,7 @@ use lease::{Ambient, Loss, Moment, Name, System};
 use super::exit::Exit;
 use super::http::{Answer, Cut, send, silent};
 use super::source::{Hold, News, Refusal, Step, Wanted};
-use crate::held::GRACE;
+use crate::keeper::GRACE;
 use crate::wire::{Code, Event, HoldRequest, Lease, Lock, Problem, Span};
 
 /// How long a daemon may take for what needs no waiting: longer than its own patience with a store that is silent.
@@ -158,7 +158,7 @@ impl DaemonLine {
                 Step::Held(Hold::Daemon(DaemonHold {
                     socket,
                     id: lease.lease,
-                    token: lease.token,
+                    token: lease.what.token().unwrap_or_default(),
                     deadline,
                     answer,
                     over: false,

@@ -67,9 +67,13 @@ mod tests {
 
     #[test]
     fn a_free_lock_and_its_line() {
-        let waiter =
-            |owner: &str| Waiter { owner: owner.into(), host: "h".into(), pid: 7, since: "now".into() };
+        let waiter = |owner: &str| {
+            let (owner, host, since) = (owner.into(), "h".into(), "now".into());
+            Waiter { owner, host, pid: 7, since, priority: 0, ready: true, value: None }
+        };
         let lock = Lock {
+            shared: false,
+            readers: Vec::new(),
             name: "a".into(),
             held: false,
             token: None,

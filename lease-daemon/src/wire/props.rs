@@ -3,7 +3,10 @@
 use proptest::collection::btree_map;
 use proptest::option;
 use proptest::prelude::*;
+use serde::Serialize;
 use serde_json::{Value, json};
+
+use std::collections::BTreeMap;
 
 use super::*;
 
@@ -28,12 +31,19 @@ fn previous() -> impl Strategy<Value = Previous> {
     })
 }
 
+fn grant() -> impl Strategy<Value = Grant> {
+    let one = (text(), any::<u64>(), option::of(any::<u64>()), option::of(text()));
+    prop_oneof![
+        one.prop_map(|(name, token, fence, member)| Grant::One { name, token, fence, member }),
+        btree_map(text(), any::<u64>(), 1..4).prop_map(|tokens| Grant::All { tokens }),
+    ]
+}
+
 fn lease() -> impl Strategy<Value = Lease> {
-    (text(), text(), any::<u64>(), span(), span(), any::<u64>(), option::of(previous())).prop_map(
-        |(lease, name, token, ttl, expires_in, deadline_boottime_ns, previous)| Lease {
+    (text(), grant(), span(), span(), any::<u64>(), option::of(previous())).prop_map(
+        |(lease, what, ttl, expires_in, deadline_boottime_ns, previous)| Lease {
             lease,
-            name,
-            token,
+            what,
             ttl,
             expires_in,
             deadline_boottime_ns,
@@ -52,6 +62,7 @@ fn holder() -> impl Strategy<Value = Holder> {
             since,
             ttl,
             metadata,
+            value: Some(json!({ "addr": [1, null] })),
         },
     )
 }
@@ -60,6 +71,9 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         any::<usize>().prop_map(|ahead| Event::Waiting { ahead }),
         lease().prop_map(Event::Held),
+        lease().prop_map(Event::Elected),
+        lease().prop_map(Event::Joined),
+        (any::<usize>(), text()).prop_map(|(ahead, candidate)| Event::Candidate { ahead, candidate }),
         (span(), any::<u64>())
             .prop_map(|(expires_in, deadline_boottime_ns)| Event::Alive { expires_in, deadline_boottime_ns }),
         (text(), option::of(text())).prop_map(|(reason, detail)| Event::Lost { reason, detail }),
@@ -73,13 +87,19 @@ fn lock() -> impl Strategy<Value = Lock> {
             name: name.clone(),
             held: holder.is_some(),
             token: holder.as_ref().map(|holder| holder.token),
-            waiters: lined
-                .then(|| vec![Waiter { owner: name, host: String::new(), pid: 1, since: String::new() }]),
+            waiters: lined.then(|| vec![waiter(name)]),
+            shared: lined,
+            readers: holder.iter().cloned().collect(),
             holder,
             expires_in,
             revision,
             previous,
         })
+}
+
+fn waiter(owner: String) -> Waiter {
+    let (host, since) = (String::new(), String::new());
+    Waiter { owner, host, pid: 1, since, priority: -3, ready: false, value: Some(json!("x")) }
 }
 
 fn problem() -> impl Strategy<Value = Problem> {
@@ -128,7 +148,7 @@ proptest! {
 
     #[test]
     fn an_event_of_a_newer_daemon_is_ignored(event in event(), kind in "[a-z-]{1,12}") {
-        let known = ["waiting", "held", "alive", "lost", "timeout"];
+        let known = ["waiting", "held", "candidate", "elected", "joined", "alive", "lost", "timeout"];
         prop_assume!(!known.contains(&kind.as_str()));
         let mut written = json!(event);
         written["event"] = kind.into();
@@ -154,8 +174,8 @@ proptest! {
         attempt in option::of(text()),
         field in added(),
     ) {
-        let hold = HoldRequest { ttl, wait, owner: owner.clone(), metadata: metadata.clone() };
-        let acquire = AcquireRequest { ttl, wait, owner, metadata, attempt };
+        let hold = HoldRequest { ttl, wait, owner: owner.clone(), metadata: metadata.clone(), ..Default::default() };
+        let acquire = AcquireRequest { ttl, wait, owner, metadata, attempt, ..Default::default() };
         prop_assert_eq!(&serde_json::from_value::<HoldRequest>(json!(hold)).unwrap(), &hold);
         prop_assert_eq!(&serde_json::from_value::<AcquireRequest>(json!(acquire)).unwrap(), &acquire);
         let with = |mut value: Value| {

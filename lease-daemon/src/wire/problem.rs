@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::wire::Holder;
+use super::Holder;
 
 /// Declares the codes once: variant, word on the wire, HTTP status, title.
 macro_rules! codes {
@@ -56,22 +56,34 @@ codes! {
     InvalidBody "invalid-body" 400 "The body is invalid";
     /// The filter matches no possible name.
     InvalidFilter "invalid-filter" 400 "The filter is invalid";
+    /// The grace is no duration, or out of range.
+    InvalidGrace "invalid-grace" 400 "The grace is invalid";
+    /// The limit of a semaphore is missing, no number, or out of range.
+    InvalidLimit "invalid-limit" 400 "The limit is invalid";
     /// The metadata has too many entries or is too long.
     InvalidMetadata "invalid-metadata" 400 "The metadata is invalid";
     /// The name cannot be a lock's name.
     InvalidName "invalid-name" 400 "The name is invalid";
+    /// The list of names is missing, empty, too long, or no list of names.
+    InvalidNames "invalid-names" 400 "The list of names is invalid";
     /// The owner is empty or too long.
     InvalidOwner "invalid-owner" 400 "The owner is invalid";
     /// The query string has a parameter that this path does not know.
     InvalidQuery "invalid-query" 400 "The query is invalid";
     /// The ttl is no duration, or out of range.
     InvalidTtl "invalid-ttl" 400 "The ttl is invalid";
+    /// The value is too long or too deep.
+    InvalidValue "invalid-value" 400 "The value is invalid";
     /// The wait is no duration, or out of range.
     InvalidWait "invalid-wait" 400 "The wait is invalid";
+    /// The semaphore has another limit than the one given.
+    LimitMismatch "limit-mismatch" 409 "The semaphore has another limit";
     /// The lease was lost less than a minute ago.
     Lost "lost" 409 "The lease is lost";
     /// The path exists, the method does not fit it.
     MethodNotAllowed "method-not-allowed" 405 "The method is not allowed here";
+    /// Nobody of the name that it was to be handed to waits in line.
+    NobodyWaits "nobody-waits" 409 "Nobody of that name waits";
     /// No such path.
     NotFound "not-found" 404 "There is nothing at this path";
     /// Whether the store took the write could not be learned in time.
@@ -86,6 +98,8 @@ codes! {
     StoreUnreachable "store-unreachable" 503 "The store is out of reach";
     /// The bucket's settings, or the server's release, are not fit for locks.
     StoreUnsafe "store-unsafe" 503 "The store is not safe for locks";
+    /// The grant to be broken is not the current one.
+    TokenMismatch "token-mismatch" 409 "Another grant is current";
     /// A bound inside the library was reached.
     TooMany "too-many" 429 "A bound was reached";
     /// The daemon serves as many connections as it may.
@@ -94,10 +108,16 @@ codes! {
     TooManyLeases "too-many-leases" 429 "There are too many leases";
     /// As many requests wait as may.
     TooManyWaiters "too-many-waiters" 429 "There are too many waiters";
+    /// As many watches are open as may.
+    TooManyWatches "too-many-watches" 429 "There are too many watches";
+    /// No candidate of this id stands for office here.
+    UnknownCandidate "unknown-candidate" 404 "There is no such candidate";
     /// No lease of this id: released, lost more than a minute ago, another user's, or granted before a restart.
     UnknownLease "unknown-lease" 404 "There is no such lease";
     /// The wait is over and somebody else still holds it.
     WaitElapsed "wait-elapsed" 409 "The wait is over";
+    /// The lease is of a kind that cannot do this.
+    WrongKind "wrong-kind" 409 "This kind of lease cannot do that";
 }
 
 impl fmt::Display for Code {

@@ -1,0 +1,134 @@
+//! `/v1/elections`: one leader at a time, candidates in line, observers.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
+use futures_util::StreamExt;
+use lease::{Leadership, Lock, Payload};
+
+use super::answer::{fenced, json, lines};
+use super::ask::{Question, Terms};
+use super::breaking::Breaking;
+use super::hold::{self, Words};
+use super::input::{Input, Named, Over, no_query};
+use super::leases::{lease_of, say};
+use crate::app::App;
+use crate::keeper::Order;
+use crate::wire::{
+    CampaignRequest, Election, HandOverRequest, History, Leader, Leading, Past, Problem, ReadyRequest,
+    ValueRequest, Waiter,
+};
+
+/// Stands for office, and leads, as long as the connection stays.
+pub(super) async fn campaign(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    Input(asked): Input<CampaignRequest>,
+) -> Result<Response, Problem> {
+    let terms = Terms::new(&connection.peer, asked.wishes())?;
+    let CampaignRequest { value, priority, ready, .. } = asked;
+    let value = value.map(|value| Payload::of(&value)).transpose()?;
+    let (candidacy, ready) = app.candidates.add(connection.peer.uid, name.as_str(), ready.unwrap_or(true));
+    let election =
+        app.granting()?.election(name.as_str()).priority(priority.unwrap_or_default()).ready(ready);
+    let question = Question::office(election, value, name.to_string(), terms)?;
+    hold::hold(app, &connection, question, Words::Office(candidacy)).await
+}
+
+/// Says whether a candidate would take office now.
+pub(super) async fn ready(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    Input(asked): Input<ReadyRequest>,
+) -> Result<Response, Problem> {
+    app.candidates.ready(&asked.candidate, connection.peer.uid, name.as_str(), asked.ready)?;
+    Ok(json(&asked))
+}
+
+/// The leader says something else from now on.
+pub(super) async fn value(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    Input(asked): Input<ValueRequest>,
+) -> Result<Response, Problem> {
+    let held = lease_of(&app, &connection, asked.lease, Some(&name))?;
+    say(&held, &asked.value).await
+}
+
+/// The leader gives the office to a candidate by name.
+pub(super) async fn hand_over(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    Input(asked): Input<HandOverRequest>,
+) -> Result<Response, Problem> {
+    let held = lease_of(&app, &connection, asked.lease, Some(&name))?;
+    held.ask(|tell| Order::HandOver(asked.to, tell)).await?;
+    Ok(json(&held.view()))
+}
+
+/// Who leads, and who stands.
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    no_query(&uri)?;
+    let election = app.space()?.election(name.as_str());
+    let leader = election.leader().await?.map(Leader::from);
+    let candidates = election.candidates().await?.into_iter().map(Waiter::from).collect();
+    let token = leader.as_ref().map(|leader| leader.token);
+    let seen = Election { name: name.to_string(), leader, candidates };
+    Ok(match token {
+        Some(token) => fenced(token, &seen),
+        None => json(&seen),
+    })
+}
+
+/// Follows who leads, beginning with what is so now.
+pub(super) async fn watch(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    no_query(&uri)?;
+    let seat = app.watches.seat(connection.peer.uid)?;
+    let leaders = app.space()?.election(name.as_str()).observe()?;
+    let stopping = app.draining.clone().cancelled_owned();
+    Ok(lines(leaders.take_until(stopping).map(move |known| {
+        let _held_as_long_as_the_stream = &seat;
+        match known {
+            Leadership::Leader(leader) => Leading::Leader(leader.into()),
+            Leadership::Unconfirmed(leader) => Leading::Unconfirmed(leader.into()),
+            _ => Leading::Vacant,
+        }
+    })))
+}
+
+/// The last terms that have ended.
+pub(super) async fn history(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    no_query(&uri)?;
+    let terms = app.space()?.election(name.as_str()).history().await?;
+    Ok(json(&History { name: name.to_string(), holds: terms.into_iter().map(Past::from).collect() }))
+}
+
+/// Ends a term by force.
+pub(super) async fn break_by_force(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let office: Lock = app.space()?.election(name.as_str()).office();
+    Breaking::of(&uri)?.carry_out(&office, name.as_str(), &connection.peer).await
+}

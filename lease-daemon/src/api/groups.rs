@@ -1,0 +1,138 @@
+//! `/v1/groups`: members with something to say, each for as long as it lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::http::Uri;
+use axum::response::Response;
+use futures_util::StreamExt;
+use lease::{Error, MAX_MEMBERS, MemberEvent};
+use serde::Deserialize;
+
+use super::answer::{json, lines};
+use super::ask::owner_of;
+use super::hold::{self, Words};
+use super::input::{Input, Named, Over, no_query};
+use super::leases::{lease_of, say};
+use crate::app::{self, App};
+use crate::held::RenewedBy;
+use crate::wire::{
+    Code, Group, JoinRequest, Member, Membership, Previous, Problem, Retry, Span, ValueRequest,
+};
+
+/// Is a member as long as the connection stays.
+pub(super) async fn join(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    Input(asked): Input<JoinRequest>,
+) -> Result<Response, Problem> {
+    let group = app.granting()?.group(name.as_str()).owner(owner_of(&connection.peer, asked.owner)?);
+    let group = match asked.ttl {
+        Some(Span(ttl)) => group.ttl(ttl),
+        None => group,
+    };
+    group.check()?;
+    let _seat = app.holders.seat()?;
+    let membership = tokio::select! {
+        biased;
+        joined = group.join(&asked.value) => joined?,
+        () = app.draining.cancelled() => return Err(app::draining()),
+    };
+    let held = app.holders.add(connection.peer.uid, RenewedBy::Daemon, membership.into())?;
+    Ok(hold::holding(app, held, Words::Group))
+}
+
+/// Who is there.
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    no_query(&uri)?;
+    let members = app.space()?.group(name.as_str()).members().await?;
+    Ok(json(&Group { name: name.to_string(), members: members.into_iter().map(Member::from).collect() }))
+}
+
+/// A member says something else from now on.
+pub(super) async fn value(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    Input(asked): Input<ValueRequest>,
+) -> Result<Response, Problem> {
+    let held = lease_of(&app, &connection, asked.lease, Some(&name))?;
+    say(&held, &asked.value).await
+}
+
+/// The query of a barrier.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    members: usize,
+    wait: Option<Span>,
+}
+
+/// Waits until so many have joined.
+pub(super) async fn barrier(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let expected = Query::<Expected>::try_from_uri(&uri).map_err(|error| {
+        let detail =
+            format!("{}; needed is members=1 to {MAX_MEMBERS}, and known is wait=30s", error.body_text());
+        Problem::new(Code::InvalidQuery, detail)
+    })?;
+    let Expected { members, wait } = expected.0;
+    let barrier = app.granting()?.group(name.as_str()).barrier(members);
+    let _seat = app.holders.seat()?;
+    // As good as without a limit.
+    let limit = wait.map_or(Duration::from_secs(30 * 24 * 3600), Duration::from);
+    let opened = tokio::select! {
+        biased;
+        opened = tokio::time::timeout(limit, barrier.wait()) => opened,
+        () = app.draining.cancelled() => return Err(app::draining()),
+    };
+    let Ok(opened) = opened else {
+        let detail = format!("the wait is over, and {name} has fewer than {members} members");
+        return Err(Problem::new(Code::WaitElapsed, detail).retry(Retry::Now));
+    };
+    let members = opened?.into_iter().map(Member::from).collect();
+    Ok(json(&Group { name: name.to_string(), members }))
+}
+
+/// Follows who comes and goes, beginning with those who are there.
+pub(super) async fn watch(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    no_query(&uri)?;
+    let seat = app.watches.seat(connection.peer.uid)?;
+    let events = app.space()?.group(name.as_str()).watch()?;
+    let stopping = app.draining.clone().cancelled_owned();
+    Ok(lines(events.take_until(stopping).map(move |event| {
+        let _held_as_long_as_the_stream = &seat;
+        told(event)
+    })))
+}
+
+fn told(event: Result<MemberEvent, Error>) -> Membership {
+    match event {
+        Ok(MemberEvent::Joined(member)) => Membership::Joined(member.into()),
+        Ok(MemberEvent::Changed(member)) => Membership::Changed(member.into()),
+        Ok(MemberEvent::Left { id, previous }) => {
+            Membership::Left { member: id, previous: Previous::from(&previous) }
+        }
+        Ok(MemberEvent::Expired(member)) => Membership::Expired(member.into()),
+        // What a newer library tells has no word yet.
+        Ok(_) => Membership::Unknown,
+        Err(error) => {
+            let Problem { code, detail, .. } = Problem::from(error);
+            Membership::Failed { reason: code.to_string(), detail }
+        }
+    }
+}

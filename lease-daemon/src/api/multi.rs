@@ -1,0 +1,57 @@
+//! `/v1/multi`: several locks together, all of them or none.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use lease::Name;
+
+use super::acquire;
+use super::ask::{Question, Terms};
+use super::hold::{self, Words};
+use super::input::{Input, Over};
+use crate::app::App;
+use crate::peer::Connection;
+use crate::wire::{AcquireMultiRequest, Code, MultiRequest, Problem, Wishes};
+
+/// Holds them as long as the connection stays.
+pub(super) async fn hold(
+    State(app): State<Arc<App>>,
+    Over(connection): Over,
+    Input(asked): Input<MultiRequest>,
+) -> Result<Response, Problem> {
+    let question = question(&app, &connection, asked.wishes(), asked.names)?;
+    hold::hold(app, &connection, question, Words::Lock).await
+}
+
+/// Grants one lease on all of them that the caller renews.
+pub(super) async fn acquire(
+    State(app): State<Arc<App>>,
+    Over(connection): Over,
+    Input(asked): Input<AcquireMultiRequest>,
+) -> Result<Response, Problem> {
+    let question = question(&app, &connection, asked.wishes(), asked.names)?;
+    acquire::acquire(&app, &connection, question, asked.attempt).await
+}
+
+fn question(
+    app: &App,
+    connection: &Connection,
+    wishes: Wishes,
+    names: Option<Vec<String>>,
+) -> Result<Question, Problem> {
+    let terms = Terms::new(&connection.peer, wishes)?;
+    let mut names = names.ok_or_else(|| {
+        Problem::new(
+            Code::InvalidNames,
+            "names is missing: list 1 to 64 locks, all of which are wanted or none",
+        )
+    })?;
+    for name in &names {
+        Name::new(name.clone())?;
+    }
+    names.sort();
+    names.dedup();
+    let scope = names.join(", ");
+    Question::all(app.granting()?.lock_all(names), scope, terms)
+}

@@ -1,0 +1,114 @@
+//! `/v1/semaphores`: as many holders at a time as the limit says.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
+use lease::Name;
+
+use super::acquire;
+use super::answer::json;
+use super::ask::{Question, Terms};
+use super::breaking::Breaking;
+use super::hold::{self, Words};
+use super::input::{Input, Named, Over, no_query};
+use crate::app::App;
+use crate::peer::Connection;
+use crate::wire::{
+    AcquirePermitRequest, Code, History, Holder, LimitRequest, Past, PermitRequest, Problem, Semaphore,
+    Waiter, Wishes,
+};
+
+/// Any limit, for what does not depend on it.
+const ANY: u32 = 1;
+
+/// Holds a permit as long as the connection stays.
+pub(super) async fn hold(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    Input(asked): Input<PermitRequest>,
+) -> Result<Response, Problem> {
+    let question = question(&app, &connection, &name, asked.wishes(), asked.limit)?;
+    hold::hold(app, &connection, question, Words::Lock).await
+}
+
+/// Grants a lease on a permit that the caller renews.
+pub(super) async fn acquire(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    Input(asked): Input<AcquirePermitRequest>,
+) -> Result<Response, Problem> {
+    let question = question(&app, &connection, &name, asked.wishes(), asked.limit)?;
+    acquire::acquire(&app, &connection, question, asked.attempt).await
+}
+
+fn question(
+    app: &App,
+    connection: &Connection,
+    name: &Name,
+    wishes: Wishes,
+    limit: Option<u32>,
+) -> Result<Question, Problem> {
+    let terms = Terms::new(&connection.peer, wishes)?;
+    let Some(limit) = limit else {
+        let detail = "limit is missing: say how many may hold a permit at a time, 1 to 500, as all others do";
+        return Err(Problem::new(Code::InvalidLimit, detail));
+    };
+    let permit = app.granting()?.semaphore(name.as_str(), limit).permit();
+    Question::lock(permit, name.to_string(), terms)
+}
+
+/// The limit, the holders and the line.
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    no_query(&uri)?;
+    look(&app, &name).await
+}
+
+/// Changes the limit for all.
+pub(super) async fn limit(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Input(asked): Input<LimitRequest>,
+) -> Result<Response, Problem> {
+    app.granting()?.semaphore(name.as_str(), ANY).set_limit(asked.limit).await?;
+    look(&app, &name).await
+}
+
+async fn look(app: &App, name: &Name) -> Result<Response, Problem> {
+    let seen = app.space()?.semaphore(name.as_str(), ANY).look().await?;
+    Ok(json(&Semaphore {
+        name: name.to_string(),
+        limit: seen.limit,
+        holders: seen.holders.into_iter().map(Holder::from).collect(),
+        waiters: seen.waiters.into_iter().map(Waiter::from).collect(),
+    }))
+}
+
+/// The last holds of its permits that have ended.
+pub(super) async fn history(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    no_query(&uri)?;
+    let holds = app.space()?.semaphore(name.as_str(), ANY).history().await?;
+    Ok(json(&History { name: name.to_string(), holds: holds.into_iter().map(Past::from).collect() }))
+}
+
+/// Breaks one permit by force.
+pub(super) async fn break_by_force(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let permit = app.space()?.semaphore(name.as_str(), ANY).permit();
+    Breaking::of(&uri)?.carry_out(&permit, name.as_str(), &connection.peer).await
+}

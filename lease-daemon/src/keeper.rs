@@ -1,0 +1,185 @@
+//! The task that keeps one lease for a client, and alone owns it.
+
+use bytes::Bytes;
+use lease::{End, GuardedValue, Loss, Payload};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::grip::Grip;
+use crate::held::{Fate, Outcome, RenewedBy};
+use crate::wire::Problem;
+
+/// How long a lease is kept for a client that has been told that the daemon is stopping: longer than a command that is
+/// asked to stop takes before it is killed, short enough for the daemon to exit within 10 s.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// Where an answer goes; whoever asked may have gone.
+type Tell<T> = oneshot::Sender<Result<T, Problem>>;
+
+/// What a keeper is asked for. One is served at a time, in their order; each comes to an end, at the latest with the lease.
+#[derive(Debug)]
+pub enum Order {
+    /// Renew, and say when it is confirmed.
+    Renew(oneshot::Sender<()>),
+    /// Say this to others from now on.
+    Say(Payload, Tell<()>),
+    /// Write a guarded value.
+    Put(String, Bytes, Tell<()>),
+    /// Delete a guarded value.
+    Delete(String, Tell<()>),
+    /// Read a guarded value.
+    Get(String, Tell<Option<GuardedValue>>),
+    /// Hand it to whoever waits under this name.
+    HandOver(String, Tell<()>),
+}
+
+/// An order to give the lease back.
+#[derive(Debug)]
+pub struct Ending {
+    /// What the next holder is told.
+    pub why: End,
+    /// Is told how that went.
+    pub told: oneshot::Sender<Outcome>,
+}
+
+/// The task that keeps the lease. It must be run.
+#[derive(Debug)]
+pub struct Keeper {
+    /// Gone once it was handed over.
+    grip: Option<Grip>,
+    renewed_by: RenewedBy,
+    fate: watch::Sender<Option<Fate>>,
+    orders: mpsc::Receiver<Order>,
+    end: oneshot::Receiver<Ending>,
+}
+
+/// How the keeping ends.
+enum Last {
+    /// Somebody gives it back.
+    Asked(Ending),
+    Lost(Loss),
+    HandedOver,
+}
+
+impl Keeper {
+    /// A keeper of `grip`, which tells its `fate`, and takes `orders` until one to `end` comes.
+    pub fn new(
+        grip: Grip,
+        renewed_by: RenewedBy,
+        fate: watch::Sender<Option<Fate>>,
+        orders: mpsc::Receiver<Order>,
+        end: oneshot::Receiver<Ending>,
+    ) -> Keeper {
+        Keeper { grip: Some(grip), renewed_by, fate, orders, end }
+    }
+
+    /// Keeps the lease until it is lost, given back or handed over.
+    ///
+    /// If the daemon is stopping, the holder is told, and the lease is kept until it lets go, for at most [`GRACE`]:
+    /// nobody is granted it under a client that still works. A client that renews by itself cannot be told before it
+    /// asks; its lease is left to its TTL.
+    pub async fn run(mut self) {
+        let (grip, last) = self.keep().await;
+        let fate = match &last {
+            Last::Asked(_) => Fate::Released,
+            Last::Lost(loss) => Fate::Lost(loss.clone()),
+            Last::HandedOver => Fate::HandedOver,
+        };
+        self.fate.send_replace(Some(fate));
+        let Some(grip) = grip else { return };
+        let ending = match last {
+            Last::Asked(ending) => Some(ending),
+            Last::Lost(Loss::Draining) => self.let_go().await,
+            Last::Lost(_) | Last::HandedOver => None,
+        };
+        match ending {
+            Some(Ending { why, told }) => {
+                // The asker may have gone.
+                let _ = told.send(grip.release_as(why).await);
+            }
+            // What was lost is given back all the same, if it is still ours: then it need not run out first.
+            None => {
+                let _ = grip.release_as(End::ClientGone).await;
+            }
+        }
+    }
+
+    /// Waits until the client of a daemon that is stopping lets go.
+    async fn let_go(&mut self) -> Option<Ending> {
+        let grace = async {
+            match self.renewed_by {
+                RenewedBy::Daemon => tokio::time::sleep(GRACE).await,
+                RenewedBy::Client => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Ok(ending) = &mut self.end, if !self.end.is_terminated() => Some(ending),
+            () = grace => None,
+        }
+    }
+
+    /// Does what it is asked for, until the end. Gives back what is still in its hands then.
+    async fn keep(&mut self) -> (Option<Grip>, Last) {
+        let Some(mut grip) = self.grip.take() else { return (None, Last::HandedOver) };
+        loop {
+            let order = tokio::select! {
+                biased;
+                Ok(ending) = &mut self.end, if !self.end.is_terminated() => return (Some(grip), Last::Asked(ending)),
+                loss = grip.lost() => return (Some(grip), Last::Lost(loss)),
+                Some(order) = self.orders.recv() => order,
+            };
+            if let Order::HandOver(to, tell) = order {
+                // Not to be interrupted: what it is in the middle of decides who holds.
+                match grip.hand_over(&to).await {
+                    Ok(()) => {
+                        let _ = tell.send(Ok(()));
+                        return (None, Last::HandedOver);
+                    }
+                    Err((problem, Some(still_held))) => {
+                        let _ = tell.send(Err(problem));
+                        grip = still_held;
+                    }
+                    Err((problem, None)) => {
+                        let _ = tell.send(Err(problem));
+                        return (None, Last::HandedOver);
+                    }
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                Ok(ending) = &mut self.end, if !self.end.is_terminated() => return (Some(grip), Last::Asked(ending)),
+                () = serve(&grip, order) => {}
+            }
+        }
+    }
+}
+
+/// Does one thing. Dropping this does not take it back. The asker may have gone, which is no reason not to do it.
+async fn serve(grip: &Grip, order: Order) {
+    match order {
+        Order::Renew(tell) => match grip.renew().await {
+            Ok(()) => drop(tell.send(())),
+            // That it is lost, the keeper hears next.
+            Err(error) => tracing::debug!(%error, "a renewal failed"),
+        },
+        Order::Say(value, tell) => {
+            let said = async { Ok(grip.one()?.set_value(&value).await?) };
+            let _ = tell.send(said.await);
+        }
+        Order::Put(key, value, tell) => {
+            let put = async { Ok(grip.one()?.put(&key, &value).await?) };
+            let _ = tell.send(put.await);
+        }
+        Order::Delete(key, tell) => {
+            let deleted = async { Ok(grip.one()?.delete(&key).await?) };
+            let _ = tell.send(deleted.await);
+        }
+        Order::Get(key, tell) => {
+            let got = async { Ok(grip.one()?.get(&key).await?) };
+            let _ = tell.send(got.await);
+        }
+        // Served where the lease is owned.
+        Order::HandOver(_, tell) => drop(tell),
+    }
+}

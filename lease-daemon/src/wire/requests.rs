@@ -1,0 +1,201 @@
+//! The bodies of requests. Whatever is left out has a default; a field that is not known is refused.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Span;
+
+/// What everybody may say who wants to hold something.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// How long the lease lasts without a renewal.
+    pub ttl: Option<Span>,
+    /// How long to wait in line.
+    pub wait: Option<Span>,
+    /// Who the holder is, for people.
+    pub owner: Option<String>,
+    /// What others may see of the holder.
+    pub metadata: Option<BTreeMap<String, String>>,
+}
+
+/// Declares a body with the fields of [`Wishes`] and some of its own; serde cannot refuse unknown fields of a struct that is
+/// put together from others.
+macro_rules! wishes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            /// How long the lease lasts without a renewal: 2 s to 24 h, 20 s if omitted.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub ttl: Option<Span>,
+            /// How long to wait in line: `0s` not at all, at most 30 days, as long as the connection stays if omitted.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub wait: Option<Span>,
+            /// Who the holder is, for people. If omitted, the client's user and process id.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub owner: Option<String>,
+            /// What others may see of the holder.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub metadata: Option<BTreeMap<String, String>>,
+            $($(#[$field_doc])*
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub $field: Option<$type>,)*
+        }
+
+        impl $name {
+            /// What it has in common with the others.
+            pub fn wishes(&self) -> Wishes {
+                let $name { ttl, wait, owner, metadata, .. } = self.clone();
+                Wishes { ttl, wait, owner, metadata }
+            }
+        }
+    };
+}
+
+wishes! {
+    /// The body of `POST /v1/locks/{name}/hold`. An empty body is the same as `{}`.
+    HoldRequest {
+        /// Beside others who share it, instead of alone.
+        shared: bool,
+        /// For how long nobody is granted the name after this grant, unless it is given back in order: 0 s if omitted.
+        grace: Span,
+    }
+}
+
+wishes! {
+    /// The body of `POST /v1/locks/{name}/acquire`. An empty body is the same as `{}`.
+    AcquireRequest {
+        /// Beside others who share it, instead of alone.
+        shared: bool,
+        /// For how long nobody is granted the name after this grant, unless it is given back in order: 0 s if omitted.
+        grace: Span,
+        /// An id of the caller's making (1 to 64 of `A-Z a-z 0-9 - _ . :`): a repeat under the same name and id, by the
+        /// same user, returns the same lease.
+        attempt: String,
+    }
+}
+
+wishes! {
+    /// The body of `POST /v1/semaphores/{name}/hold`.
+    PermitRequest {
+        /// How many may hold one at a time: 1 to 500. All who ask must say the same.
+        limit: u32,
+    }
+}
+
+wishes! {
+    /// The body of `POST /v1/semaphores/{name}/acquire`.
+    AcquirePermitRequest {
+        /// How many may hold one at a time: 1 to 500. All who ask must say the same.
+        limit: u32,
+        /// As in [`AcquireRequest`].
+        attempt: String,
+    }
+}
+
+wishes! {
+    /// The body of `POST /v1/multi/hold`.
+    MultiRequest {
+        /// The locks, all of which are wanted or none: 1 to 64.
+        names: Vec<String>,
+    }
+}
+
+wishes! {
+    /// The body of `POST /v1/multi/acquire`.
+    AcquireMultiRequest {
+        /// The locks, all of which are wanted or none: 1 to 64.
+        names: Vec<String>,
+        /// As in [`AcquireRequest`].
+        attempt: String,
+    }
+}
+
+wishes! {
+    /// The body of `POST /v1/elections/{name}/campaign`. An empty body is the same as `{}`.
+    CampaignRequest {
+        /// What the candidate has to say, and says as the leader: anything in at most 32 KiB.
+        value: Value,
+        /// Who is preferred at the next vacancy: higher is better, 0 if omitted.
+        priority: i32,
+        /// `false`: passed over until `PUT /v1/elections/{name}/ready` says otherwise. `true` if omitted.
+        ready: bool,
+    }
+}
+
+/// The body of `POST /v1/groups/{name}/join`. An empty body is the same as `{}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JoinRequest {
+    /// How long the membership lasts without a renewal: 2 s to 24 h, 20 s if omitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Span>,
+    /// Who the member is, for people. If omitted, the client's user and process id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// What the member has to say: anything in at most 32 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+}
+
+/// The body of `PUT …/value`: what the holder of a lease says to others from now on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValueRequest {
+    /// The lease; in the path where that has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
+    /// Anything in at most 32 KiB.
+    #[serde(default)]
+    pub value: Value,
+}
+
+/// The body of `POST …/hand-over`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandOverRequest {
+    /// The lease; in the path where that has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
+    /// Who is to have it: the owner that somebody in line goes by.
+    #[serde(default)]
+    pub to: String,
+}
+
+/// The body of `PUT /v1/elections/{name}/ready`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadyRequest {
+    /// The candidate, as its `candidate` events name it.
+    #[serde(default)]
+    pub candidate: String,
+    /// Whether it would take office now.
+    #[serde(default)]
+    pub ready: bool,
+}
+
+/// The body of `PUT /v1/semaphores/{name}/limit`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitRequest {
+    /// How many may hold one at a time from now on: 1 to 500.
+    #[serde(default)]
+    pub limit: u32,
+}
+
+/// The body of `DELETE /v1/leases/{id}`. An empty body is the same as `{}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseRequest {
+    /// `released`, or `stopped` by whoever has seen that nothing works under it any more; `released` if omitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// The body of requests that have no settings: nothing, or `{}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
