@@ -45,6 +45,8 @@ fn invalid(setting: &str) -> Code {
         "limit" => Code::InvalidLimit,
         "names" => Code::InvalidNames,
         "value" => Code::InvalidValue,
+        // The only one that is part of a query.
+        "barrier" => Code::InvalidQuery,
         _ => Code::InvalidBody,
     }
 }

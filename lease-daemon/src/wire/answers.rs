@@ -120,7 +120,7 @@ pub struct Waiter {
     /// Of a candidate: who is preferred, higher first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i32,
-    /// Of a candidate: whether it would take office now.
+    /// Of a candidate: `false` if it would not take office now; absent if it would.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub ready: bool,
     /// Of a candidate: what it has to say.

@@ -58,6 +58,11 @@ impl Waiter {
         let Some(index) = places.iter().position(|place| place.order == order) else {
             return match self.core.asked("read", self.core.store.read(&self.place_key())).await {
                 Ok(Some(entry)) if entry.revision == order && line::place(&entry).is_some() => {
+                    if !self.person.is_ready {
+                        // Everybody who is ready comes before it.
+                        let ready = places.len();
+                        self.ahead.send_if_modified(|ahead| ahead.replace(ready) != Some(ready));
+                    }
                     Ok(Position::Unknown)
                 }
                 // A marker, or something else that is newer than our place, if it is not there; else too old to tell.
