@@ -136,7 +136,14 @@ pub mod guide {
     #[doc = include_str!("docs/kinds.md")]
     pub mod kinds {}
     #[doc = include_str!("docs/fencing.md")]
-    pub mod fencing {}
+    pub mod fencing {
+        /// The recipe for PostgreSQL, as it is tested: `lease-lib/examples/fencing.sql`.
+        ///
+        /// ```sql
+        #[doc = include_str!("../examples/fencing.sql")]
+        /// ```
+        pub mod postgresql {}
+    }
     #[doc = include_str!("docs/time.md")]
     pub mod time {}
     #[doc = include_str!("docs/fairness.md")]

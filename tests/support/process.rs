@@ -234,6 +234,11 @@ impl Process {
         self.child.signal(Signal::INT);
     }
 
+    /// SIGQUIT; does not wait.
+    pub fn sigquit(&mut self) {
+        self.child.signal(Signal::QUIT);
+    }
+
     /// SIGSTOP, and waits until it stands still.
     pub fn pause(&mut self) {
         self.child.pause();

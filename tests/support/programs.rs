@@ -32,20 +32,30 @@ pub fn workspace() -> &'static Path {
 /// proves nothing, so the first call in a process asks cargo to bring them up to date (a fraction of a second if they
 /// are). `LEASE_TESTS_PREBUILT=1` says that this was just done.
 pub fn program(name: &str) -> PathBuf {
-    static BUILT: LazyLock<()> = LazyLock::new(build);
+    static BUILT: LazyLock<()> = LazyLock::new(|| build("--bins"));
     LazyLock::force(&BUILT);
-    let path = profile_folder().join(name);
-    assert!(path.is_file(), "{} is missing: run `cargo build -p lease-daemon --bins`", path.display());
+    existing(profile_folder().join(name), "--bins")
+}
+
+/// The path of an example of `lease-daemon`, brought up to date as [`program`] does.
+pub fn example(name: &str) -> PathBuf {
+    static BUILT: LazyLock<()> = LazyLock::new(|| build("--examples"));
+    LazyLock::force(&BUILT);
+    existing(profile_folder().join("examples").join(name), "--examples")
+}
+
+fn existing(path: PathBuf, targets: &str) -> PathBuf {
+    assert!(path.is_file(), "{} is missing: run `cargo build -p lease-daemon {targets}`", path.display());
     path
 }
 
-fn build() {
+fn build(targets: &str) {
     if std::env::var_os("LEASE_TESTS_PREBUILT").is_some() {
         return;
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "-p", "lease-daemon", "--bins"]).current_dir(workspace());
+    command.args(["build", "--quiet", "-p", "lease-daemon", targets]).current_dir(workspace());
     command.arg("--target-dir").arg(target_folder());
     let profile = profile_folder();
     match profile.file_name().and_then(|name| name.to_str()) {
@@ -64,6 +74,6 @@ fn build() {
         command.status().unwrap_or_else(|error| panic!("cannot run cargo to build lease-daemon: {error}"));
     assert!(
         status.success(),
-        "`cargo build -p lease-daemon --bins` failed ({status}); its messages are above"
+        "`cargo build -p lease-daemon {targets}` failed ({status}); its messages are above"
     );
 }
