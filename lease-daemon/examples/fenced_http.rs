@@ -12,7 +12,7 @@
 //!   keeps its token, for the same reason.
 //! - **Checked and written in one.** A check, and then a write, lets a newer holder's write in between. So a resource is
 //!   locked from before its token is compared until the answer is made. This is one process; where several serve the
-//!   same documents, a lock in memory is not enough: compare in the store ([the SQL](../../lease-lib/examples/fencing.sql)).
+//!   same documents, a lock in memory is not enough: compare in the store ([the SQL](../../lease-lib/src/docs/fencing.sql)).
 //! - **A read with a token takes over**: from then on older tokens are refused, so what was read is still so when it is
 //!   written back. A read without one is anybody's.
 //! - **Bounds.** Memory does not grow with the number of documents: there are 64 locks, whatever is behind them. 256

@@ -127,7 +127,7 @@ pub use rwlock::RwLock;
 pub use semaphore::{Permits, Semaphore};
 pub use space::{Seen, Space, SpaceOptions};
 pub use token::Token;
-pub use watch::{Happened, WatchFrom};
+pub use watch::{Happened, WatchEvent, WatchFrom};
 
 /// How it works, and how to rely on it.
 pub mod guide {
@@ -137,10 +137,10 @@ pub mod guide {
     pub mod kinds {}
     #[doc = include_str!("docs/fencing.md")]
     pub mod fencing {
-        /// The recipe for PostgreSQL, as it is tested: `lease-lib/examples/fencing.sql`.
+        /// The recipe for PostgreSQL, as it is tested: `lease-lib/src/docs/fencing.sql`.
         ///
         /// ```sql
-        #[doc = include_str!("../examples/fencing.sql")]
+        #[doc = include_str!("docs/fencing.sql")]
         /// ```
         pub mod postgresql {}
     }

@@ -29,7 +29,7 @@ use crate::protocol::{Holder, Loss, Previous, Slot, key};
 use crate::rwlock::RwLock;
 use crate::semaphore::Semaphore;
 use crate::store::{Events, Life, MemoryStore, NatsOptions, NatsStore, Store, Unreadable};
-use crate::watch::{Happened, WatchFrom};
+use crate::watch::{WatchEvent, WatchFrom};
 
 /// Settings of a [`Space`].
 #[derive(Clone, Debug)]
@@ -233,8 +233,9 @@ impl Space {
     /// the stream is dropped.
     ///
     /// A transition may come late, and several of one lock as one if its reader is slow or events were lost; the last is
-    /// always told, within seconds. An expiry is noticed about a second after it. Nothing that is told here decides who
-    /// holds: that only a lease knows of itself.
+    /// always told, within seconds. An expiry is noticed about a second after it. After an outage, or a change of the
+    /// connection, [`WatchEvent::Resync`] says so. Of a shared lock nothing is told but how the last grant before ended.
+    /// Nothing that is told here decides who holds: that only a lease knows of itself.
     ///
     /// ```
     /// # async fn run() -> Result<(), lease::Error> {
@@ -244,9 +245,11 @@ impl Space {
     /// let mut seen = space.watch("payments.>", lease::WatchFrom::Present)?;
     /// let lease = space.lock("payments.42").acquire().await?;
     /// let granted = seen.next().await.expect("goes on")?;
+    /// let lease::WatchEvent::Happened(granted) = granted else { panic!("{granted:?}") };
     /// assert!(matches!(granted.what, lease::Transition::Granted(by) if by.token == lease.token()));
     /// lease.release().await?;
     /// let ended = seen.next().await.expect("goes on")?;
+    /// let lease::WatchEvent::Happened(ended) = ended else { panic!("{ended:?}") };
     /// assert!(matches!(ended.what, lease::Transition::Ended(how) if how.why == lease::End::Released));
     /// # Ok(())
     /// # }
@@ -260,7 +263,7 @@ impl Space {
         &self,
         filter: &str,
         from: WatchFrom,
-    ) -> Result<impl Stream<Item = Result<Happened, Error>> + Send + Unpin + use<>, Error> {
+    ) -> Result<impl Stream<Item = Result<WatchEvent, Error>> + Send + Unpin + use<>, Error> {
         Ok(crate::watch::watch(&self.core, crate::lock::watched(&Filter::new(filter)?), from))
     }
 

@@ -1,8 +1,10 @@
 //! Watching: every transition of the records that match a filter, as it happens.
 //!
-//! The store tells of writes, at most once each, and of expiry not at all. So a watch hears (fast), asks every two
-//! seconds for whatever was written since it last asked (nothing stays missed for longer, also between two events that
-//! were heard), and looks at each record when its time is up. All of that may be old, and none of it decides who holds.
+//! The store tells of writes, at most once each, and of expiry not at all. So a watch hears, and then asks what was
+//! written since it last asked; it also asks every two seconds, and looks at each record when its time is up. What was
+//! heard is told together with what asking shows, in the order of their revisions: so whoever goes on from the highest
+//! revision that it was told is not told it again, and has not missed a lower one. All of that may be old, and none of
+//! it decides who holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::ambient::{Moment, sleep_until};
 use crate::core::Core;
 use crate::error::Error;
+use crate::observe::Observation;
 use crate::protocol::{Known, Slot, Transition};
 use crate::store::{Entry, Events, Revision, Unreadable};
 
@@ -24,9 +27,19 @@ const ASK_EVERY: Duration = Duration::from_secs(2);
 const AFTER_EXPIRY: Duration = Duration::from_millis(400);
 /// An absence is looked at twice: one read may be answered by a server that was left behind.
 const LOOK_AGAIN: Duration = Duration::from_millis(700);
+/// What was heard, and asking did not show: a server that was left behind answers, or it has gone meanwhile.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+const ASK_AT_MOST: u32 = 20;
+/// How much of what was heard waits for that. Of what comes beyond it, asking shows the newest of each record.
+const MOST_HEARD: usize = 4096;
+/// How many revisions are counted to find out whether one is missing.
+const MOST_COUNTED: u64 = 4096;
 /// How many transitions wait for a slow reader. Beyond that the watch waits, too; what happens meanwhile to one lock
 /// then comes as one transition to what is true in the end.
 const BUFFER: usize = 256;
+
+/// Every key of the bucket.
+const EVERYTHING: &str = ">";
 
 /// How a watch begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,9 +50,30 @@ pub enum WatchFrom {
     Present,
     /// With what happens from now on.
     Now,
-    /// With what is newer than this revision, the last that an earlier watch has told: of each lock the newest only,
-    /// and nothing of what has expired, or ended more than ten minutes ago, meanwhile.
+    /// With what is newer than this revision, the highest that an earlier watch has told. The store keeps the newest of
+    /// each lock, nothing of what has expired, and for ten minutes how the last grant ended: where anything may be
+    /// missing between then and now, the first that is told is [`WatchEvent::Gap`].
     After(Revision),
+}
+
+/// What a watch tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WatchEvent {
+    /// Something happened.
+    Happened(Happened),
+    /// For some time it could not be heard or asked what happens: the connection was another one since, or the store did
+    /// not answer. What the store still had of that time has been told just before; several transitions of one lock may
+    /// have become one.
+    Resync,
+    /// Of the time between these two revisions, transitions may be missing that the store has no trace of. Told once, at
+    /// the beginning, unless it is certain that none is.
+    Gap {
+        /// After this one.
+        after: Revision,
+        /// Up to here.
+        to: Revision,
+    },
 }
 
 /// Something that happened to a lock, or to another record that is watched.
@@ -47,8 +81,8 @@ pub enum WatchFrom {
 pub struct Happened {
     /// The lock; of other kinds, what of the record's key is told as its name.
     pub name: String,
-    /// The revision of the write that shows it; for an expiry, of the last one before. To go on from here later:
-    /// [`WatchFrom::After`].
+    /// The revision of the write that shows it; for an expiry, of the last one before. To go on from here later, take the
+    /// highest that was told: [`WatchFrom::After`].
     pub revision: Revision,
     /// What.
     pub what: Transition,
@@ -80,9 +114,15 @@ struct Watch {
     /// Everything up to here was asked for. What was heard says nothing about what was missed before it, so only what an
     /// ask has shown counts.
     asked: Revision,
+    /// What was heard, and not told yet.
+    heard: BTreeMap<Revision, Entry>,
+    /// How often it was asked for that in vain.
+    vain: u32,
     /// What was there when the watch began is known.
     begun: bool,
-    reader: mpsc::Sender<Result<Happened, Error>>,
+    /// Something may have been missed.
+    unsure: bool,
+    reader: mpsc::Sender<Result<WatchEvent, Error>>,
 }
 
 /// Starts a watch, which lasts until the stream is dropped.
@@ -90,7 +130,7 @@ pub(crate) fn watch(
     core: &Arc<Core>,
     watched: Watched,
     from: WatchFrom,
-) -> impl Stream<Item = Result<Happened, Error>> + Send + Unpin + use<> {
+) -> impl Stream<Item = Result<WatchEvent, Error>> + Send + Unpin + use<> {
     let (reader, stream) = mpsc::channel(BUFFER);
     let watch = Watch {
         core: Arc::clone(core),
@@ -100,7 +140,10 @@ pub(crate) fn watch(
         expiries: BTreeSet::new(),
         doubted: BTreeSet::new(),
         asked: if let WatchFrom::After(revision) = from { revision } else { 0 },
+        heard: BTreeMap::new(),
+        vain: 0,
         begun: false,
+        unsure: false,
         reader,
     };
     core.ambient.spawn(Box::pin(async move {
@@ -120,6 +163,7 @@ impl Watch {
     async fn run(mut self) -> Result<(), Over> {
         let core = Arc::clone(&self.core);
         let (reader, mut calamity) = (self.reader.clone(), core.calamity.subscribe());
+        let mut connections = core.store.connections();
         let mut events: Option<Events<Entry>> = None;
         let mut ask_at = core.now();
         loop {
@@ -135,31 +179,70 @@ impl Watch {
                 // Another bucket numbers anew. What is gone with the old one shows as expired.
                 Ok(()) = calamity.changed() => {
                     self.asked = 0;
+                    self.heard.clear();
+                    self.unsure = true;
+                    ask_at = core.now();
+                }
+                // Between two connections nothing was heard.
+                Ok(()) = connections.changed() => {
+                    self.unsure = true;
                     ask_at = core.now();
                 }
                 // Before what is heard, so that a store in which much happens does not keep it from asking.
                 () = sleep_until(core.ambient.as_ref(), wake) => {
                     if core.now() >= ask_at {
-                        self.ask().await?;
-                        ask_at = core.now() + ASK_EVERY;
+                        self.listen(events.as_mut());
+                        ask_at = core.now() + self.ask().await?;
                     }
-                    self.look_at_expired().await?;
+                    if self.look_at_expired().await? {
+                        ask_at = core.now();
+                    }
                 }
                 entry = next(events.as_mut()) => match entry {
-                    Some(entry) => self.see(&entry, true).await?,
-                    None => events = None,
+                    Some(entry) => {
+                        self.hear(entry);
+                        ask_at = core.now();
+                    }
+                    None => {
+                        events = None;
+                        self.unsure = self.begun;
+                    }
                 },
             }
         }
     }
 
-    /// Everything that is newer than what was asked for before, also what was heard since.
-    async fn ask(&mut self) -> Result<(), Over> {
+    /// Takes what was heard meanwhile.
+    fn listen(&mut self, events: Option<&mut Events<Entry>>) {
+        if let Some(events) = events {
+            while let Ok(entry) = events.try_recv() {
+                self.hear(entry);
+            }
+        }
+    }
+
+    fn hear(&mut self, entry: Entry) {
+        if self.heard.len() < MOST_HEARD {
+            self.heard.insert(entry.revision, entry);
+        }
+    }
+
+    /// Everything that is newer than what was asked for before, together with what was heard. Says when to ask again.
+    async fn ask(&mut self) -> Result<Duration, Over> {
+        let began_after = self.asked;
         let mut from = self.asked + 1;
         loop {
             match self.core.asked("scan", self.core.store.scan(&self.watched.filter, from)).await {
                 Ok(page) => {
+                    if !self.begun
+                        && let WatchFrom::After(revision) = self.from
+                        && from == revision + 1
+                    {
+                        self.look_for_gap(revision).await?;
+                    }
                     for entry in &page.entries {
+                        // Whoever answers has everything that came before what it shows.
+                        self.tell_heard(entry.revision).await?;
                         self.see(entry, false).await?;
                         self.asked = self.asked.max(entry.revision);
                     }
@@ -170,12 +253,73 @@ impl Watch {
                 }
                 Err(Unreadable(why)) => {
                     tracing::debug!(why, "a watch cannot ask what it missed; it asks again");
-                    return Ok(());
+                    self.unsure = self.begun;
+                    return Ok(ASK_EVERY);
                 }
             }
         }
         self.begun = true;
+        self.vain = if self.asked > began_after || self.heard.is_empty() { 0 } else { self.vain + 1 };
+        if self.vain > ASK_AT_MOST {
+            // It was there, and has gone since.
+            self.tell_heard(Revision::MAX).await?;
+        }
+        if std::mem::take(&mut self.unsure) {
+            self.core.observe(Observation::Resynced);
+            self.reader.send(Ok(WatchEvent::Resync)).await.map_err(|_| None)?;
+        }
+        Ok(if self.heard.is_empty() { ASK_EVERY } else { ASK_AGAIN })
+    }
+
+    /// Tells what was heard up to this revision.
+    async fn tell_heard(&mut self, up_to: Revision) -> Result<(), Over> {
+        while self.heard.first_key_value().is_some_and(|(revision, _)| *revision <= up_to) {
+            if let Some((_, entry)) = self.heard.pop_first() {
+                self.see(&entry, true).await?;
+            }
+        }
         Ok(())
+    }
+
+    /// Says that something may be missing after this revision, unless it is certain that nothing is.
+    async fn look_for_gap(&self, after: Revision) -> Result<(), Over> {
+        let to = self.newest().await;
+        if let Some(to) = to
+            && (to <= after || self.has_everything(after, to).await)
+        {
+            return Ok(());
+        }
+        let to = to.unwrap_or(after);
+        self.reader.send(Ok(WatchEvent::Gap { after, to })).await.map_err(|_| None)
+    }
+
+    async fn newest(&self) -> Option<Revision> {
+        let newest = self.core.asked("last", self.core.store.last(EVERYTHING)).await.ok()?;
+        Some(newest.map_or(0, |entry| entry.revision))
+    }
+
+    /// Whether the store still has every revision after this one, of whatever keys, and none of them shows that there was
+    /// more: a grant of which nobody knows whether the one before it ended before or after.
+    async fn has_everything(&self, after: Revision, to: Revision) -> bool {
+        if to - after > MOST_COUNTED {
+            return false;
+        }
+        let (mut from, mut there) = (after + 1, 0);
+        loop {
+            let Ok(page) = self.core.asked("scan", self.core.store.scan(EVERYTHING, from)).await else {
+                return false;
+            };
+            for entry in page.entries.iter().filter(|entry| (after + 1..=to).contains(&entry.revision)) {
+                there += 1;
+                if (self.watched.name)(&entry.key).is_some() && leaves_open(&Slot::of(Some(entry)), after) {
+                    return false;
+                }
+            }
+            match page.next.filter(|next| *next > from && *next <= to) {
+                Some(next) => from = next,
+                None => return there == to - after,
+            }
+        }
     }
 
     /// An entry was seen, just written (`fresh`) or some time ago.
@@ -197,8 +341,21 @@ impl Watch {
         if entry.revision <= known.revision {
             return Ok(());
         }
+        let first = known.revision == 0;
         let mut transitions = known.follow(&slot);
         let is_held = known.is_held();
+        if let WatchFrom::After(after) = self.from
+            && first
+        {
+            // Its grant was told before.
+            for what in &mut transitions {
+                if let Transition::Granted(holder) = what
+                    && holder.token.get() <= after
+                {
+                    *what = Transition::Renewed(holder.clone());
+                }
+            }
+        }
         match self.from {
             _ if self.begun || fresh => {}
             WatchFrom::Now => transitions.clear(),
@@ -216,8 +373,9 @@ impl Watch {
         self.tell(key, entry.revision, transitions).await
     }
 
-    /// Looks at those whose time is up.
-    async fn look_at_expired(&mut self) -> Result<(), Over> {
+    /// Looks at those whose time is up. `true` if one is newer than was told, which asking will show.
+    async fn look_at_expired(&mut self) -> Result<bool, Over> {
+        let mut newer = false;
         while self.expiries.first().is_some_and(|(at, ..)| *at <= self.core.now()) {
             let Some((_, key, revision)) = self.expiries.pop_first() else { break };
             // Seen again since.
@@ -225,30 +383,41 @@ impl Watch {
                 continue;
             }
             match self.core.asked("read", self.core.store.read(&key)).await {
-                Ok(Some(entry)) if entry.revision != revision => self.see(&entry, true).await?,
+                Ok(Some(entry)) if entry.revision > revision => newer = true,
                 Ok(None) if !self.doubted.insert(key.clone()) => {
                     self.doubted.remove(&key);
                     if let Some(known) = self.records.get_mut(&key) {
                         let absent = known.follow(&Slot::of(None));
                         self.tell(&key, revision, absent).await?;
                     }
+                    continue;
                 }
                 // There still, or not seen for the first time, or unreadable.
-                _ => {
-                    self.expiries.insert((self.core.now() + LOOK_AGAIN, key, revision));
-                }
+                _ => {}
             }
+            self.expiries.insert((self.core.now() + LOOK_AGAIN, key, revision));
         }
-        Ok(())
+        Ok(newer)
     }
 
     async fn tell(&self, key: &str, revision: Revision, transitions: Vec<Transition>) -> Result<(), Over> {
         let name = (self.watched.name)(key).unwrap_or(key);
         for what in transitions {
-            let happened = Happened { name: name.to_owned(), revision, what };
+            let happened = WatchEvent::Happened(Happened { name: name.to_owned(), revision, what });
             self.reader.send(Ok(happened)).await.map_err(|_| None)?;
         }
         Ok(())
+    }
+}
+
+/// Whether something may have happened after that revision that this newer entry does not show.
+fn leaves_open(slot: &Slot, after: Revision) -> bool {
+    match slot {
+        Slot::Taken { revision, record, .. } if !record.reserved => {
+            record.token_at(*revision).get() > after && record.previous.is_some()
+        }
+        Slot::Free { previous: Some(previous), .. } => previous.token.get() > after,
+        Slot::Taken { .. } | Slot::Free { .. } | Slot::Shared { .. } | Slot::Foreign { .. } => true,
     }
 }
 

@@ -1,10 +1,10 @@
-//! `lease-lib/examples/fencing.sql`, as it is shown to the reader.
+//! `lease-lib/src/docs/fencing.sql`, as it is shown to the reader.
 
 use support::{Postgres, Session};
 
 /// The file.
 pub fn text() -> String {
-    let path = support::programs::workspace().join("lease-lib/examples/fencing.sql");
+    let path = support::programs::workspace().join("lease-lib/src/docs/fencing.sql");
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -2,17 +2,24 @@
 
 use std::time::Duration;
 
-use lease::{Happened, Space, Transition, WatchFrom};
+use lease::{Happened, Space, Transition, WatchEvent, WatchFrom};
 use support::Cluster;
 use tokio_stream::{Stream, StreamExt};
 
 const LIMIT: Duration = Duration::from_secs(15);
 
-type Told = lease::Happened;
+type Told = WatchEvent;
 
-async fn next(stream: &mut (impl Stream<Item = Result<Told, lease::Error>> + Unpin)) -> Happened {
+async fn event(stream: &mut (impl Stream<Item = Result<Told, lease::Error>> + Unpin)) -> WatchEvent {
     let told = tokio::time::timeout(LIMIT, stream.next()).await.expect("told in time");
     told.expect("the stream goes on").expect("no error")
+}
+
+async fn next(stream: &mut (impl Stream<Item = Result<Told, lease::Error>> + Unpin)) -> Happened {
+    match event(stream).await {
+        WatchEvent::Happened(happened) => happened,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The next that is no renewal.
@@ -81,18 +88,90 @@ async fn tells_all(actor: Space, watcher: Space) {
     assert_eq!(word(&broken), (b.clone(), "broken", token));
     assert!(matches!(&broken.what, Transition::Broken { reason, .. } if reason == "stuck"), "{broken:?}");
 
-    // Whoever comes later goes on from where another watch ended.
+    drop((before, elsewhere, mute, stuck));
+}
+
+/// Whoever comes later goes on from where another watch ended.
+async fn goes_on(actor: Space, watcher: Space) {
+    let mut all = watcher.watch("w.>", WatchFrom::Present).expect("a filter");
+    let a = actor.lock("w.a").acquire().await.expect("granted");
+    let granted = change(&mut all).await;
+    assert_eq!(word(&granted), ("w.a".to_owned(), "granted", a.token().get()));
+    drop(all);
+
+    // Nobody waited in line and no process was seen, so every revision since is still there.
+    let b = actor.lock("w.b").acquire().await.expect("granted");
+    let renewed = a.renew().await;
+    assert!(renewed.is_ok());
     let mut after = watcher.watch("w.>", WatchFrom::After(granted.revision)).expect("a filter");
-    let mut told = Vec::new();
-    while told.len() < 2 {
-        let (name, what, _) = word(&change(&mut after).await);
-        if !told.contains(&(name.clone(), what)) {
-            told.push((name, what));
+    let told = [next(&mut after).await, next(&mut after).await];
+    let words = told.each_ref().map(word);
+    assert_eq!(
+        words,
+        [("w.b".to_owned(), "granted", b.token().get()), ("w.a".to_owned(), "renewed", a.token().get()),]
+    );
+    let last = told.iter().map(|told| told.revision).max().unwrap();
+    b.release().await.expect("released");
+    let ended = change(&mut after).await;
+    assert_eq!(word(&ended).1, "ended");
+    drop(after);
+
+    // From the same place again: what the store has of it is told once, and that the grant before may be missing.
+    let mut again = watcher.watch("w.>", WatchFrom::After(last)).expect("a filter");
+    let told = change(&mut again).await;
+    assert_eq!((word(&told).1, told.revision), ("ended", ended.revision));
+    drop(again);
+    let c = actor.lock("w.c").acquire().await.expect("granted");
+    c.release().await.expect("released");
+    let c = actor.lock("w.c").acquire().await.expect("granted");
+    let mut missed = watcher.watch("w.>", WatchFrom::After(ended.revision)).expect("a filter");
+    let gap = event(&mut missed).await;
+    assert!(
+        matches!(gap, WatchEvent::Gap { after, to } if after == ended.revision && to >= c.token().get()),
+        "{gap:?}"
+    );
+    assert_eq!(word(&change(&mut missed).await), ("w.c".to_owned(), "granted", c.token().get()));
+    drop((a, c));
+}
+
+mod going_on {
+    crate::everywhere!(super::goes_on);
+}
+
+/// The very server that the watch hears from is killed. It goes on with another, says so, and shows what it missed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_whose_server_dies_goes_on_within_12_s_and_says_so() {
+    let cluster = Cluster::three().await;
+    let watcher = super::space(&cluster.urls()).await;
+    let mut all = watcher.watch("w.>", WatchFrom::Present).expect("a filter");
+    let name = format!("lease leases pid {}", std::process::id());
+    let server = cluster.server_of_client(&name).await.expect("it is connected");
+    let actor = super::space(&cluster.url_of((server + 1) % 3)).await;
+    let a = actor.lock("w.a").acquire().await.expect("granted");
+    assert_eq!(word(&change(&mut all).await), ("w.a".to_owned(), "granted", a.token().get()));
+    cluster.kill9(server);
+    let killed = std::time::Instant::now();
+    let b = actor.lock("w.b").acquire().await.expect("granted");
+    let mut missed = Vec::new();
+    loop {
+        match event(&mut all).await {
+            WatchEvent::Resync => break,
+            WatchEvent::Happened(told) => missed.push(word(&told)),
+            other => panic!("{other:?}"),
         }
     }
-    assert!(told.contains(&(b.clone(), "broken")), "the newest of each that is newer: {told:?}");
-    assert!(!told.contains(&(a, "granted")), "what is older is not told: {told:?}");
-    drop((before, elsewhere, mute, stuck));
+    let took = killed.elapsed();
+    println!("the watch went on {took:?} after its server was killed");
+    assert!(took < Duration::from_secs(12), "{took:?}");
+    let lock = actor.lock("w.c").acquire().await.expect("granted");
+    while !missed.contains(&("w.c".to_owned(), "granted", lock.token().get())) {
+        missed.push(word(&change(&mut all).await));
+    }
+    let granted: Vec<_> = missed.iter().filter(|(_, what, _)| *what == "granted").collect();
+    let expected =
+        [("w.b".to_owned(), "granted", b.token().get()), ("w.c".to_owned(), "granted", lock.token().get())];
+    assert_eq!(granted, expected.iter().collect::<Vec<_>>(), "each once");
+    drop(a);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,7 +20,7 @@ use crate::lock::Lock;
 use crate::name::Name;
 use crate::protocol::{DEFAULT_TTL, Payload, key};
 use crate::space::Space;
-use crate::watch::{WatchFrom, Watched, watch};
+use crate::watch::{WatchEvent, WatchFrom, Watched, watch};
 use joining::Wanted;
 
 /// The most members of one group that are listed or watched.
@@ -146,7 +146,12 @@ impl Group {
             what: "members of one group",
         };
         let happened = watch(self.space.core(), watched, WatchFrom::Present);
-        Ok(happened.filter_map(|happened| happened.map(MemberEvent::of).transpose()))
+        Ok(happened.filter_map(|event| match event {
+            Ok(WatchEvent::Happened(happened)) => MemberEvent::of(happened).map(Ok),
+            // What was missed has been told before.
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        }))
     }
 
     /// Opens once `members` (1 to 10,000) have joined. It does not join by itself.

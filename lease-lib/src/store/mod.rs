@@ -29,7 +29,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub use batch::{Batch, BatchAck, BatchWrite, Condition, MAX_BATCH};
 pub use memory::MemoryStore;
@@ -253,6 +253,12 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Whether the store can be reached as far as is known.
     fn connected(&self) -> bool;
+
+    /// Changes with each connection that follows another: what happened in between, no [`Store::follow`] has told. A
+    /// store that has no connections never changes it.
+    fn connections(&self) -> watch::Receiver<u64> {
+        watch::Sender::new(0).subscribe()
+    }
 
     /// Proves that the store answers, or says what is wrong.
     fn probe(&self) -> Reply<'_, Result<(), Error>>;

@@ -193,6 +193,8 @@ type Current = Result<Arc<Session>, Error>;
 /// Keeps connected for as long as it lives.
 pub(super) struct Link {
     current: watch::Receiver<Current>,
+    /// How many connections there were before it.
+    count: watch::Receiver<u64>,
     ambient: SharedAmbient,
     _stop: DropGuard,
 }
@@ -207,8 +209,9 @@ impl Link {
         let (sender, current) = watch::channel(Ok(session.clone()));
         let stop = CancellationToken::new();
         let ambient = reach.ambient.clone();
-        ambient.spawn(Box::pin(keep(reach, session, sender, stop.clone())));
-        Ok(Link { current, ambient, _stop: stop.drop_guard() })
+        let (counter, count) = watch::channel(0);
+        ambient.spawn(Box::pin(keep(reach, session, sender, counter, stop.clone())));
+        Ok(Link { current, count, ambient, _stop: stop.drop_guard() })
     }
 
     /// The connection that stands.
@@ -217,6 +220,11 @@ impl Link {
     /// Why none does.
     pub(super) fn standing(&self) -> Result<Arc<Session>, Error> {
         self.current.borrow().clone()
+    }
+
+    /// Changes with each connection that follows another.
+    pub(super) fn connections(&self) -> watch::Receiver<u64> {
+        self.count.clone()
     }
 
     fn session(&self) -> Result<Arc<Session>, Failure> {
@@ -273,6 +281,7 @@ async fn keep(
     reach: Reach,
     mut session: Arc<Session>,
     current: watch::Sender<Current>,
+    count: watch::Sender<u64>,
     stop: CancellationToken,
 ) {
     loop {
@@ -292,6 +301,7 @@ async fn keep(
             next = reach.again(&session.address, |error| drop(current.send_replace(Err(error)))) => Arc::new(next),
         };
         drop(current.send_replace(Ok(session.clone())));
+        count.send_modify(|count| *count += 1);
     }
 }
 

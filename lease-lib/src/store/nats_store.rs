@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::nats_link::{Link, Reach, Secrets};
 use super::nats_open::Bucket;
@@ -246,6 +247,10 @@ impl Store for NatsStore {
 
     fn cover_ttl(&self, ttl_secs: u64) -> Reply<'_, Result<(), Unreadable>> {
         Box::pin(async move { self.bucket.cover_ttl(ttl_secs).await.map_err(unreadable) })
+    }
+
+    fn connections(&self) -> watch::Receiver<u64> {
+        self.bucket.link.connections()
     }
 
     fn connected(&self) -> bool {
