@@ -17,6 +17,7 @@ mod metrics;
 mod problem;
 mod start;
 mod turns;
+mod watching;
 
 use std::time::Duration;
 

@@ -3,7 +3,8 @@
 //! ```text
 //!   POST   /v1/locks/{name}/hold         a stream; held as long as the connection stays
 //!   POST   /v1/locks/{name}/acquire      a lease; the caller renews it
-//!   GET    /v1/locks/{name}              GET /v1/locks?filter=payments.*    …/{name}/history
+//!   GET    /v1/locks/{name}              GET /v1/locks?filter=payments.*    …/{name}/history   …/{name}/watch
+//!   GET    /v1/watch?filter=payments.>   what happens to locks, as it happens
 //!   DELETE /v1/locks/{name}?token=T      broken by force
 //!   GET    /v1/leases/{id}               POST …/renew   …/hand-over   PUT …/value   …/data/{key}   DELETE …
 //!
@@ -33,6 +34,7 @@ mod measures;
 mod multi;
 mod refuse;
 mod semaphores;
+mod watch;
 
 use std::sync::Arc;
 
@@ -49,6 +51,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/locks/{name}/acquire", post(locks::acquire))
         .route("/v1/locks/{name}/hold", post(locks::hold))
         .route("/v1/locks/{name}/history", get(locks::history))
+        .route("/v1/locks/{name}/watch", get(watch::one))
+        .route("/v1/watch", get(watch::many))
         .route("/v1/semaphores/{name}", get(semaphores::show).delete(semaphores::break_by_force))
         .route("/v1/semaphores/{name}/acquire", post(semaphores::acquire))
         .route("/v1/semaphores/{name}/hold", post(semaphores::hold))

@@ -101,3 +101,74 @@ pub enum Membership {
     #[serde(other)]
     Unknown,
 }
+
+/// One line of `GET /v1/watch` and `GET /v1/locks/{name}/watch`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Change {
+    /// Somebody holds it.
+    Granted(Changed),
+    /// Its holder renewed it. Only for whoever asks with `renewals=true`.
+    Renewed(Changed),
+    /// Its holder shows another value or other metadata.
+    Changed(Changed),
+    /// It was broken by force; its holder is to stop.
+    Broken {
+        /// What is so.
+        #[serde(flatten)]
+        changed: Changed,
+        /// Why.
+        reason: String,
+    },
+    /// The grant ended, and the store knows how.
+    Released {
+        /// The lock.
+        name: String,
+        /// The revision of the write that shows it.
+        revision: u64,
+        /// The grant's token.
+        token: u64,
+        /// Who held it.
+        holder: String,
+        /// When it ended, RFC 3339.
+        ended: String,
+        /// `released`, `stopped`, `client-gone`, `expired`, `broken` or `handed-over`.
+        why: String,
+    },
+    /// The grant is gone, and nothing says that it was given back.
+    Expired(Changed),
+    /// For some time it could not be heard what happens. What the store still had of it has been told just before;
+    /// several changes of one lock may have become one.
+    Resync,
+    /// Between these revisions something may be missing that the store has no trace of. Told first, if at all.
+    Gap {
+        /// After this one.
+        after: u64,
+        /// Up to here.
+        to: u64,
+    },
+    /// The watch has failed. The last line.
+    Failed {
+        /// A problem's code.
+        reason: String,
+        /// The same for people.
+        detail: String,
+    },
+    /// An event of a newer daemon, to be ignored. Never sent.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A lock and its holder, at a revision. To go on later, ask with `from=` the highest revision that was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The lock.
+    pub name: String,
+    /// The revision of the write that shows it; for an expiry, of the last one before.
+    pub revision: u64,
+    /// The grant's token.
+    pub token: u64,
+    /// Who holds it, or held it.
+    pub holder: Holder,
+}

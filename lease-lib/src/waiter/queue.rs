@@ -44,6 +44,8 @@ struct InLine {
     /// When to look again, at the latest.
     look_at: Moment,
     looks: u32,
+    /// The look after the next comes soon, too.
+    looks_twice: bool,
     /// How many were ahead when the line was read last.
     position_when_read: usize,
     /// When the record expires unless it is renewed; only the first in line cares.
@@ -66,6 +68,7 @@ impl InLine {
             others: None,
             look_at: now,
             looks: 0,
+            looks_twice: false,
             position_when_read: 0,
             expires_at: None,
             seen: 0,
@@ -264,7 +267,11 @@ impl Waiter {
         let heard = self.core.now();
         line.looks = line.looks.wrapping_add(1);
         let place = u32::try_from(line.position_when_read).unwrap_or(u32::MAX);
-        line.look_at = heard + LOOK_EVERY.saturating_add(LOOK_LATER * place).min(LOOK_EVERY * 4);
+        let pause = match std::mem::take(&mut line.looks_twice) {
+            true => SECOND_LOOK,
+            false => LOOK_EVERY.saturating_add(LOOK_LATER * place).min(LOOK_EVERY * 4),
+        };
+        line.look_at = heard + pause;
         let Position::Behind(ahead) = &mut line.position else {
             return match line.position {
                 Position::First => self.be_first(line, heard).await,
@@ -371,7 +378,9 @@ impl Waiter {
         }
         if let (Some(filter), None) = (taken.follow_too, &line.others) {
             line.others = core.asked("follow", core.store.follow(&filter)).await.ok();
-            line.look_at = core.now() + SECOND_LOOK;
+            // One may have gone between the look and the following; and not every server may know of that yet.
+            line.look_at = core.now();
+            line.looks_twice = true;
         }
         // Said again and again while we are first, since notes may be lost and holders change.
         self.told.clear();

@@ -1,0 +1,143 @@
+//! `GET /v1/watch` and `GET /v1/locks/{name}/watch`: what happens to locks, as it happens.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::Uri;
+use axum::response::Response;
+use futures_util::StreamExt;
+use lease::{Error, Happened, Transition, WatchEvent, WatchFrom};
+use serde::Deserialize;
+
+use super::answer::lines;
+use super::input::{Named, Over};
+use super::locks::no_filter;
+use crate::app::App;
+use crate::peer::Connection;
+use crate::wire::{Change, Changed, Code, Previous, Problem};
+
+/// The highest revision that there can be.
+const MAX_REVISION: u64 = 1 << 53;
+
+/// The query of one lock's watch.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfOne {
+    from: Option<From_>,
+    renewals: Option<bool>,
+}
+
+/// The query of a watch of many.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfMany {
+    filter: Option<String>,
+    from: Option<From_>,
+    renewals: Option<bool>,
+}
+
+/// Where to begin: a revision, `now`, or, if omitted, with what is held now.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct From_(WatchFrom);
+
+impl TryFrom<String> for From_ {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<From_, String> {
+        match text.parse::<u64>() {
+            Ok(revision) if revision < MAX_REVISION => Ok(From_(WatchFrom::After(revision))),
+            _ if text == "now" => Ok(From_(WatchFrom::Now)),
+            _ => {
+                let shown: String = text.chars().take(40).collect();
+                Err(format!("from {shown:?}: allowed is a revision below 2^53, or now"))
+            }
+        }
+    }
+}
+
+/// Watches one lock.
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Over(connection): Over,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let Query(OfOne { from, renewals }) = Query::try_from_uri(&uri).map_err(|error| {
+        Problem::new(Code::InvalidQuery, format!("{}; known are: from, renewals=true", error.body_text()))
+    })?;
+    watch(&app, &connection, name.as_str(), from, renewals)
+}
+
+/// Watches all that match a filter.
+pub(super) async fn many(
+    State(app): State<Arc<App>>,
+    Over(connection): Over,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let Query(OfMany { filter, from, renewals }) = Query::try_from_uri(&uri).map_err(|error| {
+        let detail = format!("{}; known are: filter, from, renewals=true", error.body_text());
+        Problem::new(Code::InvalidQuery, detail)
+    })?;
+    watch(&app, &connection, filter.as_deref().unwrap_or(">"), from, renewals)
+}
+
+fn watch(
+    app: &App,
+    connection: &Connection,
+    filter: &str,
+    from: Option<From_>,
+    renewals: Option<bool>,
+) -> Result<Response, Problem> {
+    let from = from.map_or(WatchFrom::Present, |From_(from)| from);
+    let renewals = renewals.unwrap_or_default();
+    let space = app.space()?;
+    let seat = app.watches.seat(connection.peer.uid)?;
+    let events = space.watch(filter, from).map_err(no_filter)?;
+    let stopping = app.draining.clone().cancelled_owned();
+    Ok(lines(events.take_until(stopping).filter_map(move |event| {
+        let _held_as_long_as_the_stream = &seat;
+        let change = Change::from(event);
+        std::future::ready((renewals || !matches!(change, Change::Renewed(_))).then_some(change))
+    })))
+}
+
+impl From<Result<WatchEvent, Error>> for Change {
+    fn from(event: Result<WatchEvent, Error>) -> Change {
+        match event {
+            Ok(WatchEvent::Happened(happened)) => Change::from(happened),
+            Ok(WatchEvent::Resync) => Change::Resync,
+            Ok(WatchEvent::Gap { after, to }) => Change::Gap { after, to },
+            // What a newer library tells has no word yet.
+            Ok(_) => Change::Unknown,
+            Err(error) => {
+                let Problem { code, detail, .. } = Problem::from(error);
+                Change::Failed { reason: code.to_string(), detail }
+            }
+        }
+    }
+}
+
+impl From<Happened> for Change {
+    fn from(Happened { name, revision, what }: Happened) -> Change {
+        let changed = |holder: lease::Holder| Changed {
+            name: name.clone(),
+            revision,
+            token: holder.token.get(),
+            holder: holder.into(),
+        };
+        match what {
+            Transition::Granted(holder) => Change::Granted(changed(holder)),
+            Transition::Renewed(holder) => Change::Renewed(changed(holder)),
+            Transition::Changed(holder) => Change::Changed(changed(holder)),
+            Transition::Broken { holder, reason } => Change::Broken { changed: changed(holder), reason },
+            Transition::Ended(previous) => {
+                let Previous { token, holder, ended, why } = Previous::from(&previous);
+                Change::Released { name, revision, token, holder, ended, why }
+            }
+            Transition::Expired(holder) => Change::Expired(changed(holder)),
+            // As above.
+            _ => Change::Unknown,
+        }
+    }
+}
