@@ -125,7 +125,10 @@ fn http() -> http1::Builder {
 
 /// Serves one connection. When the client closes it, or one half of it, whatever it asked for is dropped at once:
 /// a waiting request leaves the line, a stream releases its lock.
-async fn connection(
+///
+/// # Errors
+/// If the kernel does not tell who is at the other end.
+pub async fn connection(
     stream: UnixStream,
     router: Router,
     app: &App,

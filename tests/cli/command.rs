@@ -132,5 +132,5 @@ async fn a_lock_is_given_back_well_before_its_ttl() {
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     // Given back on purpose, not by a connection that closed.
     let free = bench.daemon.api().get("/v1/locks/a").await.json();
-    assert_eq!(free["previous"]["why"], "released");
+    assert_eq!(free["previous"]["why"], "stopped");
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod command;
 mod direct;
 mod group;
+mod kinds;
 mod kit;
 mod list;
 mod lost;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lease::{DEFAULT_TTL, Filter, Name};
 
 use super::durations;
+use super::wanted::What;
 use crate::wire::Span;
 
 /// Distributed locks on NATS JetStream, for shells and scripts.
@@ -32,11 +33,27 @@ pub(super) enum Verb {
     /// The exit code is the command's own, or 128 + signal; 64 usage, 69 store or daemon out of reach, 75 busy or
     /// waited too long (-E sets another), 77 denied, 79 lease lost while the command ran, 126 not executable,
     /// 127 not found.
+    ///
+    /// With several names the command is run under all of them, which are taken together or not at all.
     Run(Run),
+    /// Stand for office, run a command while leading, and resign when its whole process group has gone.
+    ///
+    /// As `lease run` in everything else; the candidates wait in line, by priority.
+    Elect(Elect),
+    /// Tell who leads, and go on telling.
+    Observe(Observe),
     /// List the locks that are held.
     Ls(Ls),
-    /// Show one lock: its holder, how long it is good for, and who waits.
+    /// Show one name: who holds it, how long it is good for, and who waits.
     Show(Show),
+    /// Tell what happens to locks, and go on telling.
+    Watch(Watch),
+    /// Tell who held a name, the last 64 times, and how that ended.
+    History(History),
+    /// Break a grant by force: its holder is told to stop, and gives it back, or it expires.
+    Break(Break),
+    /// Hand what a command is run under to somebody who waits for it: to be called by that command.
+    HandOver(HandOver),
 }
 
 /// Where the locks are.
@@ -56,19 +73,19 @@ pub(super) struct Place {
     pub embedded: bool,
 }
 
-/// `lease run`.
+/// How a command is run under something.
 #[derive(Clone, Debug, Args)]
-pub(super) struct Run {
-    /// Do not wait: if somebody else holds the lock, exit with 75
+pub(super) struct How {
+    /// Do not wait: if somebody else holds it, exit with 75
     #[arg(short = 'n', long, conflicts_with = "wait")]
     pub nonblock: bool,
-    /// Wait at most this long for the lock; a bare number is seconds [default: without limit]
+    /// Wait at most this long; a bare number is seconds [default: without limit]
     #[arg(short = 'w', long, value_name = "DUR", value_parser = durations::wait, allow_hyphen_values = true)]
     pub wait: Option<Duration>,
-    /// How long the lock outlives a holder that vanished
+    /// How long it outlives a holder that vanished
     #[arg(long, value_name = "DUR", value_parser = durations::ttl, default_value = "20s", allow_hyphen_values = true)]
     pub ttl: Duration,
-    /// Exit code instead of 75 if the lock is busy
+    /// Exit code instead of 75 if somebody else holds it
     #[arg(short = 'E', long, value_name = "CODE", default_value_t = 75)]
     pub conflict_exit_code: u8,
     /// How long after SIGTERM to send SIGKILL, if the lease is about to be lost; at most 4/5 of the ttl, less 2 s
@@ -87,12 +104,154 @@ pub(super) struct Run {
     /// Where the locks are.
     #[command(flatten)]
     pub place: Place,
-    /// The lock's name
-    #[arg(value_parser = name)]
-    pub name: Name,
     /// The command and its arguments, behind `--`
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<OsString>,
+}
+
+/// `lease run`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Run {
+    /// Hold the lock beside others who share it
+    #[arg(short = 's', long, conflicts_with = "limit")]
+    pub shared: bool,
+    /// Hold one of so many permits of a semaphore (1 to 500), all of whose users must say the same
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub limit: Option<u32>,
+    /// The lock's name, or several that are taken together
+    #[arg(value_parser = name, required = true, value_name = "NAME")]
+    pub names: Vec<Name>,
+    /// How.
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `lease elect`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Elect {
+    /// What to say as a candidate and as the leader: JSON, or else text
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub value: Option<String>,
+    /// Who is preferred at the next vacancy: higher is better
+    #[arg(long, value_name = "N", default_value_t = 0, allow_hyphen_values = true)]
+    pub priority: i32,
+    /// The election's name
+    #[arg(value_parser = name)]
+    pub name: Name,
+    /// How.
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `lease observe`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Observe {
+    /// The election's name
+    #[arg(value_parser = name)]
+    pub name: Name,
+    /// One JSON object a line instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Where the locks are.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `lease watch`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Watch {
+    /// Which names: `*` stands for one token between dots, a final `>` for one or more
+    #[arg(value_parser = filter, default_value = ">")]
+    pub filter: Filter,
+    /// Go on after this revision, the highest that was told; or `now` [default: begin with what is held]
+    #[arg(long, value_name = "REV", value_parser = revision)]
+    pub from: Option<String>,
+    /// Tell renewals, too
+    #[arg(long)]
+    pub renewals: bool,
+    /// One JSON object a line instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Where the locks are.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `lease history`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct History {
+    /// The name
+    #[arg(value_parser = name)]
+    pub name: Name,
+    /// Of which kind it is
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Lock)]
+    pub kind: Kind,
+    /// A JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Where the locks are.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `lease break`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Break {
+    /// The name
+    #[arg(value_parser = name)]
+    pub name: Name,
+    /// The token of the grant to break, as `lease show` tells it: another one is left alone
+    #[arg(long, value_name = "TOKEN")]
+    pub token: u64,
+    /// Why, for its holder and for the history
+    #[arg(long, value_name = "TEXT", default_value = "broken by an operator")]
+    pub reason: String,
+    /// Free it at once. Its holder hears of that up to a fifth of its ttl later, and another may hold it by then: only the
+    /// token still keeps them apart
+    #[arg(long)]
+    pub now: bool,
+    /// Of which kind it is
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Lock)]
+    pub kind: Kind,
+    /// Where the locks are.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `lease hand-over`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct HandOver {
+    /// Who is to have it: the owner that somebody in line goes by
+    #[arg(value_name = "OWNER")]
+    pub to: String,
+    /// The lease
+    #[arg(long, value_name = "ID", env = "LEASE_ID")]
+    pub lease: String,
+    /// The daemon's socket [default: $LEASE_SOCKET, else $XDG_RUNTIME_DIR/lease.sock, else /run/lease/lease.sock]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+/// What has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Kind {
+    /// A lock.
+    Lock,
+    /// A semaphore.
+    Semaphore,
+    /// An election.
+    Election,
+}
+
+impl Kind {
+    /// As it is in paths.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Kind::Lock => "locks",
+            Kind::Semaphore => "semaphores",
+            Kind::Election => "elections",
+        }
+    }
 }
 
 /// `lease ls`.
@@ -112,9 +271,12 @@ pub(super) struct Ls {
 /// `lease show`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Show {
-    /// The lock's name
+    /// The name
     #[arg(value_parser = name)]
     pub name: Name,
+    /// Of which kind it is
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Lock)]
+    pub kind: Kind,
     /// A JSON object instead of text
     #[arg(long)]
     pub json: bool,
@@ -134,13 +296,13 @@ pub(super) enum OnLost {
     Ignore,
 }
 
-impl Run {
+impl How {
     /// The time between SIGTERM and SIGKILL.
     const KILL_AFTER: Duration = Duration::from_secs(3);
 
     /// How long after SIGTERM comes SIGKILL.
     pub(super) fn kill_after(&self) -> Duration {
-        self.kill_after.unwrap_or(Run::KILL_AFTER)
+        self.kill_after.unwrap_or(How::KILL_AFTER)
     }
 
     /// Checks what depends on more than one option.
@@ -188,6 +350,42 @@ impl Run {
     /// How long to wait; `None` without limit.
     pub(super) fn limit(&self) -> Option<Duration> {
         if self.nonblock { Some(Duration::ZERO) } else { self.wait }
+    }
+}
+
+impl Run {
+    /// What the command is run under.
+    ///
+    /// # Errors
+    /// If that makes no sense.
+    pub(super) fn what(&self) -> Result<What, String> {
+        match (self.names.as_slice(), self.limit) {
+            ([name], Some(limit)) => Ok(What::Permit { name: name.clone(), limit }),
+            ([name], None) => Ok(What::Lock { name: name.clone(), shared: self.shared }),
+            (_, Some(_)) => Err("--limit is for one name; several are locks that are taken together".into()),
+            (_, None) if self.shared => {
+                Err("--shared is for one name; several are locks that are taken together, alone".into())
+            }
+            (names, None) => Ok(What::All(names.to_vec())),
+        }
+    }
+}
+
+impl Elect {
+    /// What the command is run under.
+    pub(super) fn what(&self) -> What {
+        let value = self.value.as_ref().map(|text| {
+            serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::String(text.clone()))
+        });
+        What::Office { name: self.name.clone(), value, priority: self.priority }
+    }
+}
+
+fn revision(text: &str) -> Result<String, String> {
+    match text.parse::<u64>() {
+        Ok(revision) if revision < 1 << 53 => Ok(revision.to_string()),
+        _ if text == "now" => Ok(text.to_owned()),
+        _ => Err("write a revision, or now".to_owned()),
     }
 }
 

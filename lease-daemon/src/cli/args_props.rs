@@ -6,14 +6,14 @@ use clap::Parser;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::args::{Cli, Run, Verb};
+use super::args::{Cli, How, Verb};
 use super::durations::{kill_after, ttl, wait};
 use super::fuzzing;
 
-fn run(words: &[&str]) -> Result<Run, String> {
+fn run(words: &[&str]) -> Result<How, String> {
     let words = ["lease", "run"].iter().chain(words).copied();
     match Cli::try_parse_from(words).map_err(|error| error.to_string())?.verb {
-        Verb::Run(run) => Ok(run),
+        Verb::Run(run) => Ok(run.how),
         _ => Err("another verb".into()),
     }
 }

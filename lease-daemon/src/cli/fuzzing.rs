@@ -13,9 +13,10 @@ use lease::{MAX_TTL, MIN_TTL, Name};
 use super::args::{Cli, Verb};
 use super::durations;
 use super::exit::Exit;
-use super::remote::Daemon;
-use super::source::{Hold, News, Step, Wanted};
-use crate::wire::Event;
+use super::hold::{Hold, Line, News, Step};
+use super::server::Server;
+use super::wanted::{Wanted, What};
+use crate::wire::{Event, Lease};
 
 const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -33,7 +34,11 @@ pub fn arguments(bytes: &[u8]) {
         let _ = durations::kill_after(word);
     }
     let Ok(cli) = Cli::try_parse_from(std::iter::once("lease").chain(words.iter().copied())) else { return };
-    let Verb::Run(run) = cli.verb else { return };
+    let run = match cli.verb {
+        Verb::Run(run) => run.how,
+        Verb::Elect(elect) => elect.how,
+        _ => return,
+    };
     assert!((MIN_TTL..=MAX_TTL).contains(&run.ttl) && run.wait.is_none_or(|wait| wait <= MAX_WAIT));
     assert!(!(run.nonblock && run.wait.is_some()) && run.metadata.iter().all(|(key, _)| !key.is_empty()));
     let command: Vec<&str> = words.iter().copied().skip_while(|word| *word != "--").skip(1).collect();
@@ -61,21 +66,28 @@ pub fn stream(bytes: &[u8]) {
         .filter(|line| line.ends_with(b"\n"))
         .filter_map(|line| serde_json::from_slice(line).ok())
         .collect();
-    let held = events.iter().any(|event| matches!(event, Event::Held(_)));
+    let held = events.iter().any(|event| granted(event).is_some());
     // The name is valid, and a runtime can be had.
     let Ok(name) = Name::new("a") else { return };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-    let wanted = Wanted { name, ttl: MIN_TTL, wait: None, metadata: Default::default() };
+    let what = What::Lock { name, shared: false };
+    let wanted = Wanted { what, ttl: MIN_TTL, wait: None, metadata: Default::default() };
     let answers = answering(bytes);
     runtime.block_on(async {
-        let mut line = Daemon::at(answers).queue(wanted);
+        let mut line = Line::join(Server::at(&answers), wanted);
         let mut steps = 0;
         loop {
             steps += 1;
             assert!(steps <= lines.len() + 1, "more steps than lines");
             match line.next().await {
                 Step::Ahead(ahead) => {
-                    assert!(events.contains(&Event::Waiting { ahead }), "{ahead} out of nothing")
+                    let said = |event: &Event| match event {
+                        Event::Waiting { ahead: said } | Event::Candidate { ahead: said, .. } => {
+                            *said == ahead
+                        }
+                        _ => false,
+                    };
+                    assert!(events.iter().any(said), "{ahead} out of nothing")
                 }
                 Step::Refused(refusal) => {
                     assert!(refusal.exit != Exit::OK && !refusal.text.is_empty(), "{refusal:?}");
@@ -91,11 +103,16 @@ pub fn stream(bytes: &[u8]) {
     });
 }
 
-async fn believe(mut hold: Hold, events: &[Event], lines: usize) {
-    let said = events.iter().find_map(|event| match event {
-        Event::Held(lease) if lease.what.token() == Some(hold.token()) => Some(lease.deadline_boottime_ns),
+fn granted(event: &Event) -> Option<&Lease> {
+    match event {
+        Event::Held(lease) | Event::Elected(lease) | Event::Joined(lease) => Some(lease),
         _ => None,
-    });
+    }
+}
+
+async fn believe(mut hold: Hold, events: &[Event], lines: usize) {
+    let said = events.iter().filter_map(granted).find(|lease| lease.what == *hold.what());
+    let said = said.map(|lease| lease.deadline_boottime_ns);
     assert!(said.is_some_and(|said| hold.deadline().as_nanos() <= said), "{:?} of {said:?}", hold.deadline());
     for _ in 0..=lines {
         match hold.news().await {

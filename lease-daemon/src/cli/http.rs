@@ -1,4 +1,4 @@
-//! One request over a Unix socket, and its answer, whole or line by line. Every request has a connection of its own,
+//! One request, and its answer, whole or line by line. Every request has a connection of its own,
 //! because closing it is what tells the daemon that its client has gone.
 
 use std::io;
@@ -11,15 +11,13 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::exit::Exit;
+use super::server::Server;
 use super::source::Refusal;
 use crate::wire::NDJSON;
 
-/// How long a living daemon may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(5);
 /// No line of an answer, and no answer that is read whole, is longer.
 const LONGEST: usize = 1 << 20;
 
@@ -94,19 +92,14 @@ impl Answer {
 
 /// Sends a request and waits for the head of its answer; how long that may take is the caller's business.
 pub(super) async fn send(
-    socket: &Path,
+    server: &Server,
     method: Method,
     target: &str,
     body: String,
 ) -> Result<Answer, Refusal> {
-    let stream = match tokio::time::timeout(CONNECT, UnixStream::connect(socket)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(no_daemon(socket, &error)),
-        Err(_) => return Err(silent(socket, CONNECT)),
-    };
-    let broken = |error: hyper::Error| {
-        Refusal::unavailable(format!("the daemon at {} broke the connection: {error}", socket.display()))
-    };
+    let stream = server.connection().await?;
+    let broken =
+        |error: hyper::Error| Refusal::unavailable(format!("{server} broke the connection: {error}"));
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let connection = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -126,11 +119,12 @@ pub(super) async fn send(
 }
 
 /// The daemon is there, but does not answer.
-pub(super) fn silent(socket: &Path, limit: Duration) -> Refusal {
-    Refusal::unavailable(format!("the daemon at {} has not answered for {limit:?}", socket.display()))
+pub(super) fn silent(server: &Server, limit: Duration) -> Refusal {
+    Refusal::unavailable(format!("{server} has not answered for {limit:?}"))
 }
 
-fn no_daemon(socket: &Path, error: &io::Error) -> Refusal {
+/// There is no daemon, or it is not for us.
+pub(super) fn no_daemon(socket: &Path, error: &io::Error) -> Refusal {
     let socket = socket.display();
     match error.kind() {
         io::ErrorKind::PermissionDenied => {

@@ -1,12 +1,13 @@
 //! The command line `lease`.
 //!
 //! ```text
-//!  args ─► run ──► source ──► remote ─► http          the daemon's socket
-//!          ls        │        local                   the library
-//!          show      ▼
-//!                  queue ──► work ──► group ─► launch  the command's process group
-//!                              ├────► notice          when it must stop (pure)
-//!                              ├────► signals, terminal
+//!  args ─► ls, show, watch, … ─► source ─► http ─► server     a daemon's socket, or the same daemon in this process
+//!    │                                      ▲
+//!    └───► run ─► queue ─► hold ────────────┘                 a stream that lasts as long as the lease
+//!           │
+//!           └───► work ──► group ─► launch                    the command's process group
+//!                   ├────► notice                             when it must stop (pure)
+//!                   └────► signals, terminal
 //! ```
 //!
 //! `lease run` is one loop in `work`: news of the lease, signals, and the clock. Timers only wake it; what happens
@@ -15,27 +16,33 @@
 mod args;
 #[cfg(test)]
 mod args_props;
+mod breaking;
 mod durations;
 mod exit;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod group;
+mod hand_over;
+mod history;
+mod hold;
 mod http;
 mod launch;
-mod local;
 mod ls;
 mod notice;
+mod observe;
 mod queue;
-mod remote;
-#[cfg(test)]
-mod remote_props;
 mod run;
 mod say;
+mod server;
 mod show;
 mod signals;
 mod source;
+#[cfg(test)]
+mod stream_props;
 mod table;
 mod terminal;
+mod wanted;
+mod watch;
 mod work;
 
 use std::ffi::OsString;
@@ -68,6 +75,12 @@ pub fn main() -> ExitCode {
     let exit = runtime.block_on(async {
         match verb {
             Verb::Run(args) => run::run(args).await,
+            Verb::Elect(args) => run::elect(args).await,
+            Verb::Observe(args) => observe::observe(args).await,
+            Verb::Watch(args) => watch::watch(args).await,
+            Verb::History(args) => history::history(args).await,
+            Verb::Break(args) => breaking::break_by_force(args).await,
+            Verb::HandOver(args) => hand_over::hand_over(args).await,
             Verb::Ls(args) => ls::ls(args).await,
             Verb::Show(args) => show::show(args).await,
         }

@@ -4,13 +4,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use lease::{Ambient, Name, System, sleep_until};
+use lease::{Ambient, System, sleep_until};
 use rustix::process::Signal;
+use serde_json::Value;
 
+use super::hold::{Hold, Line, Step};
 use super::say::say;
 use super::signals::Signals;
-use super::source::{Hold, Line, Refusal, Source, Step, who};
-use crate::wire::Lock;
+use super::source::{Refusal, Source, who};
+use super::wanted::What;
+use crate::wire::Holder;
 
 /// A wait that is over before this is not worth a word.
 const FIRST_WORD: Duration = Duration::from_millis(300);
@@ -32,11 +35,11 @@ pub(super) enum Ended {
 pub(super) async fn turn(
     source: &Source,
     mut line: Line,
-    name: &Name,
+    what: &What,
     tell: bool,
     signals: &mut Signals,
 ) -> Result<Hold, Ended> {
-    let mut teller = Teller { source, name, ahead: None, told: None, quiet: 0, asking: None };
+    let mut teller = Teller { source, what, ahead: None, told: None, quiet: 0, asking: None };
     let mut next = System.now() + FIRST_WORD;
     loop {
         tokio::select! {
@@ -47,7 +50,7 @@ pub(super) async fn turn(
                 Step::Held(hold) => return Ok(hold),
                 Step::Refused(refusal) => return Err(Ended::Refused(refusal)),
             },
-            lock = teller.answer(), if tell => teller.tell(&lock),
+            holder = teller.answer(), if tell => teller.tell(holder.as_ref()),
             () = sleep_until(&System, next), if tell => {
                 teller.ask();
                 next = System.now() + PAUSE;
@@ -59,39 +62,44 @@ pub(super) async fn turn(
 /// Tells who holds the lock and how many are ahead, when that has changed.
 struct Teller<'a> {
     source: &'a Source,
-    name: &'a Name,
+    what: &'a What,
     ahead: Option<usize>,
     /// What was said last.
     told: Option<Option<usize>>,
     /// How many times nothing was said since.
     quiet: u32,
-    asking: Option<Pin<Box<dyn Future<Output = Option<Lock>> + 'a>>>,
+    asking: Option<Pin<Box<dyn Future<Output = Option<Holder>> + 'a>>>,
 }
 
 impl Teller<'_> {
     fn ask(&mut self) {
         self.quiet += 1;
         if self.asking.is_none() && (self.told != Some(self.ahead) || self.quiet >= PATIENCE) {
-            let (source, name) = (self.source, self.name);
+            let (source, path) = (self.source, self.what.path());
             // Who holds it is told if that can be learned; the wait itself does not depend on it.
-            self.asking = Some(Box::pin(async move { source.look(name).await.ok() }));
+            self.asking = Some(Box::pin(async move { holder(&source.get(&path?).await.ok()?) }));
         }
     }
 
-    async fn answer(&mut self) -> Option<Lock> {
+    async fn answer(&mut self) -> Option<Holder> {
         match &mut self.asking {
             Some(asking) => asking.await,
             None => std::future::pending().await,
         }
     }
 
-    fn tell(&mut self, lock: &Option<Lock>) {
+    fn tell(&mut self, holder: Option<&Holder>) {
         self.asking = None;
         self.quiet = 0;
         self.told = Some(self.ahead);
         let ahead = self.ahead.map(|ahead| format!(", {ahead} ahead in line")).unwrap_or_default();
-        let holder = lock.as_ref().and_then(|lock| lock.holder.as_ref());
         let holder = holder.map(|holder| format!("; held by {}", who(holder))).unwrap_or_default();
-        say(format_args!("waiting for {}{ahead}{holder}", self.name));
+        say(format_args!("waiting for {}{ahead}{holder}", self.what.names()));
     }
+}
+
+/// The holder that an answer names: that of a lock, or the first of a semaphore's.
+fn holder(seen: &Value) -> Option<Holder> {
+    let named = seen.get("holder").or_else(|| seen.get("holders")?.get(0))?;
+    serde_json::from_value(named.clone()).ok()
 }

@@ -1,4 +1,5 @@
-//! `lease run`: takes a lock, runs a command under it, and gives the lock back when nothing of the command is left.
+//! `lease run` and `lease elect`: takes a lock, runs a command under it, and gives the lock back when nothing of the
+//! command is left.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,20 +9,39 @@ use std::time::Duration;
 use lease::{Ambient, System};
 use rustix::termios::isatty;
 
-use super::args::{OnLost, Run};
+use super::args::{Elect, How, OnLost, Run};
 use super::exit::Exit;
 use super::group::Group;
+use super::hold::{Hold, Line};
 use super::launch;
 use super::notice::Notice;
 use super::queue::{Ended, turn};
 use super::say::say;
 use super::signals::Signals;
-use super::source::{Hold, Refusal, Source, Wanted};
+use super::source::{Refusal, Source};
 use super::terminal::Terminal;
+use super::wanted::{Wanted, What};
 use super::work::{Outcome, Work};
+use crate::wire::Grant;
 
-/// Runs it all, to the exit code.
+/// `lease run`, to the exit code.
 pub(super) async fn run(args: Run) -> Exit {
+    match args.what() {
+        Ok(what) => under(&what, &args.how).await,
+        Err(why) => {
+            say(why);
+            Exit::USAGE
+        }
+    }
+}
+
+/// `lease elect`, to the exit code.
+pub(super) async fn elect(args: Elect) -> Exit {
+    under(&args.what(), &args.how).await
+}
+
+/// Runs a command under something.
+async fn under(what: &What, args: &How) -> Exit {
     if let Err(why) = args.check() {
         say(why);
         return Exit::USAGE;
@@ -40,31 +60,31 @@ pub(super) async fn run(args: Run) -> Exit {
     };
     let source = match source {
         Ok(source) => source,
-        Err(refusal) => return refused(&args, &refusal),
+        Err(refusal) => return refused(args, &refusal),
     };
-    let outcome = match wait(&args, &source, &mut signals).await {
-        Ok(hold) => work(&args, hold, &mut signals).await,
-        Err(Ended::Refused(refusal)) => Outcome::not_started(refused(&args, &refusal)),
+    let outcome = match wait(what, args, &source, &mut signals).await {
+        Ok(hold) => work(what, args, hold, &mut signals).await,
+        Err(Ended::Refused(refusal)) => Outcome::not_started(refused(args, &refusal)),
         Err(Ended::Signal(signal)) => Outcome::not_started(Exit::signal(signal.as_raw())),
     };
-    source.close(patience(outcome)).await;
+    source.server.close(patience(outcome)).await;
     outcome.exit
 }
 
-async fn wait(args: &Run, source: &Source, signals: &mut Signals) -> Result<Hold, Ended> {
-    let wanted =
-        Wanted { name: args.name.clone(), ttl: args.ttl, wait: args.limit(), metadata: args.metadata() };
-    let line = source.queue(wanted).map_err(Ended::Refused)?;
+async fn wait(what: &What, args: &How, source: &Source, signals: &mut Signals) -> Result<Hold, Ended> {
+    let wanted = Wanted { what: what.clone(), ttl: args.ttl, wait: args.limit(), metadata: args.metadata() };
+    let line = Line::join(source.server.clone(), wanted);
     let tell = args.verbose || isatty(io::stderr());
-    turn(source, line, &args.name, tell, signals).await
+    turn(source, line, what, tell, signals).await
 }
 
-async fn work(args: &Run, mut hold: Hold, signals: &mut Signals) -> Outcome {
-    let outcome = start(args, &mut hold, signals).await;
+async fn work(what: &What, args: &How, mut hold: Hold, signals: &mut Signals) -> Outcome {
+    let names = what.names();
+    let outcome = start(&names, args, &mut hold, signals).await;
     if let Err(why) = hold.release(patience(outcome)).await
         && !outcome.lost
     {
-        say(format_args!("{} may stay taken for up to its ttl: giving it back failed: {why}", args.name));
+        say(format_args!("{names} may stay taken for up to its ttl: giving it back failed: {why}"));
     }
     outcome
 }
@@ -74,11 +94,11 @@ fn patience(outcome: Outcome) -> Duration {
     Duration::from_secs(if outcome.lost { 1 } else { 5 })
 }
 
-async fn start(args: &Run, hold: &mut Hold, signals: &mut Signals) -> Outcome {
+async fn start(names: &str, args: &How, hold: &mut Hold, signals: &mut Signals) -> Outcome {
     let mut notice = Notice::new(args.on_lost, args.kill_after(), hold.deadline());
     // We may have been stopped since the grant.
     if notice.due(System.now()).is_some() {
-        say(format_args!("the lease of {} was over before the command could be started", args.name));
+        say(format_args!("the lease of {names} was over before the command could be started"));
         return Outcome { exit: Exit::LOST, lost: true };
     }
     if let Err(error) = signals.attend() {
@@ -86,11 +106,12 @@ async fn start(args: &Run, hold: &mut Hold, signals: &mut Signals) -> Outcome {
         return Outcome::not_started(Exit::UNAVAILABLE);
     }
     let mut env = BTreeMap::from([
-        ("LEASE_NAME", OsString::from(args.name.as_str())),
-        ("LEASE_TOKEN", OsString::from(hold.token().to_string())),
+        ("LEASE_NAME", OsString::from(names)),
+        ("LEASE_TOKEN", OsString::from(tokens(names, hold.what()))),
     ]);
     if let Some(socket) = hold.socket() {
         env.insert("LEASE_SOCKET", socket.into());
+        env.insert("LEASE_ID", hold.id().into());
     }
     let group = match Group::start(&args.command, env, args.on_lost != OnLost::Ignore) {
         Ok(group) => group,
@@ -105,10 +126,21 @@ async fn start(args: &Run, hold: &mut Hold, signals: &mut Signals) -> Outcome {
     {
         terminal.lend(group.id());
     }
-    Work { name: &args.name, hold, notice, on_lost: args.on_lost, group, terminal, signals }.finish().await
+    Work { name: names, hold, notice, on_lost: args.on_lost, group, terminal, signals }.finish().await
 }
 
-fn refused(args: &Run, refusal: &Refusal) -> Exit {
+/// The token, or those of all names in the order of the names.
+fn tokens(names: &str, what: &Grant) -> String {
+    match what {
+        Grant::One { token, .. } => token.to_string(),
+        Grant::All { tokens } => {
+            let each = names.split(' ').filter_map(|name| tokens.get(name)).map(u64::to_string);
+            each.collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
+fn refused(args: &How, refusal: &Refusal) -> Exit {
     say(&refusal.text);
     if refusal.exit == Exit::BUSY { Exit::code(args.conflict_exit_code) } else { refusal.exit }
 }

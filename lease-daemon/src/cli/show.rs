@@ -1,24 +1,26 @@
-//! `lease show`: one lock, its holder and its line.
+//! `lease show`: one name, who holds it, and its line.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
-use super::args::Show;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::args::{Kind, Show};
 use super::exit::Exit;
 use super::ls::left;
 use super::say::{plain, print, say};
-use super::source::{Refusal, Source};
-use crate::wire::Lock;
+use super::source::{Refusal, Source, encode};
+use crate::wire::{Election, Holder, Lock, Semaphore, Waiter};
 
-/// Shows it: text, or a JSON object. A lock that nobody holds is shown as free, and is no fault.
+/// Shows it: text, or a JSON object. What nobody holds is shown as free, and is no fault.
 pub(super) async fn show(args: Show) -> Exit {
-    let lock = async { Source::open(&args.place).await?.look(&args.name).await };
-    match lock.await {
-        Ok(lock) => {
-            // Strings and numbers always encode.
-            let json = |lock| serde_json::to_string_pretty(lock).unwrap_or_default() + "\n";
-            let text = if args.json { json(&lock) } else { text(&lock) };
-            print(&text).map_or_else(|exit| exit, |()| Exit::OK)
-        }
+    let shown = match args.kind {
+        Kind::Lock => look(&args, lock).await,
+        Kind::Semaphore => look(&args, semaphore).await,
+        Kind::Election => look(&args, election).await,
+    };
+    match shown {
+        Ok(text) => print(&text).map_or_else(|exit| exit, |()| Exit::OK),
         Err(Refusal { exit, text }) => {
             say(text);
             exit
@@ -26,38 +28,103 @@ pub(super) async fn show(args: Show) -> Exit {
     }
 }
 
-fn text(lock: &Lock) -> String {
-    let mut text = String::new();
-    let mut line = |title: &str, value: &str| {
+async fn look<T: DeserializeOwned + Serialize>(
+    args: &Show,
+    text: fn(&T) -> String,
+) -> Result<String, Refusal> {
+    let target = format!("/v1/{}/{}", args.kind.path(), encode(args.name.as_str()));
+    let seen: T = Source::open(&args.place).await?.get(&target).await?;
+    // Strings and numbers always encode.
+    let json = || serde_json::to_string_pretty(&seen).unwrap_or_default() + "\n";
+    Ok(if args.json { json() } else { text(&seen) })
+}
+
+/// Titles and values, one a line.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn line(&mut self, title: impl Display, value: impl Display) {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{title:10}{}", plain(value));
-    };
-    line("name", &lock.name);
-    line("state", if lock.held { "held" } else { "free" });
-    if let Some(holder) = &lock.holder {
-        line("owner", &holder.owner);
-        line("host", &format!("{}, process {}", holder.host, holder.pid));
-        line("token", &holder.token.to_string());
-        line("since", &holder.since);
-        line("left", &format!("{} without a renewal (ttl {})", left(lock.expires_in), holder.ttl));
-        for (key, value) in &holder.metadata {
-            line("meta", &format!("{key}={value}"));
+        let _ = writeln!(self.0, "{:10}{}", title.to_string(), plain(&value.to_string()));
+    }
+
+    fn waiters(&mut self, waiters: &[Waiter]) {
+        self.line("waiting", waiters.len());
+        for (place, waiter) in waiters.iter().enumerate() {
+            let ready = if waiter.ready { "" } else { ", not ready" };
+            let Waiter { owner, host, pid, since, .. } = waiter;
+            self.line(
+                format_args!("  {}.", place + 1),
+                format_args!("{owner} on {host}, process {pid}, since {since}{ready}"),
+            );
         }
     }
+
+    /// Several holders, one a line.
+    fn holders(&mut self, title: &str, holders: &[Holder]) {
+        self.line(title, holders.len());
+        for Holder { owner, host, pid, token, since, .. } in holders {
+            self.line("  token", format_args!("{token}, {owner} on {host}, process {pid}, since {since}"));
+        }
+    }
+}
+
+fn lock(lock: &Lock) -> String {
+    let mut text = Lines::default();
+    text.line("name", &lock.name);
+    text.line("state", if lock.held { "held" } else { "free" });
+    if let Some(holder) = &lock.holder {
+        text.line("owner", &holder.owner);
+        text.line("host", format_args!("{}, process {}", holder.host, holder.pid));
+        text.line("token", holder.token);
+        text.line("since", &holder.since);
+        text.line("left", format_args!("{} without a renewal (ttl {})", left(lock.expires_in), holder.ttl));
+        for (key, value) in &holder.metadata {
+            text.line("meta", format_args!("{key}={value}"));
+        }
+    }
+    if lock.shared {
+        text.holders("shared by", &lock.readers);
+    }
     if let Some(previous) = &lock.previous {
-        line(
-            "before",
-            &format!("{}, token {}, {} {}", previous.holder, previous.token, previous.why, previous.ended),
-        );
+        let (token, holder, why) = (previous.token, &previous.holder, &previous.why);
+        text.line("before", format_args!("{holder}, token {token}, {why} {}", previous.ended));
     }
-    let waiters = lock.waiters.as_deref().unwrap_or_default();
-    line("waiting", &waiters.len().to_string());
-    for (place, waiter) in waiters.iter().enumerate() {
-        let who =
-            format!("{} on {}, process {}, since {}", waiter.owner, waiter.host, waiter.pid, waiter.since);
-        line(&format!("  {}.", place + 1), &who);
+    text.waiters(lock.waiters.as_deref().unwrap_or_default());
+    text.0
+}
+
+fn semaphore(semaphore: &Semaphore) -> String {
+    let mut text = Lines::default();
+    text.line("name", &semaphore.name);
+    text.line(
+        "limit",
+        semaphore.limit.map_or_else(|| "not agreed on yet".to_owned(), |limit| limit.to_string()),
+    );
+    text.holders("held", &semaphore.holders);
+    text.waiters(&semaphore.waiters);
+    text.0
+}
+
+fn election(election: &Election) -> String {
+    let mut text = Lines::default();
+    text.line("name", &election.name);
+    match &election.leader {
+        None => text.line("leader", "nobody"),
+        Some(leader) => {
+            text.line("leader", &leader.owner);
+            text.line("host", format_args!("{}, process {}", leader.host, leader.pid));
+            text.line("token", leader.token);
+            text.line("since", &leader.since);
+            text.line("known", format_args!("for another {}", left(Some(leader.valid_for))));
+            if let Some(value) = &leader.value {
+                text.line("value", value);
+            }
+        }
     }
-    text
+    text.waiters(&election.candidates);
+    text.0
 }
 
 #[cfg(test)]
@@ -84,7 +151,7 @@ mod tests {
             previous: None,
         };
         assert_eq!(
-            text(&lock),
+            super::lock(&lock),
             "name      a\nstate     free\nwaiting   2\n  1.      ann on h, process 7, since now\n  2.      b?ob on h, process 7, since now\n"
         );
     }

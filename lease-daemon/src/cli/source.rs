@@ -1,30 +1,20 @@
-//! Where locks come from: the daemon's socket, or the library in this process. Who uses them need not care.
+//! Requests that are answered without waiting for anybody, and what a refusal means.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lease::{Moment, Name};
+use hyper::Method;
+use serde_json::Value;
 
 use super::args::Place;
 use super::exit::Exit;
-use super::local::{Library, LibraryHold, LibraryLine};
-use super::remote::{Daemon, DaemonHold, DaemonLine};
+use super::http::{Answer, Cut, send, silent};
 use super::say::plain;
-use crate::socket_path::default_socket;
-use crate::wire::{Holder, Lock};
+use super::server::Server;
+use super::wanted::Wanted;
+use crate::wire::{Code, Holder, Problem};
 
-/// A lock that is wanted.
-#[derive(Clone, Debug)]
-pub(super) struct Wanted {
-    /// Its name.
-    pub name: Name,
-    /// How long it outlives a holder that vanished.
-    pub ttl: Duration,
-    /// How long to wait: zero not at all, `None` without limit.
-    pub wait: Option<Duration>,
-    /// What others may see of the holder.
-    pub metadata: BTreeMap<String, String>,
-}
+/// How long a daemon may take for what needs no waiting: longer than its own patience with a store that is silent.
+pub(super) const ANSWER: Duration = Duration::from_secs(20);
 
 /// Why there is no lock, or no answer: what to tell, and the code to end with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,22 +35,6 @@ impl Refusal {
     pub(super) fn unavailable(text: impl Into<String>) -> Refusal {
         Refusal::new(Exit::UNAVAILABLE, text)
     }
-
-    /// Somebody else has it, and it was not waited for any longer.
-    pub(super) fn busy(wanted: &Wanted, holder: Option<&Holder>) -> Refusal {
-        let name = &wanted.name;
-        let by = holder
-            .map_or_else(|| "held by somebody else".to_owned(), |holder| format!("held by {}", who(holder)));
-        Refusal::new(
-            Exit::BUSY,
-            match wanted.wait {
-                None | Some(Duration::ZERO) => format!("{name} is {by}"),
-                Some(limit) => {
-                    format!("waited {} for {name} in vain: it is {by}", humantime::format_duration(limit))
-                }
-            },
-        )
-    }
 }
 
 /// A holder in one line, for people.
@@ -74,169 +48,124 @@ pub(super) fn who(holder: &Holder) -> String {
     )
 }
 
-/// Where locks come from.
-#[derive(Debug)]
-pub(super) enum Source {
-    /// A daemon, behind its socket.
-    Daemon(Daemon),
-    /// The library in this process.
-    Library(Library),
+/// Where answers come from.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    /// Who answers.
+    pub server: Server,
 }
 
 impl Source {
-    /// The place that the options name; of a daemon only the address, which is tried when it is used.
+    /// The place that the options name.
     ///
     /// # Errors
-    /// If the library cannot open its store.
+    /// As [`Server::open`].
     pub(super) async fn open(place: &Place) -> Result<Source, Refusal> {
-        Ok(match &place.nats {
-            Some(url) => Source::Library(Library::connect(url, &place.bucket).await?),
-            None if place.embedded => Source::Library(Library::embedded().await?),
-            None => Source::Daemon(Daemon::at(place.socket.clone().unwrap_or_else(default_socket))),
-        })
+        Ok(Source { server: Server::open(place).await? })
     }
 
-    /// Gets in line for a lock. Dropping the line leaves it.
-    ///
-    /// # Errors
-    /// If the request makes no sense.
-    pub(super) fn queue(&self, wanted: Wanted) -> Result<Line, Refusal> {
-        Ok(match self {
-            Source::Daemon(daemon) => Line::Daemon(daemon.queue(wanted)),
-            Source::Library(library) => Line::Library(library.queue(wanted)?),
-        })
-    }
-
-    /// Looks at one lock.
+    /// One request, and the head of its answer.
     ///
     /// # Errors
     /// If there is no answer in time, or a refusal.
-    pub(super) async fn look(&self, name: &Name) -> Result<Lock, Refusal> {
-        match self {
-            Source::Daemon(daemon) => daemon.look(name).await,
-            Source::Library(library) => library.look(name).await,
-        }
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Refusal> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let answer = tokio::time::timeout(ANSWER, send(&self.server, method, target, body)).await;
+        let answer = answer.unwrap_or_else(|_| Err(silent(&self.server, ANSWER)))?;
+        if answer.status().is_success() { Ok(answer) } else { Err(refusal(answer, None).await) }
     }
 
-    /// The locks that are held, by name.
+    /// What is at a path.
     ///
     /// # Errors
-    /// If there is no answer in time, or a refusal.
-    pub(super) async fn list(&self, filter: &str) -> Result<Vec<Lock>, Refusal> {
-        let mut locks = match self {
-            Source::Daemon(daemon) => daemon.list(filter).await,
-            Source::Library(library) => library.list(filter).await,
-        }?;
-        // One that is renewed while the list is read may come twice; the later line is the newer one.
-        let mut by_name = BTreeMap::new();
-        by_name.extend(locks.drain(..).map(|lock| (lock.name.clone(), lock)));
-        Ok(by_name.into_values().collect())
+    /// As [`Source::ask`].
+    pub(super) async fn get<T: serde::de::DeserializeOwned>(&self, target: &str) -> Result<T, Refusal> {
+        parse(&self.ask(Method::GET, target, None).await?.whole(ANSWER).await?)
     }
 
-    /// Ends what the library does in the background.
-    pub(super) async fn close(&self, within: Duration) {
-        if let Source::Library(library) = self {
-            library.close(within).await;
-        }
-    }
-}
-
-/// What happens in line.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// So many are ahead.
-    Ahead(usize),
-    /// Granted.
-    Held(Hold),
-    /// Not granted, and the line is over.
-    Refused(Refusal),
-}
-
-/// A place in line.
-#[derive(Debug)]
-pub(super) enum Line {
-    /// Through a daemon.
-    Daemon(DaemonLine),
-    /// In this process.
-    Library(LibraryLine),
-}
-
-impl Line {
-    /// Waits for the next thing to happen. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Step {
-        match self {
-            Line::Daemon(line) => line.next().await,
-            Line::Library(line) => line.next().await,
-        }
-    }
-}
-
-/// What becomes known of a lease while it is held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum News {
-    /// A renewal was confirmed: it holds until then.
-    Alive(Moment),
-    /// It is lost.
-    Lost {
-        /// For people.
-        why: String,
-        /// It is not given to anybody else for so long, or until the deadline, if that comes first.
-        kept: Option<Duration>,
-    },
-    /// There will be no more news, for this reason: it holds until the last deadline that was told.
-    Silence(String),
-}
-
-/// A lease that is held, and renewed by somebody else than its user.
-#[derive(Debug)]
-pub(super) enum Hold {
-    /// Through a daemon.
-    Daemon(DaemonHold),
-    /// In this process.
-    Library(LibraryHold),
-}
-
-impl Hold {
-    /// The fencing token.
-    pub(super) fn token(&self) -> u64 {
-        match self {
-            Hold::Daemon(hold) => hold.token(),
-            Hold::Library(hold) => hold.token(),
-        }
-    }
-
-    /// Until when the grant itself holds.
-    pub(super) fn deadline(&self) -> Moment {
-        match self {
-            Hold::Daemon(hold) => hold.deadline(),
-            Hold::Library(hold) => hold.deadline(),
-        }
-    }
-
-    /// The socket of the daemon that holds it.
-    pub(super) fn socket(&self) -> Option<&std::path::Path> {
-        match self {
-            Hold::Daemon(hold) => Some(hold.socket()),
-            Hold::Library(_) => None,
-        }
-    }
-
-    /// Waits for news; for ever after a loss and after silence. Cancel-safe.
-    pub(super) async fn news(&mut self) -> News {
-        match self {
-            Hold::Daemon(hold) => hold.news().await,
-            Hold::Library(hold) => hold.news().await,
-        }
-    }
-
-    /// Gives the lease back, now that nothing works under it any more.
+    /// The next line of an answer that has an end.
     ///
     /// # Errors
-    /// With a message, if it is not known to be free: then its TTL frees it.
-    pub(super) async fn release(self, within: Duration) -> Result<(), String> {
-        match self {
-            Hold::Daemon(hold) => hold.release(within).await,
-            Hold::Library(hold) => hold.release(within).await,
+    /// If it breaks off, or nothing comes in time.
+    pub(super) async fn line<T: serde::de::DeserializeOwned>(
+        &self,
+        answer: &mut Answer,
+    ) -> Result<Option<T>, Refusal> {
+        match tokio::time::timeout(ANSWER, answer.line()).await {
+            Ok(Ok(line)) => line.map(|line| parse(&line)).transpose(),
+            Ok(Err(Cut(why))) => Err(Refusal::unavailable(why)),
+            Err(_) => Err(silent(&self.server, ANSWER)),
         }
+    }
+}
+
+/// What a refusal says, whatever form it has.
+pub(super) async fn refusal(answer: Answer, wanted: Option<&Wanted>) -> Refusal {
+    let status = answer.status();
+    let body = match answer.whole(ANSWER).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    match (serde_json::from_slice::<Problem>(&body), wanted) {
+        (Ok(problem), Some(wanted)) if matches!(problem.code, Code::Held | Code::WaitElapsed) => {
+            wanted.busy(problem.holder.as_deref())
+        }
+        // A policy's refusal, by whatever code.
+        (Ok(problem), _) if problem.status == 403 => Refusal::new(Exit::DENIED, problem.detail),
+        (Ok(problem), _) => Refusal::new(exit_for(problem.code), problem.detail),
+        (Err(_), _) => Refusal::unavailable(format!("the daemon answers {status}")),
+    }
+}
+
+pub(super) fn exit_for(code: Code) -> Exit {
+    match code {
+        Code::Held | Code::WaitElapsed => Exit::BUSY,
+        Code::StoreDenied => Exit::DENIED,
+        // Bounds that were reached are not "busy": with `-n -E 0` that would pass for somebody else at work.
+        code if code.status() == 400 || code == Code::BodyTooLarge => Exit::USAGE,
+        _ => Exit::UNAVAILABLE,
+    }
+}
+
+pub(super) fn parse<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(text)
+        .map_err(|error| Refusal::unavailable(format!("the daemon says what makes no sense: {error}")))
+}
+
+/// Percent-encodes everything that could have a meaning in a path or a query.
+pub(super) fn encode(text: &str) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+        encoded
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_one_segment_of_a_path() {
+        assert_eq!(encode("orders/42.a=b_-"), "orders%2F42.a%3Db_-");
+        assert_eq!(encode("a.*.>"), "a.%2A.%3E");
+    }
+
+    #[test]
+    fn only_another_holder_is_busy() {
+        let busy: Vec<_> = Code::ALL.iter().filter(|code| exit_for(**code) == Exit::BUSY).collect();
+        assert_eq!(busy, [&Code::Held, &Code::WaitElapsed]);
+        assert_eq!(exit_for(Code::InvalidName), Exit::USAGE);
+        assert_eq!(exit_for(Code::TooManyWaiters), Exit::UNAVAILABLE);
     }
 }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use lease::{Ambient, Moment, Name, System, sleep_until};
+use lease::{Ambient, Moment, System, sleep_until};
 use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
 
 use super::args::OnLost;
 use super::exit::Exit;
 use super::group::Group;
+use super::hold::{Hold, News};
 use super::notice::{Act, Notice};
 use super::say::say;
 use super::signals::Signals;
-use super::source::{Hold, News};
 use super::terminal::{Terminal, is_job};
 
 /// How often to look for processes that others must bury: the end of our own children is told by a signal.
@@ -40,8 +40,8 @@ impl Outcome {
 /// A command at work under a lease.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
-    /// The lock's name.
-    pub name: &'a Name,
+    /// The lock's name, or those of several.
+    pub name: &'a str,
     /// The lease.
     pub hold: &'a mut Hold,
     /// When to stop the command.
