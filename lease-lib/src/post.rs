@@ -257,9 +257,13 @@ impl Post {
             state.successors = 0;
         }
         let next = state.next.entry(name).or_default();
-        // A waiter has one order at a time: what it said under an earlier one is out of date.
+        // A waiter has one order at a time: what it said under an earlier one is out of date. And whoever joined later and
+        // stands directly behind the same attempt has seen that who stood between them is gone.
         let before = next.len();
-        next.retain(|_, successor| successor.waiter.place != waiter.place);
+        next.retain(|earlier, successor| {
+            let between = after.is_some() && successor.after == after && *earlier < order;
+            successor.waiter.place != waiter.place && !between
+        });
         next.insert(order, Successor { waiter, after, heard: now });
         let change = (before, next.len());
         state.successors = (state.successors + change.1).saturating_sub(change.0);

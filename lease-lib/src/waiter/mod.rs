@@ -104,6 +104,8 @@ pub(super) struct Waiter {
     refusals: u32,
     /// The processes that were told that this waiter comes next.
     told: std::collections::BTreeSet<String>,
+    /// The processes ahead that were found to be gone.
+    gone: std::collections::BTreeSet<String>,
 }
 
 /// How a stage of the attempt ended, other than by going on.
@@ -154,6 +156,7 @@ pub(crate) fn start_as(
         expected: None,
         refusals: 0,
         told: Default::default(),
+        gone: Default::default(),
     };
     let shared = Arc::clone(&waiter.core);
     shared.spawn(waiter.run());

@@ -1,5 +1,7 @@
 //! Where a waiter stands: following the place directly ahead, and passing over one whose process is gone.
 
+use std::collections::BTreeSet;
+
 use super::{Waiter, place};
 use crate::protocol::key;
 use crate::protocol::line::{self, Note, Place};
@@ -15,6 +17,11 @@ pub(super) struct Ahead {
     /// It is followed since a moment only: not every server may know that yet, so an early second look is due.
     pub fresh: bool,
 }
+
+/// How many processes that were found to be gone a waiter remembers. Beyond that each is found out again.
+const MOST_GONE: usize = 64;
+/// How many places of such processes it removes before it reads the line again.
+const MOST_PASSED: usize = 64;
 
 /// Where a waiter stands in line.
 #[expect(clippy::large_enum_variant, reason = "one for each waiter, and mostly the large one")]
@@ -38,6 +45,9 @@ pub(super) enum Still {
     /// Its removal was refused: what was read of the line is old.
     Misread,
 }
+
+/// What was read of the line is old, or there is more to remove: to be read again.
+struct Unsure;
 
 /// This waiter may have no place any more.
 pub(super) enum OutOfLine {
@@ -74,8 +84,10 @@ impl Waiter {
             };
         };
         self.ahead.send_if_modified(|ahead| ahead.replace(index) != Some(index));
-        let Some(nearest) = index.checked_sub(1).and_then(|before| places.into_iter().nth(before)) else {
-            return Ok(Position::First);
+        let nearest = match self.nearest(places.into_iter().take(index).collect()).await {
+            Ok(None) => return Ok(Position::First),
+            Err(Unsure) => return Ok(Position::Unknown),
+            Ok(Some(nearest)) => nearest,
         };
         let ahead = match was {
             Position::Behind(ahead) if ahead.place.order == nearest.order && ahead.events.is_some() => ahead,
@@ -102,6 +114,40 @@ impl Waiter {
         Ok(Position::Behind(ahead))
     }
 
+    /// Who is directly ahead, if anybody. A process has many places, often one behind the other: those of one that is known to be gone
+    /// are passed over at once, where waiting to be sure would cost nearly a second for each.
+    async fn nearest(&mut self, ahead: Vec<Place>) -> Result<Option<Place>, Unsure> {
+        let mut absent = BTreeSet::new();
+        for (passed, place) in ahead.into_iter().rev().enumerate() {
+            let process = &place.waiter.process;
+            if !self.gone.contains(process) {
+                return Ok(Some(place));
+            }
+            if passed >= MOST_PASSED {
+                return Err(Unsure);
+            }
+            if !absent.contains(process) {
+                // Back again: it had only been late. Unreadable says nothing, and then it is waited for.
+                if !self.is_absent(process).await.unwrap_or_default() {
+                    self.gone.remove(process);
+                    return Ok(Some(place));
+                }
+                absent.insert(process.clone());
+            }
+            if !self.pass_over(&place).await {
+                return Err(Unsure);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the presence of a process is not to be seen while everybody's must be; `None` if that cannot be read.
+    async fn is_absent(&self, process: &str) -> Option<bool> {
+        let core = &self.core;
+        let here = core.asked("read", core.store.read(&key::here(process))).await.ok()?;
+        Some(here.is_none() && core.presence.may_judge(core.now()))
+    }
+
     /// Whether nobody stands ahead, now that the place directly ahead was granted. Mostly so; but where waiters died,
     /// it may have been granted before its turn. Where one question does not tell, it is taken for granted: the line
     /// only decides who tries.
@@ -124,7 +170,7 @@ impl Waiter {
 
     /// Looks whether the process ahead is alive and, with `place_too`, whether the place is still there; its going is
     /// announced, but announcements may be lost.
-    pub(super) async fn still_ahead(&self, ahead: &mut Ahead, place_too: bool) -> Still {
+    pub(super) async fn still_ahead(&mut self, ahead: &mut Ahead, place_too: bool) -> Still {
         let core = &self.core;
         if place_too {
             match core.asked("read", core.store.read(&ahead.place.key)).await {
@@ -134,11 +180,10 @@ impl Waiter {
                 Err(_) => return Still::There,
             }
         }
-        let here = key::here(&ahead.place.waiter.process);
-        match core.asked("read", core.store.read(&here)).await {
-            Ok(None) if core.presence.may_judge(core.now()) => ahead.absences += 1,
-            Ok(_) => ahead.absences = 0,
-            Err(_) => {}
+        match self.is_absent(&ahead.place.waiter.process).await {
+            Some(true) => ahead.absences += 1,
+            Some(false) => ahead.absences = 0,
+            None => {}
         }
         // Twice in a row: one read may have been answered by a server that was left behind. Passing over a live waiter by
         // mistake would cost it its place, never a lease.
@@ -146,19 +191,19 @@ impl Waiter {
             0 => Still::There,
             1 => Still::Doubtful,
             _ => {
-                if self.pass_over(ahead).await {
-                    Still::Gone
-                } else {
-                    Still::Misread
+                if self.gone.len() >= MOST_GONE {
+                    self.gone.clear();
                 }
+                self.gone.insert(ahead.place.waiter.process.clone());
+                if self.pass_over(&ahead.place).await { Still::Gone } else { Still::Misread }
             }
         }
     }
 
-    /// Removes the place ahead; `false` if it was not there any more.
-    pub(super) async fn pass_over(&self, ahead: &Ahead) -> bool {
-        let process = &ahead.place.waiter.process;
+    /// Removes a place ahead; `false` if it was not there any more.
+    pub(super) async fn pass_over(&self, ahead: &Place) -> bool {
+        let process = &ahead.waiter.process;
         tracing::info!(line = self.scope, process, "passing over a waiter that is gone");
-        place::remove(&self.core, ahead.place.key.clone(), ahead.place.order, false, false).await.is_some()
+        place::remove(&self.core, ahead.key.clone(), ahead.order, false, false).await.is_some()
     }
 }

@@ -217,7 +217,7 @@ impl Waiter {
                 if let Position::Behind(ahead) = &line.position
                     && ahead.place.waiter.place == place
                 {
-                    if self.pass_over(ahead).await {
+                    if self.pass_over(&ahead.place).await {
                         return self.move_up(line, heard).await;
                     }
                     line.doubt(self.core.now());
