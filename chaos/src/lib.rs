@@ -10,4 +10,6 @@
 //!                       history.jsonl ─► checkers ─► verdict ─► report
 //! ```
 
+pub mod checkers;
 pub mod history;
+pub mod linear;
