@@ -12,4 +12,7 @@
 
 pub mod checkers;
 pub mod history;
+pub mod judge;
 pub mod linear;
+pub mod report;
+pub mod verdict;
