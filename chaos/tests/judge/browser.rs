@@ -1,0 +1,1 @@
+//! The page, opened in a real browser.
