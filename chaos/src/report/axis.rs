@@ -48,7 +48,7 @@ impl Time {
             svg.words("mark", (x, bottom + 14.0), "middle", &format!("{second:.digits$}"));
             second += step;
         }
-        svg.words("mark", (LEFT - 10.0, bottom + 14.0), "end", "seconds");
+        svg.words("mark", (LEFT - 10.0, bottom + 19.0), "end", "seconds");
     }
 
     /// The faults, as bands from `top` to `bottom`.

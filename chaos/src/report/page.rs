@@ -52,6 +52,7 @@ fn header(run: &Run, verdict: &Verdict) -> String {
     ];
     let sentence = match (violated, verdict.untested.len()) {
         (0, 0) => "Every property was tested and held.".to_owned(),
+        (0, 1) => "Nothing was violated; one property was not tested.".to_owned(),
         (0, untested) => format!("Nothing was violated; {untested} properties were not tested."),
         (1, _) => "One property was violated.".to_owned(),
         (many, _) => format!("{many} properties were violated."),

@@ -27,7 +27,7 @@ pub(super) fn timeline(run: &Run) -> String {
     let workers = workers(run);
     let names = names(run);
     let top = y;
-    let heights: Vec<f64> = workers.values().map(|lanes| lanes.len() as f64 * LANE + 6.0).collect();
+    let heights: Vec<f64> = workers.iter().map(|(_, lanes)| lanes.len() as f64 * LANE + 6.0).collect();
     let bottom = top + heights.iter().sum::<f64>();
     time.marks(&mut svg, top, bottom);
     time.bands(&mut svg, run, top, bottom);
@@ -104,13 +104,15 @@ fn faults(svg: &mut Svg, run: &Run, time: &Time) -> f64 {
 }
 
 /// The operations of each worker, in lanes without overlaps.
-fn workers(run: &Run) -> BTreeMap<&str, Vec<Vec<&Operation>>> {
+fn workers(run: &Run) -> Vec<(&str, Vec<Vec<&Operation>>)> {
     let mut workers: BTreeMap<&str, Vec<Vec<&Operation>>> = BTreeMap::new();
     let mut ends: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for life in &run.lives {
         workers.entry(&life.worker).or_default();
     }
-    for operation in &run.operations {
+    let mut operations: Vec<&Operation> = run.operations.iter().collect();
+    operations.sort_by_key(|operation| operation.asks);
+    for operation in operations {
         let ends = ends.entry(&operation.worker).or_default();
         let free = ends.iter().position(|end| *end <= operation.asks.at_ns);
         let lane = free.unwrap_or(ends.len()).min(LANES - 1);
@@ -129,6 +131,9 @@ fn workers(run: &Run) -> BTreeMap<&str, Vec<Vec<&Operation>>> {
     for lanes in workers.values_mut().filter(|lanes| lanes.is_empty()) {
         lanes.push(Vec::new());
     }
+    // w2 before w10.
+    let mut workers: Vec<_> = workers.into_iter().collect();
+    workers.sort_by_key(|(name, _)| (name.chars().count(), *name));
     workers
 }
 
@@ -218,7 +223,7 @@ fn draw(
     svg.rect(&format!("hold c{colour}"), (from, y), ((to - from).max(0.8), LANE - 4.0), &hint);
     if let Some(token) = grant.tokens.values().next() {
         let token = token.to_string();
-        let tail: String = token.chars().skip(token.len().saturating_sub(5)).collect();
+        let tail: String = token.chars().skip(token.len().saturating_sub(4)).collect();
         let tail = if tail.len() < token.len() { format!("…{tail}") } else { tail };
         if to - from > 6.2 * tail.chars().count() as f64 + 6.0 {
             svg.words("token", (from + 4.0, y + LANE - 7.5), "start", &tail);
@@ -240,6 +245,10 @@ fn draw(
         last_tick = at;
     }
     if let Some((at, reason)) = &operation.lost {
+        let late = time.x(at.at_ns);
+        if late > to + 1.0 {
+            svg.line("late", (to, middle), (late, middle), &format!("{who} had not been told yet"));
+        }
         let (x, hint) = (time.x(at.at_ns), format!("{who} lost {what}: {reason}"));
         svg.line("lost", (x - 4.0, middle - 4.0), (x + 4.0, middle + 4.0), &hint);
         svg.line("lost", (x - 4.0, middle + 4.0), (x + 4.0, middle - 4.0), &hint);
