@@ -1,9 +1,10 @@
 //! `chaos judge DIR`: reads DIR/history.jsonl, writes DIR/verdict.json and DIR/report.html.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::checkers::Run;
-use crate::report;
+use crate::checkers::{Finding, Run};
+use crate::report::{self, Beside};
 use crate::verdict::Verdict;
 
 /// The longest history that is judged: 2 GiB. A longer one is not read into memory.
@@ -32,8 +33,22 @@ pub fn judge(dir: &Path) -> std::io::Result<Verdict> {
         std::fs::write(&path, text).map_err(|error| about(&path, error))
     };
     write("verdict.json", verdict.to_json().map_err(std::io::Error::other)?)?;
-    write("report.html", report::page(&run, &verdict, &files(dir)))?;
+    let beside = Beside { files: files(dir), lines: quoted(&verdict, &text) };
+    write("report.html", report::page(&run, &verdict, &beside))?;
     Ok(verdict)
+}
+
+/// The lines that findings point at, each cut after 600 letters.
+fn quoted(verdict: &Verdict, text: &str) -> BTreeMap<usize, String> {
+    let all =
+        |finding: &Finding| finding.violations.iter().chain(&finding.notes).cloned().collect::<Vec<_>>();
+    let wanted: std::collections::BTreeSet<usize> =
+        verdict.findings.iter().flat_map(all).flat_map(|evidence| evidence.lines).collect();
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    lines
+        .filter(|(number, _)| wanted.contains(number))
+        .map(|(at, line)| (at, line.chars().take(600).collect()))
+        .collect()
 }
 
 /// What else is in the folder, for the page to name: at most 200 names.

@@ -11,7 +11,7 @@ use crate::history::Kind;
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
-    let source = "design §1.2; Gray and Cheriton, Leases (1989)";
+    let source = "contract §1.2; Gray and Cheriton, Leases (1989)";
     let mut finding = Finding::new("nobody believes beside another", source);
     for ((_, name), told) in run.by_name() {
         let mut active: Vec<Held<'_>> = Vec::new();

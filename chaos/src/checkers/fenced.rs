@@ -11,7 +11,7 @@ type Accepted<'a> = (&'a Operation, &'a Use, Used);
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
-    let source = "design §1.1; Kleppmann, How to do distributed locking (2016)";
+    let source = "contract §1.1; Kleppmann, How to do distributed locking (2016)";
     let mut finding = Finding::new("the resource accepts no old token", source);
     let mut resources: BTreeMap<&str, Vec<Accepted<'_>>> = BTreeMap::new();
     for operation in run.operations.iter().filter(|it| it.kind != Kind::Semaphore) {

@@ -6,7 +6,7 @@ use super::{Finding, Run};
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
-    let source = "design §1.1; sequencers: Burrows, The Chubby lock service (2006)";
+    let source = "contract §1.1; sequencers: Burrows, The Chubby lock service (2006)";
     let mut finding = Finding::new("one holder per token", source);
     let mut given = BTreeMap::new();
     for held in run.grants() {

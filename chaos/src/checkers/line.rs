@@ -24,7 +24,7 @@ struct Place {
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
     let mut finding =
-        Finding::new("nobody is overtaken again and again", "design §1.7; lease-lib/src/docs/fairness.md");
+        Finding::new("nobody is overtaken again and again", "contract §1.7; lease-lib/src/docs/fairness.md");
     let sets = sets(run);
     let mut lines: BTreeMap<&str, BTreeMap<u64, Place>> = BTreeMap::new();
     let mut places: BTreeMap<&str, u64> = BTreeMap::new();

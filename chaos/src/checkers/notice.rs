@@ -4,7 +4,7 @@ use super::{Finding, Run, SCHEDULING_NS, length};
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
-    let source = "design §1.2 and §2 Time";
+    let source = "contract §1.2 and §2 Time";
     let mut finding = Finding::new("lost is told by the deadline", source);
     for operation in &run.operations {
         let (Some(grant), Some(deadline)) = (&operation.granted, operation.deadline()) else { continue };

@@ -9,7 +9,7 @@ use crate::history::Kind;
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
-    let source = "design §2 Record; only a compare-and-set write decides";
+    let source = "contract §2 Record; only a compare-and-set write decides";
     let mut finding = Finding::new("a token is its granting revision", source);
     if run.audit.revisions.is_empty() {
         return finding.done("the auditor read nothing");

@@ -10,7 +10,7 @@ const BOUND_NS: u64 = 15_000_000_000;
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
-    let mut finding = Finding::new("progress after healing", "design §1.5 and §1.6");
+    let mut finding = Finding::new("progress after healing", "contract §1.5 and §1.6");
     let Some(healed) = run.healed else { return finding.done("the run was not healed") };
     let longest = run.operations.iter().map(|it| it.ttl_ns()).max().unwrap_or_default();
     let bound = longest.saturating_add(BOUND_NS);

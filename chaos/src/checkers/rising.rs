@@ -7,7 +7,7 @@ use crate::history::Kind;
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
-    let source = "design §1.1; real-time order: Herlihy and Wing, Linearizability (1990)";
+    let source = "contract §1.1; real-time order: Herlihy and Wing, Linearizability (1990)";
     let mut finding = Finding::new("tokens rise in real-time order", source);
     for ((_, name), told) in run.by_name() {
         let mut asked = told.clone();

@@ -8,7 +8,7 @@ use super::{Finding, Run};
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
-    let mut finding = Finding::new("no grant is written over while it stands", "design §1.3");
+    let mut finding = Finding::new("no grant is written over while it stands", "contract §1.3");
     let slack_us = run.slack_ns() / 1_000;
     let mut last: BTreeMap<&str, &Revision> = BTreeMap::new();
     let mut unseen = 0;

@@ -5,7 +5,7 @@ use super::{Finding, Run, SCHEDULING_NS, length};
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
-    let mut finding = Finding::new("no use after loss", "design §1.2 and §2 Time");
+    let mut finding = Finding::new("no use after loss", "contract §1.2 and §2 Time");
     for operation in &run.operations {
         for it in &operation.uses {
             finding.examine();

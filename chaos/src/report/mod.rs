@@ -13,4 +13,4 @@ mod plots;
 mod svg;
 mod timeline;
 
-pub use page::page;
+pub use page::{Beside, page};

@@ -1,5 +1,7 @@
 //! The page.
 
+use std::collections::BTreeMap;
+
 use super::svg::escape;
 use super::{plots, timeline};
 use crate::checkers::{Evidence, Finding, Run, Status, length};
@@ -7,8 +9,17 @@ use crate::verdict::{Verdict, word};
 
 const STYLE: &str = include_str!("style.css");
 
-/// The whole page; `files` are what lies beside it.
-pub fn page(run: &Run, verdict: &Verdict, files: &[String]) -> String {
+/// What the page shows beside what follows from the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// The names of the files that lie beside it.
+    pub files: Vec<String>,
+    /// The lines of the history that findings point at.
+    pub lines: BTreeMap<usize, String>,
+}
+
+/// The whole page.
+pub fn page(run: &Run, verdict: &Verdict, beside: &Beside) -> String {
     let title = escape(&format!("chaos: {}, seed {}: {}", verdict.scenario, verdict.seed, verdict.word()));
     let mut text = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -17,11 +28,11 @@ pub fn page(run: &Run, verdict: &Verdict, files: &[String]) -> String {
          <title>{title}</title><style>{STYLE}</style></head><body><main>\n"
     );
     text += &header(run, verdict);
-    text += &findings(verdict);
+    text += &findings(verdict, beside);
     text += &timeline::timeline(run);
     text += &plots::latency(run);
     text += &plots::availability(run);
-    text += &beside(files);
+    text += &files(&beside.files);
     text + "</main></body></html>\n"
 }
 
@@ -71,8 +82,8 @@ fn header(run: &Run, verdict: &Verdict) -> String {
     )
 }
 
-fn findings(verdict: &Verdict) -> String {
-    let rows: String = verdict.findings.iter().map(row).collect();
+fn findings(verdict: &Verdict, beside: &Beside) -> String {
+    let rows: String = verdict.findings.iter().map(|finding| row(finding, beside)).collect();
     format!(
         "<section class=\"card\"><h2>Properties</h2><table id=\"findings\"><thead><tr><th>Property</th><th>Verdict</th>\
          <th class=\"number\">Examined</th><th class=\"number\">Violations</th><th>Source</th></tr></thead>\
@@ -80,7 +91,7 @@ fn findings(verdict: &Verdict) -> String {
     )
 }
 
-fn row(finding: &Finding) -> String {
+fn row(finding: &Finding, beside: &Beside) -> String {
     let status = word(finding.status);
     let mut text = format!(
         "<tr><td>{}</td><td><span class=\"pill {}\">{status}</span></td><td class=\"number\">{}</td>\
@@ -92,22 +103,28 @@ fn row(finding: &Finding) -> String {
         escape(finding.source)
     );
     let why = finding.why.as_ref().map(|why| format!("<p>{}</p>", escape(why))).unwrap_or_default();
-    let violations = list("", &finding.violations, finding.violated);
-    let notes = list("Shown, no violation:", &finding.notes, finding.shown);
+    let violations = list("", &finding.violations, finding.violated, beside);
+    let notes = list("Shown, no violation:", &finding.notes, finding.shown, beside);
     if !(why.is_empty() && violations.is_empty() && notes.is_empty()) {
         text += &format!("<tr class=\"more\"><td colspan=\"5\">{why}{violations}{notes}</td></tr>\n");
     }
     text
 }
 
-fn list(title: &str, all: &[Evidence], count: usize) -> String {
+fn list(title: &str, all: &[Evidence], count: usize, beside: &Beside) -> String {
     if all.is_empty() {
         return String::new();
     }
     let one = |it: &Evidence| {
         let lines: Vec<String> = it.lines.iter().map(usize::to_string).collect();
-        let lines = lines.join(", ");
-        format!("<li>{} <span class=\"lines\">history.jsonl: {lines}</span></li>", escape(&it.sentence))
+        let title = format!("history.jsonl: {}", lines.join(", "));
+        let texts = it.lines.iter().filter_map(|at| Some((at, beside.lines.get(at)?)));
+        let texts: Vec<String> = texts.map(|(at, text)| format!("{at}  {}", escape(text))).collect();
+        let (sentence, texts) = (escape(&it.sentence), texts.join("\n"));
+        if texts.is_empty() {
+            return format!("<li>{sentence} <span class=\"lines\">{title}</span></li>");
+        }
+        format!("<li>{sentence}<details><summary>{title}</summary><pre>{texts}</pre></details></li>")
     };
     let items: String = all.iter().map(one).collect();
     let more = count.saturating_sub(all.len());
@@ -116,7 +133,7 @@ fn list(title: &str, all: &[Evidence], count: usize) -> String {
     format!("{title}<ul>{items}{more}</ul>")
 }
 
-fn beside(files: &[String]) -> String {
+fn files(files: &[String]) -> String {
     let link = |name: &String| {
         let href: String = name
             .bytes()

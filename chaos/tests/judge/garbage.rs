@@ -10,7 +10,7 @@ use super::busy::busy;
 fn judge(lines: &[String]) -> Verdict {
     let run = Run::read(lines.iter().map(String::as_str));
     let verdict = Verdict::of(&run);
-    assert!(report::page(&run, &verdict, &[]).contains("</html>"));
+    assert!(report::page(&run, &verdict, &Default::default()).contains("</html>"));
     verdict
 }
 
