@@ -97,10 +97,10 @@ impl Verdict {
             let status = word(it.status);
             let mut counts = format!("{:>8} examined", it.examined);
             if it.violated > 0 {
-                counts += &format!(", {} violations", it.violated);
+                counts += &format!(", {} violated", it.violated);
             }
             if it.shown > 0 {
-                counts += &format!(", {} to be seen", it.shown);
+                counts += &format!(", {} shown", it.shown);
             }
             text += &format!("  {:<width$}  {status:<9} {counts}\n", it.property);
             if let Some(why) = &it.why {

@@ -57,7 +57,7 @@ pub fn check(run: &Run) -> Finding {
     }
     renewals(run, &mut finding);
     if unseen > 0 {
-        finding.why = Some(format!("{unseen} grants were written where the auditor was not reading"));
+        finding.why = Some(format!("written where the auditor was not reading: {unseen} grants"));
     }
     finding.done("every grant was written where the auditor was not reading")
 }

@@ -38,7 +38,7 @@ pub fn check(run: &Run) -> Finding {
         }
     }
     if unseen > 0 {
-        finding.why = Some(format!("{unseen} successions where the auditor missed revisions in between"));
+        finding.why = Some(format!("left out, as the auditor missed revisions in between: {unseen}"));
     }
     finding.done("no record followed another without having been given back")
 }

@@ -98,6 +98,7 @@ fn it_says_what_brute_force_says() {
         }
         if expected { valid += 1 } else { invalid += 1 }
     }
+    println!("{valid} valid, {invalid} invalid");
     assert!(valid > 2_000 && invalid > 2_000, "{valid} valid, {invalid} invalid");
 }
 

@@ -33,7 +33,7 @@ addEventListener("load", () => {
     wide: document.documentElement.scrollWidth > innerWidth,
     loaded: performance.getEntriesByType("resource").map(r => r.name),
     paper: getComputedStyle(document.body).backgroundColor,
-    card: document.querySelectorAll("b.injected").length,
+    injected: all("b").length,
   };
   document.documentElement.dataset.seen = encodeURIComponent(JSON.stringify(seen));
 });
@@ -154,7 +154,7 @@ fn what_a_history_says_is_never_markup() {
         })
         .collect();
     let seen = open("evil", &lines, &[]);
-    assert_eq!(seen["card"], 0, "{seen:#}");
+    assert_eq!(seen["injected"], 0, "{seen:#}");
     assert_eq!(seen["rows"], 13);
 }
 

@@ -6,6 +6,7 @@ mod browser;
 mod busy;
 mod exclusion;
 mod garbage;
+mod library;
 mod store;
 mod story;
 mod time;

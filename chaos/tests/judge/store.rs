@@ -29,11 +29,11 @@ fn a_token_is_the_revision_that_granted_it() {
 #[test]
 fn a_token_that_was_never_written_is_seen_unless_the_auditor_says_that_it_missed_some() {
     let property = "a token is its granting revision";
-    for gap in [false, true] {
+    for (gap, from) in [(false, 0), (true, FIRST + 2), (false, FIRST + 7)] {
         let mut story = Story::new();
         story.write(10, FIRST + 1, "lock.a", 6, record("x", None));
-        if gap {
-            story.say(11, "auditor", What::Gap { from: FIRST + 2 });
+        if from > 0 {
+            story.say(11, "auditor", What::Gap { from });
         }
         story.write(20, FIRST + 9, "here.p", 5, json!("o"));
         story.holds("w1", 1, Kind::Lock, "a", FIRST + 4, (11, 15));
