@@ -212,6 +212,26 @@ pub enum What {
         value: u64,
         /// What.
         answer: Answer,
+        /// If the resource says so: what stood there before this write, 0 for nothing. Without it, a register that is
+        /// only written can be linearized in any order.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<u64>,
+    },
+    /// A worker, before it reads what the lock protects.
+    Reads {
+        /// Which operation.
+        op: Op,
+        /// What is protected.
+        resource: String,
+    },
+    /// A worker, when it was told what stands there. One operation reads one thing after the other.
+    Saw {
+        /// Which operation.
+        op: Op,
+        /// What is protected.
+        resource: String,
+        /// The value; 0 for nothing.
+        value: u64,
     },
     /// The auditor: a revision was written. `at_ns` is when it was read.
     Revision {
@@ -233,6 +253,12 @@ pub enum What {
     Gap {
         /// The first that may be missing.
         from: u64,
+    },
+    /// The auditor, once all workers have stopped: what the store still holds. An expiry is no revision, so only this
+    /// tells whether what should be gone is gone.
+    Remains {
+        /// Each key that is there (not those whose last revision is a deletion), and its revision.
+        keys: BTreeMap<String, u64>,
     },
 }
 

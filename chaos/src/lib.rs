@@ -10,4 +10,9 @@
 //!                       history.jsonl ─► checkers ─► verdict ─► report
 //! ```
 
+pub mod checkers;
 pub mod history;
+pub mod judge;
+pub mod linear;
+pub mod report;
+pub mod verdict;

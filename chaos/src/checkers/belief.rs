@@ -1,0 +1,86 @@
+//! Never more believe than may: belief intervals of different holders do not overlap, readers' among themselves apart; of
+//! a semaphore at most as many as its limit.
+//!
+//! A belief lasts from when the worker was told to its last deadline, or to when it let go before. A process that is
+//! paused inside its critical section cannot know that its deadline passed, and acts on: that overlap is shown with its
+//! length, if the pause was ours. Without a pause it belongs to the notice, which came too late.
+
+use super::run::Held;
+use super::{Finding, Run, length};
+use crate::history::Kind;
+
+/// See the file's head.
+pub fn check(run: &Run) -> Finding {
+    let source = "contract §1.2; Gray and Cheriton, Leases (1989)";
+    let mut finding = Finding::new("nobody believes beside another", source);
+    for ((_, name), told) in run.by_name() {
+        let mut active: Vec<Held<'_>> = Vec::new();
+        for held in told {
+            finding.examine();
+            let now = held.grant.at.at_ns;
+            active.retain(|other| acts_until(run, other) > now);
+            let believe = |other: &&Held<'_>| other.operation.belief().is_some_and(|(_, to)| to > now);
+            match held.operation.limit.filter(|_| held.operation.kind == Kind::Semaphore) {
+                Some(limit) => {
+                    let others: Vec<_> = active.iter().filter(believe).collect();
+                    if others.len() >= limit as usize && believes(&held) {
+                        let mut lines: Vec<_> = others.iter().map(|it| it.grant.at.line).collect();
+                        lines.push(held.grant.at.line);
+                        let many = others.len() + 1;
+                        finding.violate(lines, format!("{many} hold permits of {name}, which has {limit}."));
+                    }
+                }
+                None if held.operation.kind == Kind::Semaphore => {}
+                None => {
+                    for other in &active {
+                        pair(run, &mut finding, name, other, &held);
+                    }
+                }
+            }
+            active.push(held);
+        }
+    }
+    finding.done("nothing was granted")
+}
+
+fn believes(held: &Held<'_>) -> bool {
+    held.operation.belief().is_some_and(|(from, to)| from < to)
+}
+
+/// When its worker stops to act on it.
+fn acts_until(run: &Run, held: &Held<'_>) -> u64 {
+    let deadline = held.operation.deadline().unwrap_or_default();
+    held.operation.let_go().map_or(run.span.1.max(deadline), |mark| mark.at_ns)
+}
+
+fn pair(run: &Run, finding: &mut Finding, name: &str, one: &Held<'_>, other: &Held<'_>) {
+    if one.operation.kind == Kind::Shared && other.operation.kind == Kind::Shared {
+        return;
+    }
+    let from = other.grant.at.at_ns;
+    let lines = [one.grant.at.line, one.operation.last_line(), other.grant.at.line];
+    let (first, second) = (one.operation.title(), other.operation.title());
+    let until = |held: &Held<'_>| held.operation.belief().map_or(0, |(_, to)| to);
+    let to = until(one).min(until(other));
+    if from < to {
+        let what = format!("{first} and {second} both believed to hold {name}, for {}.", length(to - from));
+        let ttl = one.operation.ttl_ns().max(other.operation.ttl_ns());
+        if run.is_beyond(from, to, ttl) {
+            finding.show(lines, format!("{what} What the contract assumes was broken on purpose."));
+        } else {
+            finding.violate(lines, what);
+        }
+        return;
+    }
+    let to = acts_until(run, one).min(acts_until(run, other));
+    let deadline = one.operation.deadline().unwrap_or_default();
+    if from < to && run.was_paused(&one.operation.worker, deadline, to) {
+        finding.show(
+            lines,
+            format!(
+                "{first} was paused and acted on as if it held {name} for {} beside {second}: what its token is for.",
+                length(to - from)
+            ),
+        );
+    }
+}

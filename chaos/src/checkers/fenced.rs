@@ -1,0 +1,52 @@
+//! The fenced resource accepts no old token: once it took a write with one, no write sent later with a lower one. What
+//! readers write fences nobody; a semaphore's tokens are ordered for each slot only, so its uses are left out.
+
+use std::collections::BTreeMap;
+
+use super::operation::{Operation, Use, Used};
+use super::{Finding, Run};
+use crate::history::{Answer, Kind};
+
+type Accepted<'a> = (&'a Operation, &'a Use, Used);
+
+/// See the file's head.
+pub fn check(run: &Run) -> Finding {
+    let source = "contract §1.1; Kleppmann, How to do distributed locking (2016)";
+    let mut finding = Finding::new("the resource accepts no old token", source);
+    let mut resources: BTreeMap<&str, Vec<Accepted<'_>>> = BTreeMap::new();
+    for operation in run.operations.iter().filter(|it| it.kind != Kind::Semaphore) {
+        for it in &operation.uses {
+            if let Some(used) = it.used.filter(|used| used.answer == Answer::Accepted) {
+                resources.entry(&it.resource).or_default().push((operation, it, used));
+            }
+        }
+    }
+    for (resource, mut sent) in resources {
+        let mut taken: Vec<_> = sent.iter().filter(|it| it.0.kind != Kind::Shared).copied().collect();
+        taken.sort_by_key(|it| it.2.at);
+        sent.sort_by_key(|it| it.1.at);
+        let mut taken = taken.into_iter().peekable();
+        let mut highest: Option<Accepted<'_>> = None;
+        for (operation, write, used) in sent {
+            finding.examine();
+            while let Some(it) = taken.next_if(|it| it.2.at.at_ns < write.at.at_ns) {
+                if highest.is_none_or(|most| it.1.token > most.1.token) {
+                    highest = Some(it);
+                }
+            }
+            if let Some((by, before, accepted)) = highest.filter(|most| write.token < most.1.token) {
+                finding.violate(
+                    [before.at.line, accepted.at.line, write.at.line, used.at.line],
+                    format!(
+                        "{resource} took a write of {} with token {}, though it had taken one of {} with token {}.",
+                        operation.title(),
+                        write.token,
+                        by.title(),
+                        before.token
+                    ),
+                );
+            }
+        }
+    }
+    finding.done("nothing was written under a lock")
+}

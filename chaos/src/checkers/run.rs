@@ -1,0 +1,270 @@
+//! A history, read and joined. Whatever the lines are, it can be read; what makes no sense is counted.
+
+use std::collections::BTreeMap;
+
+use super::audit::{Audit, Revision};
+use super::fault::Band;
+use super::operation::{Grant, Mark, Operation, Read, Use, Used};
+use crate::history::{Line, Op, Phase, What};
+
+/// How long after its end a pause may still be felt by whoever was paused: it has to be scheduled again.
+const WAKING_NS: u64 = 1_000_000_000;
+
+/// What the first line says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Began {
+    /// The scenario's name.
+    pub scenario: String,
+    /// The seed.
+    pub seed: u64,
+    /// The servers' release.
+    pub release: String,
+    /// The one command that repeats the run.
+    pub command: String,
+    /// The slack in milliseconds.
+    pub slack_ms: u64,
+}
+
+/// A process of a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Which worker.
+    pub worker: String,
+    /// Its start.
+    pub started: Mark,
+    /// Its end.
+    pub gone: Option<Mark>,
+    /// `library` or `socket`.
+    pub via: String,
+    /// What it does.
+    pub workload: String,
+}
+
+/// A whole run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    /// What the first line says, if it says that.
+    pub began: Option<Began>,
+    /// From when it was healed.
+    pub healed: Option<Mark>,
+    /// The last line, if it is the runner's.
+    pub ended: Option<Mark>,
+    /// How many lines there are.
+    pub lines: usize,
+    /// The lines that cannot be read.
+    pub unreadable: Vec<usize>,
+    /// The lines that belong to nothing said before.
+    pub strays: Vec<usize>,
+    /// The earliest and the latest moment.
+    pub span: (u64, u64),
+    /// In the order in which they were asked for.
+    pub operations: Vec<Operation>,
+    /// In the order in which they began.
+    pub faults: Vec<Band>,
+    /// The workers' processes.
+    pub lives: Vec<Life>,
+    /// What the auditor read.
+    pub audit: Audit,
+}
+
+impl Run {
+    /// Reads the lines of a `history.jsonl`.
+    pub fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Run {
+        let mut reading = Reading::default();
+        for (index, text) in lines.enumerate() {
+            reading.run.lines = index + 1;
+            match serde_json::from_str::<Line>(text) {
+                Ok(line) => reading.take(index + 1, line),
+                Err(_) => reading.run.unreadable.push(index + 1),
+            }
+        }
+        reading.finish()
+    }
+
+    /// The slack in nanoseconds; 2 s if nobody says.
+    pub fn slack_ns(&self) -> u64 {
+        self.began.as_ref().map_or(2_000, |began| began.slack_ms).saturating_mul(1_000_000)
+    }
+
+    /// Whether this worker, or the daemon it works through, was paused on purpose from `from` to `to`.
+    pub fn was_paused(&self, worker: &str, from: u64, to: u64) -> bool {
+        let by_socket = self.lives.iter().any(|life| life.worker == worker && life.via == "socket");
+        let daemon =
+            |band: &Band| by_socket && band.target.split(['|', ',', ' ']).any(|it| it.starts_with('d'));
+        let paused = |band: &&Band| band.pauses() && (band.befalls(worker) || daemon(band));
+        self.faults.iter().filter(paused).any(|band| band.touches(from, to, WAKING_NS))
+    }
+
+    /// Whether what the contract assumes was broken on purpose, up to `after` nanoseconds before `from`.
+    pub fn is_beyond(&self, from: u64, to: u64, after: u64) -> bool {
+        self.faults.iter().any(|band| band.is_beyond() && band.touches(from, to, after))
+    }
+
+    /// Each name of each grant.
+    pub fn grants(&self) -> impl Iterator<Item = Held<'_>> {
+        let granted = self.operations.iter().filter_map(|it| Some((it, it.granted.as_ref()?)));
+        granted.flat_map(|(operation, grant)| {
+            grant.tokens.iter().map(move |(name, token)| Held { operation, grant, name, token: *token })
+        })
+    }
+
+    /// The grants of each name, in the order in which they were told; not those of groups, which exclude nobody.
+    pub fn by_name(&self) -> BTreeMap<(&'static str, &str), Vec<Held<'_>>> {
+        let mut names: BTreeMap<_, Vec<Held<'_>>> = BTreeMap::new();
+        for held in self.grants().filter(|held| held.operation.space() != "group") {
+            names.entry((held.operation.space(), held.name)).or_default().push(held);
+        }
+        for held in names.values_mut() {
+            held.sort_by_key(|held| held.grant.at);
+        }
+        names
+    }
+}
+
+/// One name of a grant.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'a> {
+    /// The acquire.
+    pub operation: &'a Operation,
+    /// Its grant.
+    pub grant: &'a Grant,
+    /// The name.
+    pub name: &'a str,
+    /// The name's token.
+    pub token: u64,
+}
+
+#[derive(Default)]
+struct Reading {
+    run: Run,
+    /// The operations that their workers still speak of.
+    open: BTreeMap<(String, Op), usize>,
+    gone: Vec<(String, Mark)>,
+}
+
+impl Reading {
+    fn take(&mut self, number: usize, line: Line) {
+        let at = Mark { at_ns: line.at_ns, line: number };
+        let span = &mut self.run.span;
+        *span = if number == 1 || span.1 == 0 {
+            (at.at_ns, at.at_ns)
+        } else {
+            (span.0.min(at.at_ns), span.1.max(at.at_ns))
+        };
+        self.run.ended = None;
+        match line.what {
+            What::Began { scenario, seed, release, command, slack_ms } if number == 1 => {
+                self.run.began = Some(Began { scenario, seed, release, command, slack_ms });
+            }
+            What::Began { .. } => self.run.strays.push(number),
+            What::Healed => self.run.healed = Some(at),
+            What::Ended => self.run.ended = Some(at),
+            What::Fault { fault, nemesis, target, phase } => self.fault(at, fault, nemesis, target, phase),
+            What::Started { worker, via, workload, .. } => {
+                self.run.lives.push(Life { worker, started: at, gone: None, via, workload });
+            }
+            What::Gone { worker } => {
+                if let Some(life) = self.run.lives.iter_mut().rev().find(|life| life.worker == worker) {
+                    life.gone.get_or_insert(at);
+                }
+                self.gone.push((worker, at));
+            }
+            What::Gap { from } => self.run.audit.gaps.push((from, u64::MAX)),
+            What::Remains { keys } => self.run.audit.remains = Some((at, keys)),
+            What::Revision { revision, key, written_us, is_deletion, ttl_secs, value } => {
+                self.run.audit.read(Revision { at, revision, key, written_us, is_deletion, ttl_secs, value });
+            }
+            What::Asks { op, kind, names, limit, ttl_ms } => {
+                self.open.insert((line.who.clone(), op), self.run.operations.len());
+                self.run.operations.push(Operation {
+                    worker: line.who,
+                    op,
+                    kind,
+                    names,
+                    limit,
+                    ttl_ms,
+                    asks: at,
+                    granted: None,
+                    refused: None,
+                    renewed: Vec::new(),
+                    lost: None,
+                    releases: None,
+                    released: None,
+                    uses: Vec::new(),
+                    reads: Vec::new(),
+                    gone: None,
+                });
+            }
+            what => {
+                if self.of_operation(line.who, at, what).is_none() {
+                    self.run.strays.push(number);
+                }
+            }
+        }
+    }
+
+    fn fault(&mut self, at: Mark, fault: u64, nemesis: String, target: String, phase: Phase) {
+        match phase {
+            Phase::Begins => self.run.faults.push(Band { fault, nemesis, target, from: at, to: None }),
+            Phase::Ends => match self.run.faults.iter_mut().find(|it| it.fault == fault && it.to.is_none()) {
+                Some(band) => band.to = Some(at),
+                None => self.run.strays.push(at.line),
+            },
+        }
+    }
+
+    /// `None` if there is no such operation.
+    fn of_operation(&mut self, who: String, at: Mark, what: What) -> Option<()> {
+        let op = match &what {
+            What::Granted { op, .. }
+            | What::Refused { op, .. }
+            | What::Renewed { op, .. }
+            | What::Lost { op, .. }
+            | What::Releases { op }
+            | What::Released { op, .. }
+            | What::Uses { op, .. }
+            | What::Used { op, .. }
+            | What::Reads { op, .. }
+            | What::Saw { op, .. } => *op,
+            _ => return None,
+        };
+        let index = *self.open.get(&(who, op))?;
+        let it = self.run.operations.get_mut(index)?;
+        match what {
+            What::Granted { tokens, deadline_ns, .. } if it.granted.is_none() => {
+                it.granted = Some(Grant { at, tokens, deadline_ns });
+            }
+            What::Refused { outcome, .. } => it.refused = Some((at, outcome)),
+            What::Renewed { deadline_ns, .. } => it.renewed.push((at, deadline_ns)),
+            What::Lost { reason, .. } if it.lost.is_none() => it.lost = Some((at, reason)),
+            What::Releases { .. } if it.releases.is_none() => it.releases = Some(at),
+            What::Released { outcome, .. } => it.released = Some((at, outcome)),
+            What::Uses { resource, token, value, .. } => {
+                it.uses.push(Use { at, resource, token, value, used: None });
+            }
+            What::Used { value, answer, before, .. } => {
+                let it = it.uses.iter_mut().rev().find(|it| it.value == value && it.used.is_none())?;
+                it.used = Some(Used { at, answer, before });
+            }
+            What::Reads { resource, .. } => it.reads.push(Read { at, resource, saw: None }),
+            What::Saw { resource, value, .. } => {
+                let it = it.reads.iter_mut().find(|it| it.resource == resource && it.saw.is_none())?;
+                it.saw = Some((at, value));
+            }
+            // Granted or lost a second time.
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn finish(mut self) -> Run {
+        for operation in &mut self.run.operations {
+            let mine = self.gone.iter().filter(|(who, at)| {
+                *who == operation.worker && (at.at_ns, at.line) >= (operation.asks.at_ns, operation.asks.line)
+            });
+            operation.gone = mine.map(|(_, at)| *at).min();
+        }
+        self.run.audit.finish();
+        self.run
+    }
+}

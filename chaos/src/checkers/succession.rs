@@ -1,0 +1,74 @@
+//! Nobody touches another's grant: a record is written over by another attempt only after it was deleted, kept free for
+//! somebody by its holder, or had expired by the servers' clocks; and over a list of readers, only once each is gone.
+
+use std::collections::BTreeMap;
+
+use super::audit::{Record, Revision};
+use super::{Finding, Run};
+
+/// See the file's head.
+pub fn check(run: &Run) -> Finding {
+    let mut finding = Finding::new("no grant is written over while it stands", "contract §1.3");
+    let slack_us = run.slack_ns() / 1_000;
+    let mut last: BTreeMap<&str, &Revision> = BTreeMap::new();
+    let mut unseen = 0;
+    for write in run.audit.in_order() {
+        let before = last.insert(write.key.as_str(), write);
+        let Some((before, was)) = before.and_then(|before| Some((before, before.record()?))) else {
+            continue;
+        };
+        let Some(is) = write.record() else { continue };
+        if was.is_reserved || is.is_reserved || is.attempt == was.attempt && is.readers.is_empty() {
+            continue;
+        }
+        if !run.audit.saw_all_between(before.revision, write.revision) {
+            unseen += 1;
+            continue;
+        }
+        if !was.readers.is_empty() {
+            readers(&mut finding, &last, before, &was, (write, &is), slack_us);
+            continue;
+        }
+        finding.examine();
+        if !expired(before, write, slack_us) {
+            finding.violate(
+                [before.at.line, write.at.line],
+                format!("{} was written over while {}'s grant stood.", write.key, who(&was)),
+            );
+        }
+    }
+    if unseen > 0 {
+        finding.why = Some(format!("left out, as the auditor missed revisions in between: {unseen}"));
+    }
+    finding.done("no record followed another without having been given back")
+}
+
+/// Over a list of readers: whoever is not on the new list has gone.
+fn readers(
+    finding: &mut Finding,
+    last: &BTreeMap<&str, &Revision>,
+    before: &Revision,
+    was: &Record<'_>,
+    (write, is): (&Revision, &Record<'_>),
+    slack_us: u64,
+) {
+    let Some(name) = write.key.strip_prefix("lock.") else { return };
+    for id in was.readers.iter().filter(|id| !is.readers.contains(id)) {
+        let Some(reader) = last.get(format!("read.{name}.{id}").as_str()) else { continue };
+        finding.examine();
+        if !reader.is_deletion && !expired(reader, write, slack_us) {
+            finding.violate(
+                [before.at.line, reader.at.line, write.at.line],
+                format!("{} was written over while its reader {id} stood.", write.key),
+            );
+        }
+    }
+}
+
+fn expired(before: &Revision, write: &Revision, slack_us: u64) -> bool {
+    before.expires_us().is_some_and(|at| write.written_us.saturating_add(slack_us) >= at)
+}
+
+fn who<'a>(record: &Record<'a>) -> &'a str {
+    if record.owner.is_empty() { record.attempt } else { record.owner }
+}

@@ -1,0 +1,132 @@
+//! What is said of a run: all findings, as a file, as a table, and as an exit code.
+
+use serde::Serialize;
+
+use crate::checkers::{self, Finding, Run, Status};
+
+/// The run as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Something was tested, and all that was tested held.
+    Holds,
+    /// A property was violated.
+    Violated,
+    /// Nothing was violated, but the history is not whole or nothing was tested: the run says nothing.
+    Incomplete,
+}
+
+/// All that is said of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// In one word.
+    pub outcome: Outcome,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The seed.
+    pub seed: u64,
+    /// The servers' release.
+    pub release: String,
+    /// The one command that repeats the run.
+    pub command: String,
+    /// How many lines the history has.
+    pub lines: usize,
+    /// The properties that were not tested.
+    pub untested: Vec<&'static str>,
+    /// Of every property.
+    pub findings: Vec<Finding>,
+}
+
+impl Verdict {
+    /// Judges a run by every checker.
+    pub fn of(run: &Run) -> Verdict {
+        let findings = checkers::all(run);
+        let began = run.began.clone().unwrap_or_default();
+        let of = |status| findings.iter().filter(move |it: &&Finding| it.status == status);
+        let is_whole = findings.first().is_some_and(|whole| whole.status == Status::Holds);
+        let outcome = match (of(Status::Violated).count(), is_whole, of(Status::Holds).count()) {
+            (1.., _, _) => Outcome::Violated,
+            // The first is about the history itself.
+            (0, true, 2..) => Outcome::Holds,
+            _ => Outcome::Incomplete,
+        };
+        Verdict {
+            outcome,
+            scenario: began.scenario,
+            seed: began.seed,
+            release: began.release,
+            command: began.command,
+            lines: run.lines,
+            untested: of(Status::Untested).map(|finding| finding.property).collect(),
+            findings,
+        }
+    }
+
+    /// 0: all that was tested held. 1: violated. 2: the run says nothing.
+    pub fn exit_code(&self) -> u8 {
+        match self.outcome {
+            Outcome::Holds => 0,
+            Outcome::Violated => 1,
+            Outcome::Incomplete => 2,
+        }
+    }
+
+    /// The verdict in one word, for people.
+    pub fn word(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Holds => "holds",
+            Outcome::Violated => "VIOLATED",
+            Outcome::Incomplete => "incomplete",
+        }
+    }
+
+    /// `verdict.json`.
+    ///
+    /// # Errors
+    /// Of serde; there are none for these types.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+
+    /// What a terminal shows.
+    pub fn table(&self) -> String {
+        let (scenario, seed, release) = (&self.scenario, self.seed, &self.release);
+        let mut text = format!("{scenario}, seed {seed}, nats-server {release}: {} lines\n\n", self.lines);
+        let width = self.findings.iter().map(|it| it.property.chars().count()).max().unwrap_or_default();
+        for it in &self.findings {
+            let status = word(it.status);
+            let mut counts = format!("{:>8} examined", it.examined);
+            if it.violated > 0 {
+                counts += &format!(", {} violated", it.violated);
+            }
+            if it.shown > 0 {
+                counts += &format!(", {} shown", it.shown);
+            }
+            text += &format!("  {:<width$}  {status:<9} {counts}\n", it.property);
+            if let Some(why) = &it.why {
+                text += &format!("  {:<width$}    {why}\n", "");
+            }
+            for evidence in it.violations.iter().take(3) {
+                let lines: Vec<String> = evidence.lines.iter().map(usize::to_string).collect();
+                text += &format!("      {} (lines {})\n", evidence.sentence, lines.join(", "));
+            }
+        }
+        text += &format!("\nverdict: {}\n", self.word());
+        if !self.untested.is_empty() {
+            text += &format!("untested: {}\n", self.untested.join("; "));
+        }
+        if !self.command.is_empty() {
+            text += &format!("again: {}\n", self.command);
+        }
+        text
+    }
+}
+
+/// A status for people.
+pub fn word(status: Status) -> &'static str {
+    match status {
+        Status::Holds => "holds",
+        Status::Violated => "VIOLATED",
+        Status::Untested => "untested",
+    }
+}

@@ -1,0 +1,186 @@
+//! What the auditor read: ownership, succession, the line, leaks.
+
+use chaos::history::{Kind, What};
+use serde_json::json;
+
+use super::story::{FIRST, Story, record};
+
+#[test]
+fn a_token_is_the_revision_that_granted_it() {
+    let property = "a token is its granting revision";
+    let mut story = Story::new();
+    story.is_untested(property);
+    let token = story.record(10, "lock.a", "x", None);
+    story.record(900, "lock.a", "x", Some(token));
+    story.holds("w1", 1, Kind::Lock, "a", token, (11, 2_000));
+    story.deletes(2_000, "lock.a");
+    assert_eq!(story.holds_for(property).examined, 2);
+    // Outside of what the auditor read, nothing is known.
+    story.holds("w2", 1, Kind::Lock, "a", FIRST + 999, (3_000, 4_000));
+    assert!(story.holds_for(property).why.is_some());
+    story.holds("w2", 2, Kind::Lock, "b", token, (3_000, 4_000));
+    story.violates(property, "is a revision of lock.a");
+    story.holds("w2", 3, Kind::Lock, "a", token + 2, (3_000, 4_000));
+    story.violates(property, "is the revision of a deletion");
+    story.holds("w2", 4, Kind::Lock, "a", token + 1, (3_000, 4_000));
+    story.violates(property, "is a renewal of another grant");
+}
+
+#[test]
+fn a_token_that_was_never_written_is_seen_unless_the_auditor_says_that_it_missed_some() {
+    let property = "a token is its granting revision";
+    for (gap, from) in [(false, 0), (true, FIRST + 2), (false, FIRST + 7)] {
+        let mut story = Story::new();
+        story.write(10, FIRST + 1, "lock.a", 6, record("x", None));
+        if from > 0 {
+            story.say(11, "auditor", What::Gap { from });
+        }
+        story.write(20, FIRST + 9, "here.p", 5, json!("o"));
+        story.holds("w1", 1, Kind::Lock, "a", FIRST + 4, (11, 15));
+        if gap {
+            story.is_untested(property);
+        } else {
+            story.violates(property, "a revision that was never written");
+        }
+    }
+}
+
+#[test]
+fn a_renewal_carries_its_token_unchanged_and_no_revision_is_written_twice() {
+    let property = "a token is its granting revision";
+    let mut story = Story::new();
+    let token = story.record(10, "lock.a", "x", None);
+    story.record(20, "lock.a", "x", Some(token + 1));
+    story.violates(property, "carries token");
+    let mut story = Story::new();
+    story.write(10, FIRST + 1, "lock.a", 6, record("x", None));
+    // Read again by a consumer that was made anew.
+    story.write(10, FIRST + 1, "lock.a", 6, record("x", None));
+    story.holds("w1", 1, Kind::Lock, "a", FIRST + 1, (11, 15));
+    story.holds_for(property);
+    story.write(90, FIRST + 1, "lock.a", 6, record("y", None));
+    story.violates(property, "was written twice");
+}
+
+#[test]
+fn what_is_kept_free_is_no_grant() {
+    let mut story = Story::new();
+    let mut reserved = record("x", None);
+    reserved["reserved"] = json!(true);
+    let token = story.writes(10, "lock.a", 3, reserved);
+    story.holds("w1", 1, Kind::Lock, "a", token, (11, 15));
+    story.violates("a token is its granting revision", "only kept lock.a free");
+}
+
+#[test]
+fn kinds_have_their_own_keys() {
+    let mut story = Story::new();
+    let kinds = [
+        (Kind::Shared, "read.a.i"),
+        (Kind::Semaphore, "sem.a.0"),
+        (Kind::Election, "elect.a"),
+        (Kind::Group, "group.a.i"),
+        (Kind::Multi, "lock.a"),
+    ];
+    for (op, (kind, key)) in kinds.into_iter().enumerate() {
+        let token = story.record(10, key, key, None);
+        story.holds("w1", op as u64, kind, "a", token, (11, 15));
+    }
+    assert_eq!(story.holds_for("a token is its granting revision").examined, 5);
+    let token = story.record(20, "read.a.b.i", "z", None);
+    story.holds("w1", 9, Kind::Shared, "a", token, (21, 25));
+    story.violates("a token is its granting revision", "is a revision of read.a.b.i");
+}
+
+#[test]
+fn no_grant_is_written_over_while_it_stands() {
+    let property = "no grant is written over while it stands";
+    let mut story = Story::new();
+    story.record(10, "lock.a", "x", None);
+    story.deletes(20, "lock.a");
+    story.record(30, "lock.a", "y", None);
+    story.is_untested(property);
+    // Its six seconds, less the slack by which servers' clocks may differ.
+    story.record(4_100, "lock.a", "z", None);
+    story.holds_for(property);
+    story.record(4_200, "lock.a", "x", None);
+    story.violates(property, "lock.a was written over while o's grant stood");
+}
+
+#[test]
+fn no_reader_is_written_over_while_it_stands() {
+    let property = "no grant is written over while it stands";
+    let list = json!({ "v": 1, "attempt": "", "readers": ["i", "j"] });
+    let mut story = Story::new();
+    story.writes(10, "lock.a", 0, list);
+    story.record(11, "read.a.i", "i", None);
+    story.record(12, "read.a.j", "j", None);
+    story.deletes(20, "read.a.i");
+    story.deletes(21, "read.a.j");
+    story.record(22, "lock.a", "x", None);
+    story.holds_for(property);
+    let mut lines = story.lines.clone();
+    lines.remove(5);
+    // The auditor did not see a deletion, and knows that it missed something: nothing is said.
+    story.lines = lines;
+    assert!(story.finding(property).why.is_some());
+    let mut story = Story::new();
+    story.writes(10, "lock.a", 0, json!({ "v": 1, "attempt": "", "readers": ["i"] }));
+    story.record(11, "read.a.i", "i", None);
+    story.record(22, "lock.a", "x", None);
+    story.violates(property, "while its reader i stood");
+}
+
+/// `often` times in a row the same process is granted it that stands behind another in line.
+fn overtaken(often: u32, others_place: bool) -> Story {
+    let mut story = Story::new();
+    let place = |attempt: &str| json!({ "place": attempt, "attempt": attempt, "process": "p" });
+    story.writes(10, "line.lock.a.1", 86_400, place("waits"));
+    for turn in 0..u64::from(often) {
+        let (at, attempt) = (100 + turn * 100, format!("turn{turn}"));
+        if others_place {
+            story.writes(at, "line.lock.a.2", 86_400, place(&attempt));
+        }
+        let mut mine = record(&attempt, None);
+        mine["holder"] = json!("greedy");
+        story.writes(at + 1, "lock.a", 6, mine);
+        story.deletes(at + 2, "line.lock.a.2");
+        story.deletes(at + 3, "lock.a");
+    }
+    story
+}
+
+#[test]
+fn nobody_is_overtaken_again_and_again() {
+    let property = "nobody is overtaken again and again";
+    Story::new().is_untested(property);
+    overtaken(4, true).holds_for(property);
+    let finding = overtaken(5, true).violates(property, "passed by 5 times in a row");
+    assert_eq!(finding.violations[0].lines, [2, 20]);
+    // Who only tries may step in: that is shown.
+    assert_eq!(overtaken(7, false).holds_for(property).shown, 1);
+    let mut troubled = overtaken(5, true);
+    troubled.fault(0, 50, "partition", "n0|n1,n2");
+    troubled.is_untested(property);
+}
+
+#[test]
+fn nothing_is_leaked() {
+    let property = "nothing is leaked";
+    let mut story = Story::new();
+    story.is_untested(property);
+    story.record(10, "lock.a", "x", None);
+    story.writes(11, "sem.s.limit", 0, json!({ "limit": 2 }));
+    story.writes(12, "lock.r", 0, json!({ "v": 1, "attempt": "", "readers": ["i"] }));
+    story.writes(13, "data.k", 0, json!(1));
+    let here = story.writes(14, "here.p", 5, json!("o"));
+    assert!(story.holds_for(property).why.is_some(), "nobody looked at the end");
+    let keys = |revision| [("here.p".to_owned(), revision)].into();
+    story.say(7_000, "auditor", What::Remains { keys: keys(here) });
+    assert_eq!(story.holds_for(property).why, None);
+    story.say(7_100, "auditor", What::Remains { keys: keys(here) });
+    story.violates(property, "here.p is still there, 86 ms after its time and the slack");
+    let mut story = Story::new();
+    story.writes(10, "lock.a", 0, record("x", None));
+    story.violates(property, "lock.a was written without a TTL");
+}

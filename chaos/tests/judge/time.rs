@@ -1,0 +1,117 @@
+//! Notice, use after loss, progress.
+
+use chaos::history::{Kind, Outcome, What};
+
+use super::story::Story;
+
+fn held(deadline: u64) -> Story {
+    let mut story = Story::new();
+    story.starts(0, "w1", "library");
+    story.asks(9, "w1", 1, Kind::Lock, &["a"]);
+    story.granted(10, "w1", 1, "a", 10, deadline);
+    story
+}
+
+#[test]
+fn lost_is_told_by_the_deadline() {
+    let property = "lost is told by the deadline";
+    let mut story = held(4_000);
+    story.is_untested(property);
+    story.renewed(800, "w1", 1, 5_000);
+    story.lost(5_010, "w1", 1);
+    story.holds_for(property);
+
+    let mut late = held(4_000);
+    late.lost(4_900, "w1", 1);
+    late.violates(property, "w1's op 1 was told of its loss 900 ms after its deadline");
+
+    let mut never = held(4_000);
+    never.ends(9_000);
+    never.violates(property, "was not told of its loss, up to 5.00 s after");
+
+    let mut paused = held(4_000);
+    paused.fault(2_000, 7_000, "pause", "w1");
+    paused.lost(7_050, "w1", 1);
+    assert_eq!(paused.holds_for(property).shown, 1);
+
+    let mut another = held(4_000);
+    another.fault(2_000, 7_000, "pause", "w2");
+    another.lost(7_050, "w1", 1);
+    another.violates(property, "w1's op 1");
+}
+
+#[test]
+fn a_lost_belief_does_not_come_back() {
+    let property = "lost is told by the deadline";
+    let mut story = held(4_000);
+    story.lost(3_000, "w1", 1);
+    story.renewed(3_100, "w1", 1, 7_000);
+    story.violates(property, "was renewed after it had been lost");
+    let mut story = held(4_000);
+    story.renewed(4_500, "w1", 1, 7_000);
+    story.releases(4_600, "w1", 1);
+    story.violates(property, "was renewed after its deadline had passed");
+}
+
+#[test]
+fn nothing_is_used_after_its_loss() {
+    let property = "no use after loss";
+    let mut story = held(4_000);
+    story.is_untested(property);
+    story.uses("w1", 1, 10, 1, (3_000, 3_010), None);
+    story.holds_for(property);
+    story.lost(3_500, "w1", 1);
+    story.uses("w1", 1, 10, 2, (3_600, 3_610), None);
+    story.violates(property, "w1's op 1 wrote though it knew that it had ended");
+
+    let mut story = held(4_000);
+    story.uses("w1", 1, 10, 1, (4_500, 4_510), None);
+    story.violates(property, "wrote 500 ms after its deadline");
+
+    let mut story = held(4_000);
+    story.uses("w1", 1, 9, 1, (100, 110), None);
+    story.violates(property, "with token 9, not its own");
+
+    let mut paused = held(4_000);
+    paused.fault(3_900, 9_000, "pause", "w1");
+    paused.uses("w1", 1, 10, 1, (9_005, 9_010), None);
+    assert_eq!(paused.holds_for(property).shown, 1);
+}
+
+fn healed(ends: u64) -> Story {
+    let mut story = Story::new();
+    story.asks(500, "w1", 1, Kind::Lock, &["a"]);
+    story.say(1_000, "runner", What::Healed);
+    story.asks(1_500, "w2", 1, Kind::Lock, &["a"]);
+    story.granted(2_000, "w2", 1, "a", 10, 6_000);
+    story.ends(ends);
+    story
+}
+
+#[test]
+fn after_healing_all_are_answered() {
+    let property = "progress after healing";
+    Story::new().is_untested(property);
+    healed(30_000).violates(property, "w1's op 1 was not answered for 29.00 s; 19.00 s are allowed");
+    let mut in_time = healed(30_000);
+    in_time.refused(3_000, "w1", 1, Outcome::Held);
+    assert_eq!(in_time.holds_for(property).examined, 3, "two acquires and a name");
+    // Nothing is known of one whose time is not over, nor of one that is gone.
+    assert_eq!(healed(10_000).holds_for(property).examined, 1);
+    let mut gone = healed(30_000);
+    gone.say(9_000, "runner", What::Gone { worker: "w1".into() });
+    gone.holds_for(property);
+}
+
+#[test]
+fn after_healing_somebody_is_granted_every_name() {
+    let mut story = Story::new();
+    story.say(1_000, "runner", What::Healed);
+    for op in 1..9 {
+        story.asks(1_000 + op * 2_000, "w1", op, Kind::Lock, &["a"]);
+        story.refused(2_000 + op * 2_000, "w1", op, Outcome::Failed);
+    }
+    story.asks(17_500, "w1", 9, Kind::Lock, &["a"]);
+    story.ends(60_000);
+    story.violates("progress after healing", "Nobody was granted a within 19.00 s");
+}

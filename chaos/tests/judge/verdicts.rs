@@ -1,0 +1,71 @@
+//! What is said of a run as a whole, and what the command does.
+
+use std::process::Command;
+
+use chaos::history::Kind;
+use chaos::verdict::{Outcome, Verdict};
+
+use super::story::Story;
+
+fn sound() -> Story {
+    let mut story = Story::new();
+    story.holds("w1", 1, Kind::Lock, "a", 10, (10, 20));
+    story
+}
+
+#[test]
+fn a_history_that_breaks_off_says_nothing() {
+    let mut story = sound();
+    let property = "the history is whole";
+    assert_eq!(Verdict::of(&story.run()).outcome, Outcome::Incomplete);
+    story.is_untested(property);
+    story.ends(99);
+    story.holds_for(property);
+    let verdict = Verdict::of(&story.run());
+    assert_eq!((verdict.outcome, verdict.exit_code()), (Outcome::Holds, 0));
+    assert!(verdict.untested.contains(&"progress after healing"));
+    story.lines.push(r#"{"at_ns":1,"who":"w1","wh"#.into());
+    story.is_untested(property);
+    assert_eq!(Verdict::of(&story.run()).exit_code(), 2);
+}
+
+#[test]
+fn a_violation_counts_even_if_the_history_breaks_off() {
+    let mut story = sound();
+    story.holds("w2", 1, Kind::Lock, "a", 9, (15, 30));
+    let verdict = Verdict::of(&story.run());
+    assert_eq!(verdict.exit_code(), 1);
+    let table = verdict.table();
+    assert!(table.contains("VIOLATED") && table.contains("both believed to hold a"), "{table}");
+}
+
+#[test]
+fn a_run_in_which_nothing_happened_does_not_hold() {
+    let mut story = Story::new();
+    story.ends(9);
+    assert_eq!(Verdict::of(&story.run()).exit_code(), 2);
+}
+
+#[test]
+fn the_command_judges_a_folder() {
+    let dir = std::env::temp_dir().join(format!("chaos-judge-{}", std::process::id()));
+    std::fs::create_dir_all(dir.join("logs")).unwrap();
+    std::fs::write(dir.join("logs/n0.log"), "ready").unwrap();
+    let judge = || Command::new(env!("CARGO_BIN_EXE_chaos")).arg("judge").arg(&dir).output().unwrap();
+    let missing = judge();
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("history.jsonl"));
+    let mut story = sound();
+    story.ends(99);
+    std::fs::write(dir.join("history.jsonl"), story.lines.join("\n")).unwrap();
+    let done = judge();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    assert!(said.contains("verdict: holds"), "{said}");
+    let verdict: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.join("verdict.json")).unwrap()).unwrap();
+    assert_eq!(verdict["outcome"], "holds");
+    let page = std::fs::read_to_string(dir.join("report.html")).unwrap();
+    assert!(page.contains("./logs/n0.log") && page.contains("./verdict.json"));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
