@@ -99,13 +99,13 @@ impl Crowd {
 
     /// Whether others than `pid` are granted the lock while that process is paused: then it does not hold, and what it
     /// sent last comes too late.
-    async fn goes_on_without(&self, pid: u32) -> bool {
+    async fn goes_on_without(&self, pids: &[u32]) -> bool {
         let before = self.holder().await.map(|holder| holder.token);
         let others = async {
             loop {
                 if let Some(holder) = self.holder().await
                     && Some(holder.token) > before
-                    && holder.pid != pid
+                    && !pids.contains(&holder.pid)
                 {
                     return;
                 }
@@ -114,16 +114,25 @@ impl Crowd {
         tokio::time::timeout(Duration::from_millis(500), others).await.is_ok()
     }
 
-    /// Kills a process at a moment at which it does not hold.
-    async fn kill_waiting(&mut self, index: usize) {
+    /// Kills processes, all at once, at a moment at which none of them holds.
+    async fn kill_waiting(&mut self, indices: &[usize]) {
         for _ in 0..50 {
-            self.processes[index].pause();
-            if self.goes_on_without(self.processes[index].pid()).await {
-                return self.processes[index].kill9();
+            for index in indices {
+                self.processes[*index].pause();
             }
-            self.processes[index].resume();
+            let holder = self.holder().await;
+            let pids: Vec<u32> = indices.iter().map(|index| self.processes[*index].pid()).collect();
+            if holder.is_some_and(|holder| !pids.contains(&holder.pid)) && self.goes_on_without(&pids).await {
+                for index in indices {
+                    self.processes[*index].kill9();
+                }
+                return;
+            }
+            for index in indices {
+                self.processes[*index].resume();
+            }
         }
-        panic!("process {index} holds whenever it is paused");
+        panic!("one of {indices:?} holds whenever they are paused");
     }
 
     /// Kills a process at a moment at which it holds; says which.
@@ -282,12 +291,12 @@ async fn five_dead_processes_delay_the_others_by_seconds() {
         crowd.granted(PROCESSES * WAITERS / 4).await;
         let holding = if holder_dies { vec![crowd.kill_holding().await] } else { Vec::new() };
         let dead = dice.draw(holding.clone());
-        for index in dead.iter().filter(|index| !holding.contains(index)) {
-            if holder_dies {
+        if holder_dies {
+            for index in dead.iter().filter(|index| !holding.contains(index)) {
                 crowd.processes[*index].kill9();
-            } else {
-                crowd.kill_waiting(*index).await;
             }
+        } else {
+            crowd.kill_waiting(&dead).await;
         }
         let killed = Duration::from_nanos(super::now() - begun);
         let outcome = crowd.served(begun, &dead).await;

@@ -2,7 +2,10 @@
 //! stay right. Every test prints what it measured: `cargo test -p lease-tests --test crowds -- --nocapture`.
 
 mod election;
+mod late;
 mod line;
+mod listing;
+mod past;
 mod witness;
 
 use std::time::Duration;

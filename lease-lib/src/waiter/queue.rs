@@ -265,6 +265,10 @@ impl Waiter {
     /// The regular look: at the one ahead, or at the record.
     async fn look_around(&mut self, line: &mut InLine) -> Heard {
         let heard = self.core.now();
+        // Whatever comes of this look: without a connection it comes to nothing at once, and must not be repeated at once.
+        if line.expires_at.is_some_and(|at| at <= heard) {
+            line.expires_at = Some(heard + EXPIRY_RETRY);
+        }
         line.looks = line.looks.wrapping_add(1);
         let place = u32::try_from(line.position_when_read).unwrap_or(u32::MAX);
         let pause = match std::mem::take(&mut line.looks_twice) {
