@@ -11,6 +11,9 @@
 //! ```
 
 pub mod checkers;
+pub mod clock;
+pub mod cluster;
+pub mod failure;
 pub mod history;
 pub mod judge;
 pub mod linear;
