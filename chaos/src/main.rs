@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use chaos::failure::Failure;
 use clap::{Parser, Subcommand};
 
 /// Breaks a real cluster under real clients from a seed, and checks what they saw.
@@ -20,10 +21,14 @@ enum Command {
         /// The folder of a run.
         dir: PathBuf,
     },
+    /// Started by `run`: asks for locks and says what it hears, until a line comes on standard input.
+    #[command(hide = true)]
+    Worker(chaos::worker::Settings),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::Worker(settings) => ended(chaos::worker::work(settings)),
         Command::Judge { dir } => match chaos::judge::judge(&dir) {
             Ok(verdict) => {
                 print!("{}", verdict.table());
@@ -35,5 +40,15 @@ fn main() -> ExitCode {
                 ExitCode::from(2)
             }
         },
+    }
+}
+
+fn ended(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("chaos: {failure}");
+            ExitCode::from(failure.code)
+        }
     }
 }
