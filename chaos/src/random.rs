@@ -13,12 +13,12 @@ impl Random {
         let mix = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         let start = part.bytes().fold(0xcbf2_9ce4_8422_2325, mix);
         let mut random = Random(seed ^ start);
-        random.next();
+        random.draw();
         random
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut it = self.0;
         it = (it ^ (it >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,7 +28,7 @@ impl Random {
 
     /// From 0 to `bound - 1`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        if bound == 0 { 0 } else { self.next() % bound }
+        if bound == 0 { 0 } else { self.draw() % bound }
     }
 
     /// From `low` to `high` milliseconds.
@@ -56,7 +56,7 @@ mod tests {
     fn a_seed_and_a_part_say_it_all() {
         let take = |seed, part| {
             let mut random = Random::new(seed, part);
-            [random.next(), random.next(), random.next()]
+            [random.draw(), random.draw(), random.draw()]
         };
         assert_eq!(take(7, "w1"), take(7, "w1"));
         assert_ne!(take(7, "w1"), take(7, "w2"));
