@@ -88,7 +88,7 @@ pub(super) async fn consume(client: &Client, policy: Value, from: Option<u64>) -
     let inbox = client.new_inbox();
     let messages = client.subscribe(inbox.clone()).await.ok()?;
     let mut config = json!({
-        "deliver_subject": inbox, "deliver_policy": policy, "ack_policy": "none", "flow_control": true,
+        "deliver_subject": inbox, "deliver_policy": policy, "filter_subject": format!("{SUBJECTS}>"), "ack_policy": "none", "flow_control": true,
         "idle_heartbeat": 1_000_000_000_u64, "mem_storage": true, "num_replicas": 1, "max_deliver": 1,
         "inactive_threshold": 10_000_000_000_u64
     });

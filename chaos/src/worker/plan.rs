@@ -95,11 +95,11 @@ impl Plan {
         };
         let wait = if random.chance(25) { Duration::ZERO } else { random.millis(500, 2 * settings.ttl_ms) };
         // Most are short; some outlive several renewals, and some an outage.
-        let hold = match random.below(10) {
+        let hold = match random.below(20) {
             0 => random.millis(settings.ttl_ms, 2 * settings.ttl_ms),
             1..=3 => random.millis(500, settings.ttl_ms),
-            _ => random.millis(20, 400),
+            _ => random.millis(10, 200),
         };
-        Plan { kind, names, wait, hold, pace: random.millis(20, 250), think: random.millis(10, 400) }
+        Plan { kind, names, wait, hold, pace: random.millis(10, 150), think: random.millis(5, 250) }
     }
 }
