@@ -2,8 +2,8 @@
 //!
 //! The bucket keeps only the last revision of a key, so whoever is late misses those between. One consumer lives on one
 //! server; when that server is broken, seconds pass until the consumer is made anew. So there are three, each with a
-//! connection of its own to another server, and what they read is put together by revision. Only what none of them
-//! read within [`PATIENCE`] is a gap, and said to be one.
+//! connection of its own to another server; each also hears what the stream's leader republishes; and what all of them
+//! read is put together by revision. Only what nobody read within [`PATIENCE`] is a gap, and said to be one.
 
 mod merge;
 mod remains;
@@ -25,6 +25,8 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 pub const STREAM: &str = "KV_leases";
 /// What its subjects begin with.
 const SUBJECTS: &str = "$KV.leases.";
+/// What the subjects begin with on which the bucket republishes.
+const ECHO: &str = "_lease.leases.ev.";
 /// Revisions on their way from the sources to the file.
 const QUEUE: usize = 65_536;
 

@@ -7,8 +7,8 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{STREAM, SUBJECTS};
-use crate::clock::now_ns;
+use super::{ECHO, STREAM, SUBJECTS};
+use crate::clock::{nanos, now_ns};
 use crate::failure::Failure;
 use crate::history::What;
 
@@ -40,7 +40,9 @@ impl Source {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
+            let echo = tokio::spawn(echo(client.clone(), self.tell.clone()));
             while self.one_consumer(&client).await.is_some() {}
+            echo.abort();
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -70,6 +72,23 @@ impl Source {
                 self.tell.send((now_ns(), what)).await.ok()?;
             }
         }
+    }
+}
+
+/// What the stream's leader itself sends after each commit (`republish`): it needs no consumer, which may live on the
+/// very server that is broken.
+async fn echo(client: Client, tell: mpsc::Sender<Read>) -> Option<()> {
+    let mut messages = client.subscribe(format!("{ECHO}>")).await.ok()?;
+    loop {
+        let message = messages.next().await?;
+        let at_ns = now_ns();
+        let header = |name: &str| message.headers.as_ref().and_then(|it| it.get(name)).map(|it| it.as_str());
+        let written = header("Nats-Time-Stamp").and_then(|it| humantime::parse_rfc3339(it).ok());
+        let written = written.and_then(|it| it.duration_since(std::time::UNIX_EPOCH).ok());
+        let sequence = header("Nats-Sequence").and_then(|it| it.parse().ok());
+        let key = message.subject.strip_prefix(ECHO);
+        let (Some(written), Some(sequence), Some(key)) = (written, sequence, key) else { continue };
+        tell.send((at_ns, describe(&message, key, sequence, nanos(written)))).await.ok()?;
     }
 }
 
@@ -169,16 +188,21 @@ impl Place {
 
 /// `None` if it is not the bucket's.
 pub(super) fn revision(message: &Message, place: Place) -> Option<What> {
+    let key = message.subject.strip_prefix(SUBJECTS)?;
+    Some(describe(message, key, place.sequence, place.written_ns))
+}
+
+fn describe(message: &Message, key: &str, revision: u64, written_ns: u64) -> What {
     let header = |name: &str| message.headers.as_ref().and_then(|it| it.get(name)).map(|it| it.as_str());
     let ttl = header("Nats-TTL").unwrap_or("0");
-    Some(What::Revision {
-        revision: place.sequence,
-        key: message.subject.strip_prefix(SUBJECTS)?.to_owned(),
-        written_us: place.written_ns / 1_000,
+    What::Revision {
+        revision,
+        key: key.to_owned(),
+        written_us: written_ns / 1_000,
         is_deletion: header("KV-Operation").is_some_and(|it| it == "DEL" || it == "PURGE"),
         ttl_secs: ttl.trim_end_matches('s').parse().unwrap_or_default(),
         value: serde_json::from_slice(&message.payload).ok(),
-    })
+    }
 }
 
 #[cfg(test)]
