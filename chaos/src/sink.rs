@@ -1,6 +1,6 @@
 //! Where the lines of a history go: one file, in the order in which they come.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -19,6 +19,8 @@ const LONGEST: u64 = 1 << 30;
 pub struct Sink {
     file: Mutex<(BufWriter<File>, u64)>,
     grants: AtomicU64,
+    /// Which workers hold, and since when.
+    holding: Mutex<BTreeMap<String, u64>>,
     in_force: Mutex<BTreeSet<String>>,
 }
 
@@ -33,6 +35,7 @@ impl Sink {
         Ok(Sink {
             file: Mutex::new((BufWriter::new(file), 0)),
             grants: AtomicU64::new(0),
+            holding: Mutex::default(),
             in_force: Mutex::default(),
         })
     }
@@ -52,8 +55,15 @@ impl Sink {
     /// Writes a line of a worker as it is. What is none, because its writer was killed within it, is left out.
     pub fn worker(&self, text: &str) {
         let Ok(line) = serde_json::from_str::<Line>(text) else { return };
-        if matches!(line.what, What::Granted { .. }) {
-            self.grants.fetch_add(1, Ordering::Relaxed);
+        match line.what {
+            What::Granted { .. } => {
+                self.grants.fetch_add(1, Ordering::Relaxed);
+                self.holding().insert(line.who, line.at_ns);
+            }
+            What::Lost { .. } | What::Releases { .. } | What::Asks { .. } => {
+                self.holding().remove(&line.who);
+            }
+            _ => {}
         }
         self.raw(text);
     }
@@ -85,6 +95,17 @@ impl Sink {
     /// How many grants workers were told of.
     pub fn grants(&self) -> u64 {
         self.grants.load(Ordering::Relaxed)
+    }
+
+    fn holding(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.holding.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The worker that has held for the longest, if for more than 200 ms: one that will go on for a while.
+    pub fn holder(&self) -> Option<String> {
+        let holding = self.holding();
+        let (name, since) = holding.iter().min_by_key(|(_, since)| **since)?;
+        (now_ns().saturating_sub(*since) > 200_000_000).then(|| name.clone())
     }
 
     /// What is broken at present, for the line of progress.

@@ -3,6 +3,7 @@
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use super::processes::victim;
 use super::{Blow, Nemesis};
 use crate::auditor::STREAM;
 use crate::cluster::{SIZE, run};
@@ -183,7 +184,8 @@ impl Nemesis for WorkerOff {
 
     fn choose<'a>(&'a self, field: &'a Field, random: &'a mut Random) -> BoxFuture<'a, Option<String>> {
         let servers: Vec<String> = (0..SIZE).map(|index| format!("n{index}")).collect();
-        let worker = random.pick(&field.members).map(|it| format!("{}|{}", it.name, servers.join(",")));
+        let victim = victim(field, random, |_| true, &field.members);
+        let worker = victim.map(|it| format!("{}|{}", it.name, servers.join(",")));
         async { worker }.boxed()
     }
 

@@ -18,13 +18,26 @@ pub(super) struct DaemonKill;
 /// SIGSTOP to a daemon.
 pub(super) struct DaemonPause;
 
+/// One of these; mostly one that holds, where it hurts.
+pub(super) fn victim<'a>(
+    field: &Field,
+    random: &mut Random,
+    among: impl Fn(&'a Member) -> bool,
+    members: &'a [Member],
+) -> Option<&'a Member> {
+    let all: Vec<&Member> = members.iter().filter(|it| among(it)).collect();
+    let any = random.pick(&all).copied();
+    let wants_holder = random.chance(75);
+    let holder = field.sink.holder().filter(|_| wants_holder);
+    holder.and_then(|name| all.iter().find(|it| it.name == name).copied()).or(any)
+}
+
 async fn worker(field: &Field, random: &mut Random) -> Option<String> {
-    random.pick(&field.members).map(|it| it.name.clone())
+    victim(field, random, |_| true, &field.members).map(|it| it.name.clone())
 }
 
 async fn daemon(field: &Field, random: &mut Random) -> Option<String> {
-    let all: Vec<&String> = field.members.iter().filter_map(|it| it.daemon_name.as_ref()).collect();
-    random.pick(&all).map(|it| (*it).clone())
+    victim(field, random, |it| it.daemon_name.is_some(), &field.members)?.daemon_name.clone()
 }
 
 fn member<'a>(field: &'a Field, blow: &Blow) -> Result<&'a Member, Failure> {

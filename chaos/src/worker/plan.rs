@@ -96,8 +96,8 @@ impl Plan {
         let wait = if random.chance(20) { Duration::ZERO } else { random.millis(500, 2 * settings.ttl_ms) };
         // Most are short; some outlive several renewals, and some an outage.
         let hold = match random.below(40) {
-            0 => random.millis(settings.ttl_ms, 2 * settings.ttl_ms),
-            1..=3 => random.millis(500, settings.ttl_ms),
+            0..=1 => random.millis(settings.ttl_ms, 2 * settings.ttl_ms),
+            2..=4 => random.millis(500, settings.ttl_ms),
             _ => random.millis(5, 150),
         };
         Plan { kind, names, wait, hold, pace: random.millis(10, 150), think: random.millis(5, 250) }
