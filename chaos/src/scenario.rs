@@ -79,11 +79,12 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "kinds",
-        about: "readers and writers, permits and offices under killed and cut off servers and killed workers",
+        about: "readers and writers, permits, offices and guarded values under broken servers and workers",
         crews: &[
             crew(3, Workload::Rwlock, Via::Library),
             crew(3, Workload::Semaphore, Via::Library),
             crew(2, Workload::Election, Via::Library),
+            crew(2, Workload::Guarded, Via::Library),
         ],
         names: 1,
         tracks: &[&["kill", "partition-leader", "step-down"], &["worker-kill", "worker-pause"]],
