@@ -1,6 +1,6 @@
 //! The bucket is deleted, and made anew as an operator would: by a process that has not seen it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -10,6 +10,9 @@ use crate::auditor::STREAM;
 use crate::failure::Failure;
 use crate::random::Random;
 use crate::runner::field::Field;
+
+/// Longer than anybody may have believed in a lease here.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Nothing that was granted stands any more; tokens must rise all the same.
 pub(super) struct BucketDeleted;
@@ -24,7 +27,7 @@ impl Nemesis for BucketDeleted {
     }
 
     fn lasts_ms(&self) -> (u64, u64) {
-        (8_000, 12_000)
+        (1_000, 8_000)
     }
 
     fn choose<'a>(&'a self, _: &'a Field, _: &'a mut Random) -> BoxFuture<'a, Option<String>> {
@@ -47,6 +50,14 @@ impl Nemesis for BucketDeleted {
         async {
             let space = lease::Space::connect(&field.cluster.urls(), lease::SpaceOptions::default()).await;
             let space = space.map_err(|error| Failure::internal(format!("making the bucket: {error}")))?;
+            // Nothing is granted until leases of the earlier life have ended: until then the fault goes on.
+            let until = Instant::now() + QUIET;
+            while let Err(error) = space.probe().await {
+                if Instant::now() > until {
+                    return Err(Failure::internal(format!("{QUIET:?} after the bucket was made: {error}")));
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
             space.close(Duration::from_secs(1)).await;
             Ok(())
         }
