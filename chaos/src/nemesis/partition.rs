@@ -182,6 +182,11 @@ impl Nemesis for WorkerOff {
         "a worker, with its daemon, is cut off from all servers; it still reaches what it protects"
     }
 
+    fn lasts_ms(&self) -> (u64, u64) {
+        // Often longer than what it holds.
+        (3_000, 14_000)
+    }
+
     fn choose<'a>(&'a self, field: &'a Field, random: &'a mut Random) -> BoxFuture<'a, Option<String>> {
         let servers: Vec<String> = (0..SIZE).map(|index| format!("n{index}")).collect();
         let victim = victim(field, random, |_| true, &field.members);
