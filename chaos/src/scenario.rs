@@ -69,12 +69,12 @@ pub const ALL: &[Scenario] = &[
         name: "clients",
         about: "workers and daemons are killed, paused and cut off while a server now and then steps down",
         crews: &[crew(4, Workload::Lock, Via::Library), crew(3, Workload::Lock, Via::Socket)],
-        names: 2,
+        names: 3,
         tracks: &[
             &["worker-kill", "worker-pause", "partition-worker", "daemon-kill", "daemon-pause"],
             &["step-down"],
         ],
-        seconds: 45,
+        seconds: 50,
         is_ci: true,
     },
     Scenario {

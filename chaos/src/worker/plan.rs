@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::Settings;
+use super::library::number_of;
 use crate::history::Kind;
 use crate::random::Random;
 
@@ -94,10 +95,13 @@ impl Plan {
             }
         };
         let wait = if random.chance(20) { Duration::ZERO } else { random.millis(500, 2 * settings.ttl_ms) };
-        // Most are short; some outlive several renewals, and some an outage.
-        let hold = match random.below(40) {
+        // Most are short, some outlive several renewals. Every fourth worker is stubborn: somebody has to hold for longer
+        // than an outage, or nobody would ever be seen to lose anything.
+        let is_stubborn = number_of(&settings.name).is_multiple_of(4);
+        let hold = match random.below(if is_stubborn { 6 } else { 40 }) {
+            0..=1 if is_stubborn => random.millis(2 * settings.ttl_ms, 3 * settings.ttl_ms),
             0..=1 => random.millis(settings.ttl_ms, 2 * settings.ttl_ms),
-            2..=4 => random.millis(500, settings.ttl_ms),
+            2..=4 => random.millis(500, settings.ttl_ms / 2),
             _ => random.millis(5, 150),
         };
         Plan { kind, names, wait, hold, pace: random.millis(10, 150), think: random.millis(5, 250) }
