@@ -96,3 +96,65 @@ impl Merging {
 fn write(sink: &Sink, at_ns: u64, what: What) {
     sink.write(&Line { at_ns, who: "auditor".into(), what });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revision(revision: u64, written_us: u64) -> What {
+        let key = "lock.a".to_owned();
+        What::Revision { revision, key, written_us, is_deletion: false, ttl_secs: 7, value: None }
+    }
+
+    /// What is written, in short: `5`, `gap 6`.
+    fn written(name: &str, feed: impl FnOnce(&mut Merging, &Sink)) -> Vec<String> {
+        let path = support::folder::Folder::new(name).join("history.jsonl");
+        let sink = Sink::create(&path).expect("a file");
+        let mut merging = Merging { next: 5, waiting: BTreeMap::new(), seen: BTreeMap::new(), missed: 0 };
+        feed(&mut merging, &sink);
+        sink.flush().expect("written");
+        let text = std::fs::read_to_string(&path).expect("read");
+        let lines = text.lines().map(|line| serde_json::from_str::<Line>(line).expect("a line").what);
+        let short = lines.map(|what| match what {
+            What::Revision { revision, .. } => revision.to_string(),
+            What::Gap { from } => format!("gap {from}"),
+            what => format!("{what:?}"),
+        });
+        short.collect()
+    }
+
+    #[test]
+    fn what_any_source_read_comes_once_and_in_order() {
+        let lines = written("merge", |merging, sink| {
+            for number in [6, 5, 6, 8, 7, 5] {
+                merging.take(number, revision(number, number), sink);
+            }
+            assert_eq!(merging.missed, 0);
+        });
+        assert_eq!(lines, ["5", "6", "7", "8"]);
+    }
+
+    #[test]
+    fn what_nobody_read_is_a_gap_and_only_once_it_is_late() {
+        let lines = written("merge", |merging, sink| {
+            merging.take(100, revision(8, 8), sink);
+            merging.give_up(100, sink);
+            assert_eq!(merging.missed, 0);
+            merging.give_up(101, sink);
+            assert_eq!(merging.missed, 3);
+            // Later than that it is still worth to be known.
+            merging.take(200, revision(6, 6), sink);
+            merging.take(201, revision(9, 9), sink);
+        });
+        assert_eq!(lines, ["gap 5", "8", "6", "9"]);
+    }
+
+    #[test]
+    fn a_number_that_was_written_twice_is_shown_twice() {
+        let lines = written("merge", |merging, sink| {
+            merging.take(1, revision(5, 5), sink);
+            merging.take(2, revision(5, 6), sink);
+        });
+        assert_eq!(lines, ["5", "5"]);
+    }
+}
