@@ -108,7 +108,8 @@ mod tests {
 
     /// What is written, in short: `5`, `gap 6`.
     fn written(name: &str, feed: impl FnOnce(&mut Merging, &Sink)) -> Vec<String> {
-        let path = support::folder::Folder::new(name).join("history.jsonl");
+        let folder = support::Folder::new(name);
+        let path = folder.join("history.jsonl");
         let sink = Sink::create(&path).expect("a file");
         let mut merging = Merging { next: 5, waiting: BTreeMap::new(), seen: BTreeMap::new(), missed: 0 };
         feed(&mut merging, &sink);
