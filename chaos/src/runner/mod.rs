@@ -141,6 +141,8 @@ async fn progress(field: Arc<Field>) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let grants = field.sink.grants();
+        // So that of a run that breaks off there is something to be read. A full disk is told at the end.
+        let _ = field.sink.flush();
         let faults: Vec<String> = field.sink.in_force().iter().cloned().collect();
         let faults = if faults.is_empty() { "nothing broken".to_owned() } else { faults.join(", ") };
         eprintln!("{:4} s  {grants:6} grants (+{})  {faults}", begun.elapsed().as_secs(), grants - before);
