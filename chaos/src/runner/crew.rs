@@ -129,7 +129,8 @@ impl Member {
     pub fn start_worker(&self, sink: &Arc<Sink>) -> Result<(), Failure> {
         let mut running = self.worker();
         let common = &self.common;
-        let exe = std::env::current_exe()?;
+        // This very program, also if another was built in its place meanwhile.
+        let exe = format!("/proc/{}/exe", std::process::id());
         let (via, workload) = (self.crew.via.name(), self.crew.workload.name());
         let mut command = inside(&self.namespace, exe);
         command.args(["worker", "--name", &self.name, "--workload", workload, "--via", via]);
