@@ -20,8 +20,8 @@ use crate::sink::Sink;
 use crew::{Common, await_sockets, members};
 use field::Field;
 
-/// Short, so that runs are: the outage that it survives is less than a second, so failovers do cost leases.
-pub const TTL_MS: u64 = 5_000;
+/// Short, so that runs are, and that failovers cost leases: what it is like to lose one is to be seen.
+pub const TTL_MS: u64 = 4_000;
 const SLACK_MS: u64 = 2_000;
 
 /// What the runner inside is told.
