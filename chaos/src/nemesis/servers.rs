@@ -19,10 +19,10 @@ pub(super) struct Stop;
 /// SIGSTOP, and SIGCONT.
 pub(super) struct Pause;
 
-/// One server; in half of the cases the one that leads the bucket's stream, where it hurts most.
+/// One server; mostly the one that leads the bucket's stream, where it hurts most.
 pub(super) async fn choose(field: &Field, random: &mut Random) -> Option<String> {
     let any = usize::try_from(random.below(SIZE as u64)).unwrap_or_default();
-    let wants_leader = random.chance(50);
+    let wants_leader = random.chance(75);
     let leader = field.cluster.leader(STREAM).await.filter(|_| wants_leader);
     Some(format!("n{}", leader.unwrap_or(any)))
 }
