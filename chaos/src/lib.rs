@@ -10,9 +10,23 @@
 //!                       history.jsonl ─► checkers ─► verdict ─► report
 //! ```
 
+pub mod auditor;
 pub mod checkers;
+pub mod clock;
+pub mod cluster;
+pub mod failure;
 pub mod history;
+pub mod inside;
 pub mod judge;
 pub mod linear;
+pub mod listing;
+pub mod nemesis;
+pub mod outer;
+pub mod random;
+pub mod register;
 pub mod report;
+pub mod runner;
+pub mod scenario;
+pub mod sink;
 pub mod verdict;
+pub mod worker;

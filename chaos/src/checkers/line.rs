@@ -59,6 +59,10 @@ pub fn check(run: &Run) -> Finding {
         let is_troubled = troubled(run, write.at.at_ns);
         for (place_order, place) in line.iter_mut() {
             if order.is_some_and(|order| order <= *place_order) {
+                // A turn in order, which whoever stands behind waited for.
+                if !is_troubled && order.is_some_and(|order| order < *place_order) {
+                    finding.examine();
+                }
                 (place.overtaken, place.stepped) = (0, 0);
                 continue;
             }

@@ -108,6 +108,28 @@ fn no_grant_is_written_over_while_it_stands() {
 }
 
 #[test]
+fn a_set_may_replace_its_own_turn_that_nobody_was_told_of() {
+    let property = "no grant is written over while it stands";
+    let set = |attempt: &str, holder: &str| {
+        let mut value = record(attempt, None);
+        value["with"] = json!(["a", "b"]);
+        value["holder"] = json!(holder);
+        value
+    };
+    let own = record("x", None)["holder"].as_str().unwrap_or_default().to_owned();
+    let mut story = Story::new();
+    let token = story.record(10, "lock.a", "x", None);
+    story.writes(20, "lock.a", 7, set("y", &own));
+    story.is_untested(property);
+    story.holds("w1", 1, Kind::Lock, "a", token, (15, 18));
+    story.violates(property, "lock.a was written over");
+    let mut story = Story::new();
+    story.record(10, "lock.a", "x", None);
+    story.writes(20, "lock.a", 7, set("y", "another"));
+    story.violates(property, "lock.a was written over");
+}
+
+#[test]
 fn no_reader_is_written_over_while_it_stands() {
     let property = "no grant is written over while it stands";
     let list = json!({ "v": 1, "attempt": "", "readers": ["i", "j"] });
