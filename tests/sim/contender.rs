@@ -36,6 +36,7 @@ enum Wanted {
     Semaphore(String),
     Together(Vec<String>),
     Office(String, i32),
+    Member(String),
 }
 
 /// How a user ends its hold.
@@ -127,6 +128,15 @@ impl Contender {
                     How::Watched => watched(lock.wait(None)).await,
                 })
             }
+            Wanted::Member(name) => {
+                let group = self.space.group(name).ttl(ttl).owner(attempt);
+                let group = if renewed { group } else { group.renewed_by_caller() };
+                let member = match how {
+                    How::Acquire | How::Watched | How::Try => group.join(attempt).await,
+                    How::Within(limit) | How::Abandon(limit) => abandoned(limit, group.join(attempt)).await,
+                };
+                member.map(|member| Ok(Grant::One(member.into_lease())))
+            }
             Wanted::Office(name, priority) => {
                 let election = self.space.election(name).ttl(ttl).owner(attempt).priority(*priority);
                 let term = match how {
@@ -169,6 +179,7 @@ impl Contender {
         match kind {
             Kind::Mutex => Wanted::Alone(name),
             Kind::Semaphore => Wanted::Semaphore(name),
+            Kind::Group => Wanted::Member(name),
             Kind::Election => Wanted::Office(name, self.chance.pick(&[0, 0, 0, 1, 2])),
             Kind::ReadWrite if self.chance.odds(650) => Wanted::Shared(name),
             Kind::ReadWrite => Wanted::Alone(name),

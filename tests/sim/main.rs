@@ -35,7 +35,7 @@ use profile::Kind;
 const USAGE: &str = "lease-sim --seed N              one run, with its trace
 lease-sim [--from N] --seeds COUNT   so many runs
 lease-sim [--from N] --for 10m       runs for so long (s, m or h)
-  --kind KIND     mutex (unless said), read-write, semaphore, together, election
+  --kind KIND     mutex (unless said), read-write, semaphore, together, election, group
   --keep-going    goes on after a failure
   --quiet         no progress, no trace of a failure
 

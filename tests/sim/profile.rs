@@ -79,14 +79,17 @@ pub enum Kind {
     Together,
     /// Elections, with observers.
     Election,
+    /// Groups.
+    Group,
 }
 
-const KINDS: [(&str, Kind); 5] = [
+const KINDS: [(&str, Kind); 6] = [
     ("mutex", Kind::Mutex),
     ("read-write", Kind::ReadWrite),
     ("semaphore", Kind::Semaphore),
     ("together", Kind::Together),
     ("election", Kind::Election),
+    ("group", Kind::Group),
 ];
 
 impl Kind {

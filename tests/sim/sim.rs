@@ -243,6 +243,7 @@ impl Sim {
         let unseen = match state.profile.kind {
             Kind::Semaphore => "sem",
             Kind::Election => "elect",
+            Kind::Group => "group",
             Kind::Mutex | Kind::ReadWrite | Kind::Together => "lock",
         };
         state.checks.told(at, by, attempt, lease, &found, unseen);

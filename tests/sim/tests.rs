@@ -27,7 +27,7 @@ fn fresh_seeds_find_nothing() {
 #[test]
 fn fresh_seeds_of_other_kinds_find_nothing() {
     let lasting = std::env::var("LEASE_SIM_FOR").unwrap_or_else(|_| "6s".into());
-    for kind in ["read-write", "semaphore", "together", "election"] {
+    for kind in ["read-write", "semaphore", "together", "election", "group"] {
         succeeds(&["--kind", kind, "--for", &lasting]);
     }
 }
@@ -50,7 +50,7 @@ fn the_same_seed_gives_the_same_trace_in_another_process() {
         assert!(first.stdout.len() > 1_000, "seed {seed} leaves a trace");
         assert!(first.stdout == second.stdout, "seed {seed} runs differently in another process");
     }
-    for kind in ["read-write", "semaphore", "together", "election"] {
+    for kind in ["read-write", "semaphore", "together", "election", "group"] {
         let args = ["--kind", kind, "--seed", "7"];
         let (first, second) = (lease_sim(&args), lease_sim(&args));
         assert!(first.stdout.len() > 1_000 && first.stdout == second.stdout, "{kind}");

@@ -28,7 +28,7 @@ pub fn left_behind(state: &State) -> Vec<String> {
         // A list of readers has no TTL; nobody is on it any more, or a reader's key is left behind.
         Some("lock") if matches!(Slot::of(Some(entry)), Slot::Shared { .. }) => false,
         Some("sem") if entry.key.ends_with(".limit") => false,
-        Some("lock" | "elect" | "read" | "sem" | "here") => matches!(entry.body, Body::Put(_)),
+        Some("lock" | "elect" | "read" | "sem" | "group" | "here") => matches!(entry.body, Body::Put(_)),
         _ => false,
     });
     left.map(|entry| format!("{} is left behind in the store", entry.key)).collect()

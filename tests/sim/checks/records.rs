@@ -26,7 +26,7 @@ pub struct Holding {
 impl Holding {
     pub fn new(name: String, key: String, token: u64) -> Holding {
         let share = match key.split('.').next() {
-            Some("read") => Share::Shared,
+            Some("read" | "group") => Share::Shared,
             Some("sem") => Share::Slot,
             _ => Share::Alone,
         };
@@ -43,7 +43,7 @@ impl Holding {
 pub fn name(key: &str) -> Option<&str> {
     match key.split_once('.')? {
         ("lock" | "elect", name) => Some(name),
-        ("read" | "sem", rest) => rest.rsplit_once('.').map(|(name, _)| name),
+        ("read" | "sem" | "group", rest) => rest.rsplit_once('.').map(|(name, _)| name),
         _ => None,
     }
 }
