@@ -1,8 +1,9 @@
 //! The task that keeps one lease for a client, and alone owns it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use lease::{End, GuardedValue, Loss, Payload};
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::grip::Grip;

@@ -1,9 +1,11 @@
 //! The sidecar that gives distributed locks to any language over a Unix socket, and the command line `lease`.
 //!
 //! ```text
-//!   listen ─► serve ─► api/* ─► holders ─► held ─► the library's lease
-//!   socket    HTTP,    one file  the table  one task each, which alone owns it
-//!   file      hang-up  a resource
+//!   listen ─► serve ─► api/* ─────► holders ─► held ◄── orders, fate ──► keeper ─► grip ─► the library's lease
+//!   socket    HTTP,    one file     the table  one lease as             one task    one of any kind,
+//!   file      hang-up  a resource              others see it            each        or several together
+//!                      └► watches, candidates: what else lasts as long as a connection
+//!   cli ─► the same API, of a daemon or within its own process
 //! ```
 //!
 //! [`wire`] is what travels over the socket, [`wire::problem`] how it is refused; the daemon and its clients share both.

@@ -23,7 +23,7 @@ const MAX_REVISION: u64 = 1 << 53;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OfOne {
-    from: Option<From_>,
+    from: Option<Start>,
     renewals: Option<bool>,
 }
 
@@ -32,22 +32,22 @@ struct OfOne {
 #[serde(deny_unknown_fields)]
 struct OfMany {
     filter: Option<String>,
-    from: Option<From_>,
+    from: Option<Start>,
     renewals: Option<bool>,
 }
 
 /// Where to begin: a revision, `now`, or, if omitted, with what is held now.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-struct From_(WatchFrom);
+struct Start(WatchFrom);
 
-impl TryFrom<String> for From_ {
+impl TryFrom<String> for Start {
     type Error = String;
 
-    fn try_from(text: String) -> Result<From_, String> {
+    fn try_from(text: String) -> Result<Start, String> {
         match text.parse::<u64>() {
-            Ok(revision) if revision < MAX_REVISION => Ok(From_(WatchFrom::After(revision))),
-            _ if text == "now" => Ok(From_(WatchFrom::Now)),
+            Ok(revision) if revision < MAX_REVISION => Ok(Start(WatchFrom::After(revision))),
+            _ if text == "now" => Ok(Start(WatchFrom::Now)),
             _ => {
                 let shown: String = text.chars().take(40).collect();
                 Err(format!("from {shown:?}: allowed is a revision below 2^53, or now"))
@@ -86,10 +86,10 @@ fn watch(
     app: &App,
     connection: &Connection,
     filter: &str,
-    from: Option<From_>,
+    from: Option<Start>,
     renewals: Option<bool>,
 ) -> Result<Response, Problem> {
-    let from = from.map_or(WatchFrom::Present, |From_(from)| from);
+    let from = from.map_or(WatchFrom::Present, |Start(from)| from);
     let renewals = renewals.unwrap_or_default();
     let space = app.space()?;
     let seat = app.watches.seat(connection.peer.uid)?;
