@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lease::{Candidate, End, Error, Held, Holder, Leader, Member, Payload, Previous, Seen, Waiter};
+use lease::{Candidate, End, Error, Held, Holder, Leader, Member, Name, Payload, Previous, Seen, Waiter};
 
 use crate::app;
 use crate::wire::{self, Code, Problem, Retry};
@@ -128,6 +128,13 @@ impl From<Held> for wire::Past {
             why: held.why,
             reason: held.reason,
         }
+    }
+}
+
+impl wire::History {
+    /// What has been held under a name.
+    pub fn of(name: &Name, holds: Vec<Held>) -> wire::History {
+        wire::History { name: name.to_string(), holds: holds.into_iter().map(wire::Past::from).collect() }
     }
 }
 

@@ -164,11 +164,6 @@ impl Lease {
         self.shared.deadline.subscribe()
     }
 
-    /// The loss, once there is one: what [`Lease::lost`] waits for, for whoever does not own the lease.
-    pub fn losses(&self) -> watch::Receiver<Option<Loss>> {
-        self.shared.lost.subscribe()
-    }
-
     /// Renews now, and returns the new deadline once it is confirmed.
     ///
     /// Cancel-safe: the renewal goes on.

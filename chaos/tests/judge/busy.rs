@@ -88,11 +88,3 @@ fn it_is_sound() {
     let verdict = chaos::verdict::Verdict::of(&run);
     assert_eq!(verdict.exit_code(), 0, "{}", verdict.table());
 }
-
-#[test]
-#[ignore = "writes a folder to look at: JUDGE_DEMO names it"]
-fn demo() {
-    let dir = std::path::PathBuf::from(std::env::var("JUDGE_DEMO").unwrap());
-    std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(dir.join("history.jsonl"), busy(1, 16, 60).join("\n")).unwrap();
-}

@@ -1,7 +1,7 @@
 //! `DELETE …?token=T&reason=…`: breaking a grant by force, fenced by the token that was looked at.
 
-use axum::extract::Query;
-use axum::http::Uri;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
 use axum::response::Response;
 use lease::{Error, Lock, Token};
 use serde::Deserialize;
@@ -22,10 +22,11 @@ pub(super) struct Breaking {
     now: Option<bool>,
 }
 
-impl Breaking {
-    /// Reads it.
-    pub(super) fn of(uri: &Uri) -> Result<Breaking, Problem> {
-        let asked = Query::<Breaking>::try_from_uri(uri).map_err(|error| {
+impl<S: Send + Sync> FromRequestParts<S> for Breaking {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Breaking, Problem> {
+        let asked = Query::<Breaking>::try_from_uri(&parts.uri).map_err(|error| {
             let detail = format!("{}; known are: token, reason, now=true", error.body_text());
             Problem::new(Code::InvalidQuery, detail)
         })?;
@@ -40,7 +41,9 @@ impl Breaking {
         }
         Ok(asked.0)
     }
+}
 
+impl Breaking {
     /// Breaks a grant of `lock`.
     pub(super) async fn carry_out(self, lock: &Lock, name: &str, peer: &Peer) -> Result<Response, Problem> {
         let Breaking { token, reason, now } = self;

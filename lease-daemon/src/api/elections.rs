@@ -3,21 +3,20 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::Uri;
 use axum::response::Response;
-use futures_util::StreamExt;
-use lease::{Leadership, Lock, Payload};
+use lease::{Leadership, Payload, Space};
 
-use super::answer::{fenced, json, lines};
+use super::answer::{fenced, json};
 use super::ask::{Question, Terms};
 use super::breaking::Breaking;
 use super::hold::{self, Words};
-use super::input::{Input, Named, Over, no_query};
+use super::input::{Input, Named, NoQuery, Over};
 use super::leases::{lease_of, say};
+use super::watch::follow;
 use crate::app::App;
 use crate::keeper::Order;
 use crate::wire::{
-    CampaignRequest, Election, HandOverRequest, History, Leader, Leading, Past, Problem, ReadyRequest,
+    CampaignRequest, Election, HandOverRequest, History, Leader, Leading, Problem, ReadyRequest,
     ValueRequest, Waiter,
 };
 
@@ -76,9 +75,8 @@ pub(super) async fn hand_over(
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Named(name): Named,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    no_query(&uri)?;
     let election = app.space()?.election(name.as_str());
     let leader = election.leader().await?.map(Leader::from);
     let candidates = election.candidates().await?.into_iter().map(Waiter::from).collect();
@@ -95,31 +93,26 @@ pub(super) async fn watch(
     State(app): State<Arc<App>>,
     Named(name): Named,
     Over(connection): Over,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    no_query(&uri)?;
-    let seat = app.watches.seat(connection.peer.uid)?;
-    let leaders = app.space()?.election(name.as_str()).observe()?;
-    let stopping = app.draining.clone().cancelled_owned();
-    Ok(lines(leaders.take_until(stopping).map(move |known| {
-        let _held_as_long_as_the_stream = &seat;
-        match known {
+    let open = |space: &Space| Ok(space.election(name.as_str()).observe()?);
+    follow(&app, &connection, open, |known| {
+        Some(match known {
             Leadership::Leader(leader) => Leading::Leader(leader.into()),
             Leadership::Unconfirmed(leader) => Leading::Unconfirmed(leader.into()),
             _ => Leading::Vacant,
-        }
-    })))
+        })
+    })
 }
 
 /// The last terms that have ended.
 pub(super) async fn history(
     State(app): State<Arc<App>>,
     Named(name): Named,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    no_query(&uri)?;
     let terms = app.space()?.election(name.as_str()).history().await?;
-    Ok(json(&History { name: name.to_string(), holds: terms.into_iter().map(Past::from).collect() }))
+    Ok(json(&History::of(&name, terms)))
 }
 
 /// Ends a term by force.
@@ -127,8 +120,8 @@ pub(super) async fn break_by_force(
     State(app): State<Arc<App>>,
     Named(name): Named,
     Over(connection): Over,
-    uri: Uri,
+    breaking: Breaking,
 ) -> Result<Response, Problem> {
-    let office: Lock = app.space()?.election(name.as_str()).office();
-    Breaking::of(&uri)?.carry_out(&office, name.as_str(), &connection.peer).await
+    let office = app.space()?.election(name.as_str()).office();
+    breaking.carry_out(&office, name.as_str(), &connection.peer).await
 }

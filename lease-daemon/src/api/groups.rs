@@ -6,15 +6,15 @@ use std::time::Duration;
 use axum::extract::{Query, State};
 use axum::http::Uri;
 use axum::response::Response;
-use futures_util::StreamExt;
-use lease::{Error, MAX_MEMBERS, MemberEvent};
+use lease::{Error, MAX_MEMBERS, MemberEvent, Space};
 use serde::Deserialize;
 
-use super::answer::{json, lines};
+use super::answer::json;
 use super::ask::owner_of;
 use super::hold::{self, Words};
-use super::input::{Input, Named, Over, no_query};
+use super::input::{Input, Named, NoQuery, Over};
 use super::leases::{lease_of, say};
+use super::watch::follow;
 use crate::app::{self, App};
 use crate::held::RenewedBy;
 use crate::wire::{
@@ -48,9 +48,8 @@ pub(super) async fn join(
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Named(name): Named,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    no_query(&uri)?;
     let members = app.space()?.group(name.as_str()).members().await?;
     Ok(json(&Group { name: name.to_string(), members: members.into_iter().map(Member::from).collect() }))
 }
@@ -108,16 +107,10 @@ pub(super) async fn watch(
     State(app): State<Arc<App>>,
     Named(name): Named,
     Over(connection): Over,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    no_query(&uri)?;
-    let seat = app.watches.seat(connection.peer.uid)?;
-    let events = app.space()?.group(name.as_str()).watch()?;
-    let stopping = app.draining.clone().cancelled_owned();
-    Ok(lines(events.take_until(stopping).map(move |event| {
-        let _held_as_long_as_the_stream = &seat;
-        told(event)
-    })))
+    let open = |space: &Space| Ok(space.group(name.as_str()).watch()?);
+    follow(&app, &connection, open, |event| Some(told(event)))
 }
 
 fn told(event: Result<MemberEvent, Error>) -> Membership {

@@ -85,8 +85,19 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Input<T> 
     }
 }
 
+/// No query: it would have no meaning here.
+pub(super) struct NoQuery;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<NoQuery, Problem> {
+        no_query(&parts.uri).map(|()| NoQuery)
+    }
+}
+
 /// Refuses a query string where none has a meaning: `?ttl=5s` would otherwise be overlooked.
-pub(super) fn no_query(uri: &Uri) -> Result<(), Problem> {
+fn no_query(uri: &Uri) -> Result<(), Problem> {
     match uri.query() {
         None | Some("") => Ok(()),
         Some(query) => {

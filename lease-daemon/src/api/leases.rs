@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::Uri;
 use axum::response::Response;
 use lease::{End, Name, Payload};
 use serde_json::Value;
 
 use super::answer::{json, leased};
-use super::input::{Input, LeaseId, Over, no_query};
+use super::input::{Input, LeaseId, NoQuery, Over};
 use crate::app::App;
 use crate::held::{Held, Renewal, unknown_lease};
 use crate::keeper::Order;
@@ -21,9 +20,8 @@ pub(super) async fn show(
     State(app): State<Arc<App>>,
     LeaseId(id): LeaseId,
     Over(connection): Over,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    no_query(&uri)?;
     Ok(leased(&*app.holders.find(&id, connection.peer.uid)?))
 }
 

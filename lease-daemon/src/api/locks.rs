@@ -20,10 +20,10 @@ use super::answer::{fenced, json, line};
 use super::ask::{Question, Terms};
 use super::breaking::Breaking;
 use super::hold::{self, Words};
-use super::input::{Input, Named, Over, no_query};
+use super::input::{Input, Named, NoQuery, Over};
 use crate::app::App;
 use crate::peer::Connection;
-use crate::wire::{AcquireRequest, Code, History, HoldRequest, Lock, NDJSON, Past, Problem, Span, Wishes};
+use crate::wire::{AcquireRequest, Code, History, HoldRequest, Lock, NDJSON, Problem, Span, Wishes};
 
 /// Holds it as long as the connection stays.
 pub(super) async fn hold(
@@ -66,9 +66,8 @@ fn question(
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Named(name): Named,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    no_query(&uri)?;
     let lock = Lock::seen(app.space()?.look(name.as_str()).await?, true);
     Ok(match lock.token {
         Some(token) => fenced(token, &lock),
@@ -80,11 +79,10 @@ pub(super) async fn show(
 pub(super) async fn history(
     State(app): State<Arc<App>>,
     Named(name): Named,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    no_query(&uri)?;
     let holds = app.space()?.history(name.as_str()).await?;
-    Ok(json(&History { name: name.to_string(), holds: holds.into_iter().map(Past::from).collect() }))
+    Ok(json(&History::of(&name, holds)))
 }
 
 /// Breaks the grant by force.
@@ -92,10 +90,10 @@ pub(super) async fn break_by_force(
     State(app): State<Arc<App>>,
     Named(name): Named,
     Over(connection): Over,
-    uri: Uri,
+    breaking: Breaking,
 ) -> Result<Response, Problem> {
     let lock = app.space()?.lock(name.as_str());
-    Breaking::of(&uri)?.carry_out(&lock, name.as_str(), &connection.peer).await
+    breaking.carry_out(&lock, name.as_str(), &connection.peer).await
 }
 
 /// The query of a list.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::Uri;
 use axum::response::Response;
 use lease::Name;
 
@@ -12,12 +11,12 @@ use super::answer::json;
 use super::ask::{Question, Terms};
 use super::breaking::Breaking;
 use super::hold::{self, Words};
-use super::input::{Input, Named, Over, no_query};
+use super::input::{Input, Named, NoQuery, Over};
 use crate::app::App;
 use crate::peer::Connection;
 use crate::wire::{
-    AcquirePermitRequest, Code, History, Holder, LimitRequest, Past, PermitRequest, Problem, Semaphore,
-    Waiter, Wishes,
+    AcquirePermitRequest, Code, History, Holder, LimitRequest, PermitRequest, Problem, Semaphore, Waiter,
+    Wishes,
 };
 
 /// Any limit, for what does not depend on it.
@@ -65,9 +64,8 @@ fn question(
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Named(name): Named,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    no_query(&uri)?;
     look(&app, &name).await
 }
 
@@ -95,11 +93,10 @@ async fn look(app: &App, name: &Name) -> Result<Response, Problem> {
 pub(super) async fn history(
     State(app): State<Arc<App>>,
     Named(name): Named,
-    uri: Uri,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    no_query(&uri)?;
     let holds = app.space()?.semaphore(name.as_str(), ANY).history().await?;
-    Ok(json(&History { name: name.to_string(), holds: holds.into_iter().map(Past::from).collect() }))
+    Ok(json(&History::of(&name, holds)))
 }
 
 /// Breaks one permit by force.
@@ -107,8 +104,8 @@ pub(super) async fn break_by_force(
     State(app): State<Arc<App>>,
     Named(name): Named,
     Over(connection): Over,
-    uri: Uri,
+    breaking: Breaking,
 ) -> Result<Response, Problem> {
     let permit = app.space()?.semaphore(name.as_str(), ANY).permit();
-    Breaking::of(&uri)?.carry_out(&permit, name.as_str(), &connection.peer).await
+    breaking.carry_out(&permit, name.as_str(), &connection.peer).await
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use axum::http::Uri;
 use axum::response::Response;
-use futures_util::StreamExt;
-use lease::{Error, Happened, Transition, WatchEvent, WatchFrom};
-use serde::Deserialize;
+use futures_util::stream::{Stream, StreamExt};
+use lease::{Error, Happened, Space, Transition, WatchEvent, WatchFrom};
+use serde::{Deserialize, Serialize};
 
 use super::answer::lines;
 use super::input::{Named, Over};
@@ -91,14 +91,26 @@ fn watch(
 ) -> Result<Response, Problem> {
     let from = from.map_or(WatchFrom::Present, |Start(from)| from);
     let renewals = renewals.unwrap_or_default();
+    let open = |space: &Space| space.watch(filter, from).map_err(no_filter);
+    follow(app, connection, open, move |event| {
+        let change = Change::from(event);
+        (renewals || !matches!(change, Change::Renewed(_))).then_some(change)
+    })
+}
+
+/// Answers with what is told of the events of the stream that `open` opens, until the client goes or the daemon stops.
+pub(super) fn follow<E, T: Serialize + Send + Sync + 'static, S: Stream<Item = E> + Send + 'static>(
+    app: &App,
+    connection: &Connection,
+    open: impl FnOnce(&Space) -> Result<S, Problem>,
+    told: impl Fn(E) -> Option<T> + Send + 'static,
+) -> Result<Response, Problem> {
     let space = app.space()?;
     let seat = app.watches.seat(connection.peer.uid)?;
-    let events = space.watch(filter, from).map_err(no_filter)?;
-    let stopping = app.draining.clone().cancelled_owned();
-    Ok(lines(events.take_until(stopping).filter_map(move |event| {
+    let events = open(space)?.take_until(app.draining.clone().cancelled_owned());
+    Ok(lines(events.filter_map(move |event| {
         let _held_as_long_as_the_stream = &seat;
-        let change = Change::from(event);
-        std::future::ready((renewals || !matches!(change, Change::Renewed(_))).then_some(change))
+        std::future::ready(told(event))
     })))
 }
 

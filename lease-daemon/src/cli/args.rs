@@ -45,11 +45,11 @@ pub(super) enum Verb {
     /// List the locks that are held.
     Ls(Ls),
     /// Show one name: who holds it, how long it is good for, and who waits.
-    Show(Show),
+    Show(Look),
     /// Tell what happens to locks, and go on telling.
     Watch(Watch),
     /// Tell who held a name, the last 64 times, and how that ended.
-    History(History),
+    History(Look),
     /// Break a grant by force: its holder is told to stop, and gives it back, or it expires.
     Break(Break),
     /// Hand what a command is run under to somebody who waits for it: to be called by that command.
@@ -177,23 +177,6 @@ pub(super) struct Watch {
     pub place: Place,
 }
 
-/// `lease history`.
-#[derive(Clone, Debug, Args)]
-pub(super) struct History {
-    /// The name
-    #[arg(value_parser = name)]
-    pub name: Name,
-    /// Of which kind it is
-    #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Lock)]
-    pub kind: Kind,
-    /// A JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
-    /// Where the locks are.
-    #[command(flatten)]
-    pub place: Place,
-}
-
 /// `lease break`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Break {
@@ -268,16 +251,16 @@ pub(super) struct Ls {
     pub place: Place,
 }
 
-/// `lease show`.
+/// `lease show` and `lease history`.
 #[derive(Clone, Debug, Args)]
-pub(super) struct Show {
+pub(super) struct Look {
     /// The name
     #[arg(value_parser = name)]
     pub name: Name,
     /// Of which kind it is
     #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Lock)]
     pub kind: Kind,
-    /// A JSON object instead of text
+    /// A JSON object instead of text or a table
     #[arg(long)]
     pub json: bool,
     /// Where the locks are.

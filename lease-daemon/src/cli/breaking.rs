@@ -5,7 +5,7 @@ use hyper::Method;
 use super::args::Break;
 use super::exit::Exit;
 use super::say::say;
-use super::source::{Refusal, Source, encode};
+use super::source::{Source, encode};
 
 /// Breaks it, and says what that means.
 pub(super) async fn break_by_force(args: Break) -> Exit {
@@ -28,9 +28,6 @@ pub(super) async fn break_by_force(args: Break) -> Exit {
             ));
             Exit::OK
         }
-        Err(Refusal { exit, text }) => {
-            say(text);
-            exit
-        }
+        Err(refusal) => refusal.told(),
     }
 }

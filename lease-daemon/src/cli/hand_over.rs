@@ -5,9 +5,8 @@ use serde_json::json;
 
 use super::args::HandOver;
 use super::exit::Exit;
-use super::say::say;
 use super::server::Server;
-use super::source::{Refusal, Source, encode};
+use super::source::{Source, encode};
 use crate::socket_path::default_socket;
 
 /// Hands it over. From then on the command that called this has lost it.
@@ -16,9 +15,6 @@ pub(super) async fn hand_over(args: HandOver) -> Exit {
     let target = format!("/v1/leases/{}/hand-over", encode(&args.lease));
     match source.ask(Method::POST, &target, Some(&json!({ "to": args.to }))).await {
         Ok(_) => Exit::OK,
-        Err(Refusal { exit, text }) => {
-            say(text);
-            exit
-        }
+        Err(refusal) => refusal.told(),
     }
 }

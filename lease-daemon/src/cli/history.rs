@@ -1,31 +1,25 @@
 //! `lease history`: who held a name, and how that ended.
 
-use super::args::History;
+use super::args::Look;
 use super::exit::Exit;
-use super::say::{plain, print, say};
-use super::source::{Refusal, Source, encode};
+use super::say::{plain, pretty, say, show};
+use super::source::{Source, encode};
 use super::table::Table;
 use crate::wire;
 
 /// Shows it: a table, the latest last, or a JSON object. That there is none is said on standard error, and is no fault.
-pub(super) async fn history(args: History) -> Exit {
+pub(super) async fn history(args: Look) -> Exit {
     let target = format!("/v1/{}/{}/history", args.kind.path(), encode(args.name.as_str()));
     let past = async { Source::open(&args.place).await?.get::<wire::History>(&target).await };
     let past = match past.await {
         Ok(past) => past,
-        Err(Refusal { exit, text }) => {
-            say(text);
-            return exit;
-        }
+        Err(refusal) => return refusal.told(),
     };
     if past.holds.is_empty() && !args.json {
         say(format_args!("nobody is known to have held {} and ended", args.name));
         return Exit::OK;
     }
-    // Strings and numbers always encode.
-    let json = |past| serde_json::to_string_pretty(past).unwrap_or_default() + "\n";
-    let text = if args.json { json(&past) } else { table(&past) };
-    print(&text).map_or_else(|exit| exit, |()| Exit::OK)
+    show(&if args.json { pretty(&past) } else { table(&past) })
 }
 
 fn table(past: &wire::History) -> String {

@@ -6,7 +6,7 @@ use hyper::Method;
 
 use super::args::Ls;
 use super::exit::Exit;
-use super::say::{plain, print, say};
+use super::say::{plain, say, show};
 use super::source::{Refusal, Source, encode};
 use super::table::Table;
 use crate::wire::{Lock, Span};
@@ -15,10 +15,7 @@ use crate::wire::{Lock, Span};
 pub(super) async fn ls(args: Ls) -> Exit {
     let locks = match list(&args).await {
         Ok(locks) => locks,
-        Err(Refusal { exit, text }) => {
-            say(text);
-            return exit;
-        }
+        Err(refusal) => return refusal.told(),
     };
     if locks.is_empty() {
         say(match args.filter.as_str() {
@@ -28,7 +25,7 @@ pub(super) async fn ls(args: Ls) -> Exit {
         return Exit::OK;
     }
     let text = if args.json { lines(&locks) } else { table(&locks) };
-    print(&text).map_or_else(|exit| exit, |()| Exit::OK)
+    show(&text)
 }
 
 /// The locks that are held, by name. One that is renewed while the list is read may come twice; the later line is the

@@ -4,20 +4,13 @@ use hyper::Method;
 
 use super::args::Observe;
 use super::exit::Exit;
-use super::http::Cut;
-use super::say::{plain, print, say};
+use super::say::{plain, print};
 use super::source::{Refusal, Source, encode, parse};
 use crate::wire::{Leader, Leading};
 
 /// Tells it, one line for each change, until it is stopped or the daemon goes.
 pub(super) async fn observe(args: Observe) -> Exit {
-    match follow(&args).await {
-        Ok(exit) => exit,
-        Err(Refusal { exit, text }) => {
-            say(text);
-            exit
-        }
-    }
+    follow(&args).await.unwrap_or_else(Refusal::told)
 }
 
 async fn follow(args: &Observe) -> Result<Exit, Refusal> {
@@ -25,11 +18,7 @@ async fn follow(args: &Observe) -> Result<Exit, Refusal> {
     let target = format!("/v1/elections/{}/watch", encode(args.name.as_str()));
     let mut answer = source.ask(Method::GET, &target, None).await?;
     loop {
-        let line = match answer.line().await {
-            Ok(Some(line)) => line,
-            Ok(None) => return Err(Refusal::unavailable(format!("{} stops", source.server))),
-            Err(Cut(why)) => return Err(Refusal::unavailable(why)),
-        };
+        let line = source.next(&mut answer).await?;
         let shown = match parse::<Leading>(&line)? {
             _ if args.json => String::from_utf8_lossy(&line).trim_end().to_owned(),
             Leading::Leader(leader) => format!("leads        {}", who(&leader)),

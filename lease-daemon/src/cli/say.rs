@@ -5,6 +5,8 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use serde::Serialize;
+
 use super::exit::Exit;
 
 /// One message on standard error, behind `lease:` so that it can be told from the command's own.
@@ -33,6 +35,17 @@ pub(super) fn print(text: &str) -> Result<(), Exit> {
             Err(Exit::UNAVAILABLE)
         }
     }
+}
+
+/// Writes to standard output as the last thing, and gives the code to end with.
+pub(super) fn show(text: &str) -> Exit {
+    print(text).map_or_else(|exit| exit, |()| Exit::OK)
+}
+
+/// A whole answer as JSON for programs that people look at, too.
+pub(super) fn pretty(answer: &impl Serialize) -> String {
+    // Strings and numbers always encode.
+    serde_json::to_string_pretty(answer).unwrap_or_default() + "\n"
 }
 
 /// `text` without what could move a terminal's cursor: owners and metadata are written by anybody.

@@ -56,16 +56,16 @@ impl Server {
     /// # Errors
     /// If the library cannot open its store.
     pub(super) async fn open(place: &Place) -> Result<Server, Refusal> {
-        let space = match &place.nats {
-            Some(url) => connect(url, &place.bucket).await?,
+        let (store, space) = match &place.nats {
+            Some(url) => ("nats", connect(url, &place.bucket).await?),
             None if place.embedded => {
                 say("--embedded: this lock holds in this process only and keeps nobody else out");
-                Space::embedded()
+                ("embedded", Space::embedded())
             }
             None => return Ok(Server::at(&place.socket.clone().unwrap_or_else(default_socket))),
         };
         let metrics = Metrics::new().map_err(|error| Refusal::unavailable(error.to_string()))?;
-        let app = App::new("nats", Arc::new(metrics));
+        let app = App::new(store, Arc::new(metrics));
         app.open(space);
         Ok(Server::Within(Arc::new(app)))
     }

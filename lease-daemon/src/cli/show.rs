@@ -5,38 +5,33 @@ use std::fmt::{Display, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::args::{Kind, Show};
+use super::args::{Kind, Look};
 use super::exit::Exit;
 use super::ls::left;
-use super::say::{plain, print, say};
+use super::say::{self, plain, pretty};
 use super::source::{Refusal, Source, encode};
 use crate::wire::{Election, Holder, Lock, Semaphore, Waiter};
 
 /// Shows it: text, or a JSON object. What nobody holds is shown as free, and is no fault.
-pub(super) async fn show(args: Show) -> Exit {
+pub(super) async fn show(args: Look) -> Exit {
     let shown = match args.kind {
         Kind::Lock => look(&args, lock).await,
         Kind::Semaphore => look(&args, semaphore).await,
         Kind::Election => look(&args, election).await,
     };
     match shown {
-        Ok(text) => print(&text).map_or_else(|exit| exit, |()| Exit::OK),
-        Err(Refusal { exit, text }) => {
-            say(text);
-            exit
-        }
+        Ok(text) => say::show(&text),
+        Err(refusal) => refusal.told(),
     }
 }
 
 async fn look<T: DeserializeOwned + Serialize>(
-    args: &Show,
+    args: &Look,
     text: fn(&T) -> String,
 ) -> Result<String, Refusal> {
     let target = format!("/v1/{}/{}", args.kind.path(), encode(args.name.as_str()));
     let seen: T = Source::open(&args.place).await?.get(&target).await?;
-    // Strings and numbers always encode.
-    let json = || serde_json::to_string_pretty(&seen).unwrap_or_default() + "\n";
-    Ok(if args.json { json() } else { text(&seen) })
+    Ok(if args.json { pretty(&seen) } else { text(&seen) })
 }
 
 /// Titles and values, one a line.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::args::Place;
 use super::exit::Exit;
 use super::http::{Answer, Cut, send, silent};
-use super::say::plain;
+use super::say::{plain, say};
 use super::server::Server;
 use super::wanted::Wanted;
 use crate::wire::{Code, Holder, Problem};
@@ -29,6 +29,12 @@ impl Refusal {
     /// A refusal.
     pub(super) fn new(exit: Exit, text: impl Into<String>) -> Refusal {
         Refusal { exit, text: text.into() }
+    }
+
+    /// Tells it, and gives the code to end with.
+    pub(super) fn told(self) -> Exit {
+        say(self.text);
+        self.exit
     }
 
     /// The daemon or the store does not answer.
@@ -86,6 +92,18 @@ impl Source {
     /// As [`Source::ask`].
     pub(super) async fn get<T: serde::de::DeserializeOwned>(&self, target: &str) -> Result<T, Refusal> {
         parse(&self.ask(Method::GET, target, None).await?.whole(ANSWER).await?)
+    }
+
+    /// The next line of an answer that goes on until whoever answers stops. Cancel-safe.
+    ///
+    /// # Errors
+    /// If it ends or breaks off.
+    pub(super) async fn next(&self, answer: &mut Answer) -> Result<Vec<u8>, Refusal> {
+        match answer.line().await {
+            Ok(Some(line)) => Ok(line),
+            Ok(None) => Err(Refusal::unavailable(format!("{} stops", self.server))),
+            Err(Cut(why)) => Err(Refusal::unavailable(why)),
+        }
     }
 
     /// The next line of an answer that has an end.

@@ -4,7 +4,6 @@ use hyper::Method;
 
 use super::args::Watch;
 use super::exit::Exit;
-use super::http::Cut;
 use super::say::{plain, print, say};
 use super::source::{Refusal, Source, encode, parse, who};
 use crate::wire::{Change, Changed};
@@ -31,11 +30,7 @@ async fn follow(args: &Watch, last: &mut Option<u64>) -> Result<Exit, Refusal> {
         format!("/v1/watch?filter={}{from}&renewals={}", encode(args.filter.as_str()), args.renewals);
     let mut answer = source.ask(Method::GET, &target, None).await?;
     loop {
-        let line = match answer.line().await {
-            Ok(Some(line)) => line,
-            Ok(None) => return Err(Refusal::unavailable(format!("{} stops", source.server))),
-            Err(Cut(why)) => return Err(Refusal::unavailable(why)),
-        };
+        let line = source.next(&mut answer).await?;
         let change: Change = parse(&line)?;
         if let Change::Failed { detail, .. } = change {
             return Err(Refusal::unavailable(detail));

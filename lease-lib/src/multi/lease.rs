@@ -97,12 +97,6 @@ impl MultiLease {
         Ok(self.deadline())
     }
 
-    /// The loss, and with which name it began, once there is one: what [`MultiLease::lost`] waits for, for whoever does
-    /// not own the grant.
-    pub fn losses(&self) -> watch::Receiver<Option<(String, Loss)>> {
-        self.lost.clone()
-    }
-
     /// How long the grant is good for at least, if no renewal succeeds any more; zero once it is lost.
     pub fn expires_in(&self) -> Duration {
         self.parts.iter().map(Lease::expires_in).min().unwrap_or_default()
