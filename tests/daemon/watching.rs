@@ -49,7 +49,10 @@ async fn a_watch_goes_on_after_a_restart_where_it_was() {
         ("granted".into(), "w.c".into(), held["token"].as_u64().unwrap())
     );
 
-    let mut one = api.open("GET", "/v1/locks/w.c/watch?from=now", "").await;
+    assert_eq!(api.open("GET", "/v1/locks/w.c/watch?from=now", "").await.status(), 200);
+    let mut one = api.open("GET", "/v1/locks/w.c/watch", "").await;
+    // What it follows is in place once this is told; before that, several changes may come as one.
+    assert_eq!(one.event("granted", SOON).await["token"], held["token"]);
     api.delete(&format!("/v1/locks/w.c?token={}&reason=stuck", held["token"])).await;
     let broken = one.event("broken", SOON).await;
     assert_eq!((&broken["reason"], &broken["name"]), (&json!("stuck"), &json!("w.c")));

@@ -23,7 +23,8 @@ use crate::token::Token;
 pub struct MultiLease {
     parts: Arc<Vec<Lease>>,
     lost: watch::Receiver<Option<(String, Loss)>>,
-    deadline: watch::Receiver<Moment>,
+    /// The first of the parts' deadlines, as it was told.
+    deadline: Arc<watch::Sender<Moment>>,
     over: CancellationToken,
 }
 
@@ -32,8 +33,8 @@ impl MultiLease {
         let parts = Arc::new(parts);
         let over = CancellationToken::new();
         let (tell, lost) = watch::channel(None);
-        let (renewed, deadline) = watch::channel(earliest(&parts));
-        core.spawn(bind(Arc::clone(&parts), over.clone(), tell, renewed));
+        let deadline = Arc::new(watch::Sender::new(earliest(&parts)));
+        core.spawn(bind(Arc::clone(&parts), over.clone(), tell, Arc::clone(&deadline)));
         MultiLease { parts, lost, deadline, over }
     }
 
@@ -83,7 +84,7 @@ impl MultiLease {
 
     /// That moment, changed whenever renewals have moved it.
     pub fn renewals(&self) -> watch::Receiver<Moment> {
-        self.deadline.clone()
+        self.deadline.subscribe()
     }
 
     /// Renews all of them now, and returns the new deadline once every renewal is confirmed. Cancel-safe: they go on.
@@ -94,6 +95,8 @@ impl MultiLease {
         for renewed in join_all(self.parts.iter().map(Lease::renew)).await {
             renewed?;
         }
+        // Not left to the task that follows the parts: whoever looks at the renewals next finds this one.
+        tell_earliest(&self.parts, &self.deadline);
         Ok(self.deadline())
     }
 
@@ -148,6 +151,14 @@ impl MultiLease {
     }
 }
 
+/// Two may tell at once; what is told last was looked at while nobody else told.
+fn tell_earliest(parts: &[Lease], deadline: &watch::Sender<Moment>) {
+    deadline.send_if_modified(|known| {
+        let at = earliest(parts);
+        std::mem::replace(known, at) != at
+    });
+}
+
 fn earliest(parts: &[Lease]) -> Moment {
     parts.iter().map(Lease::deadline).min().unwrap_or(Moment::from_nanos(0))
 }
@@ -164,7 +175,7 @@ async fn bind(
     parts: Arc<Vec<Lease>>,
     over: CancellationToken,
     tell: watch::Sender<Option<(String, Loss)>>,
-    renewed: watch::Sender<Moment>,
+    deadline: Arc<watch::Sender<Moment>>,
 ) {
     let mut deadlines: Vec<_> = parts.iter().map(Lease::renewals).collect();
     let mut lost = select_all(parts.iter().map(|part| Box::pin(part.lost())));
@@ -174,10 +185,7 @@ async fn bind(
             biased;
             () = over.cancelled() => return,
             (loss, index, _) = &mut lost => break (loss, index),
-            _ = changed => {
-                let at = earliest(&parts);
-                renewed.send_if_modified(|known| std::mem::replace(known, at) != at);
-            }
+            _ = changed => tell_earliest(&parts, &deadline),
         }
     };
     let name = parts.get(index).map(Lease::name).unwrap_or_default().to_owned();
