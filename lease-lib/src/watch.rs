@@ -32,8 +32,6 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 const ASK_AT_MOST: u32 = 20;
 /// How much of what was heard waits for that. Of what comes beyond it, asking shows the newest of each record.
 const MOST_HEARD: usize = 4096;
-/// How many revisions are counted to find out whether one is missing.
-const MOST_COUNTED: u64 = 4096;
 /// How many transitions wait for a slow reader. Beyond that the watch waits, too; what happens meanwhile to one lock
 /// then comes as one transition to what is true in the end.
 const BUFFER: usize = 256;
@@ -51,8 +49,8 @@ pub enum WatchFrom {
     /// With what happens from now on.
     Now,
     /// With what is newer than this revision, the highest that an earlier watch has told. The store keeps the newest of
-    /// each lock, nothing of what has expired, and for ten minutes how the last grant ended: where anything may be
-    /// missing between then and now, the first that is told is [`WatchEvent::Gap`].
+    /// each lock, nothing of what has expired, and for ten minutes how the last grant ended. So the first that is told is
+    /// [`WatchEvent::Gap`], but for a watch of one name whose newest entry shows that nothing is missing.
     After(Revision),
 }
 
@@ -67,7 +65,7 @@ pub enum WatchEvent {
     /// have become one.
     Resync,
     /// Of the time between these two revisions, transitions may be missing that the store has no trace of. Told once, at
-    /// the beginning, unless it is certain that none is.
+    /// the beginning of a watch that goes on, unless it is certain that none is.
     Gap {
         /// After this one.
         after: Revision,
@@ -139,7 +137,7 @@ pub(crate) fn watch(
         records: BTreeMap::new(),
         expiries: BTreeSet::new(),
         doubted: BTreeSet::new(),
-        asked: if let WatchFrom::After(revision) = from { revision } else { 0 },
+        asked: 0,
         heard: BTreeMap::new(),
         vain: 0,
         begun: false,
@@ -234,9 +232,9 @@ impl Watch {
         loop {
             match self.core.asked("scan", self.core.store.scan(&self.watched.filter, from)).await {
                 Ok(page) => {
-                    if !self.begun
-                        && let WatchFrom::After(revision) = self.from
-                        && from == revision + 1
+                    if let WatchFrom::After(revision) = self.from
+                        && from == 1
+                        && !self.begun
                     {
                         self.look_for_gap(revision).await?;
                     }
@@ -281,45 +279,23 @@ impl Watch {
         Ok(())
     }
 
-    /// Says that something may be missing after this revision, unless it is certain that nothing is.
+    /// Says that something may be missing after this revision, unless it is certain that nothing is. What expired left no
+    /// trace, so that can only be so for one name, whose newest entry shows that it did not.
     async fn look_for_gap(&self, after: Revision) -> Result<(), Over> {
-        let to = self.newest().await;
-        if let Some(to) = to
-            && (to <= after || self.has_everything(after, to).await)
+        let filter = &self.watched.filter;
+        if !filter.contains(['*', '>'])
+            && let Ok(Some(entry)) = self.core.asked("read", self.core.store.read(filter)).await
+            && says_it_all(&Slot::of(Some(&entry)), after)
         {
             return Ok(());
         }
-        let to = to.unwrap_or(after);
+        let to = self.newest().await.map_or(after, |to| to.max(after));
         self.reader.send(Ok(WatchEvent::Gap { after, to })).await.map_err(|_| None)
     }
 
     async fn newest(&self) -> Option<Revision> {
         let newest = self.core.asked("last", self.core.store.last(EVERYTHING)).await.ok()?;
         Some(newest.map_or(0, |entry| entry.revision))
-    }
-
-    /// Whether the store still has every revision after this one, of whatever keys, and none of them shows that there was
-    /// more: a grant of which nobody knows whether the one before it ended before or after.
-    async fn has_everything(&self, after: Revision, to: Revision) -> bool {
-        if to - after > MOST_COUNTED {
-            return false;
-        }
-        let (mut from, mut there) = (after + 1, 0);
-        loop {
-            let Ok(page) = self.core.asked("scan", self.core.store.scan(EVERYTHING, from)).await else {
-                return false;
-            };
-            for entry in page.entries.iter().filter(|entry| (after + 1..=to).contains(&entry.revision)) {
-                there += 1;
-                if (self.watched.name)(&entry.key).is_some() && leaves_open(&Slot::of(Some(entry)), after) {
-                    return false;
-                }
-            }
-            match page.next.filter(|next| *next > from && *next <= to) {
-                Some(next) => from = next,
-                None => return there == to - after,
-            }
-        }
     }
 
     /// An entry was seen, just written (`fresh`) or some time ago.
@@ -344,11 +320,13 @@ impl Watch {
         let first = known.revision == 0;
         let mut transitions = known.follow(&slot);
         let is_held = known.is_held();
-        if let WatchFrom::After(after) = self.from
-            && first
-        {
-            // Its grant was told before.
-            for what in &mut transitions {
+        if let WatchFrom::After(after) = self.from {
+            // What was there then has been told, and is looked at only to notice its expiry.
+            if entry.revision <= after {
+                transitions.clear();
+            }
+            // So has a grant that was renewed since.
+            for what in transitions.iter_mut().filter(|_| first) {
                 if let Transition::Granted(holder) = what
                     && holder.token.get() <= after
                 {
@@ -410,14 +388,13 @@ impl Watch {
     }
 }
 
-/// Whether something may have happened after that revision that this newer entry does not show.
-fn leaves_open(slot: &Slot, after: Revision) -> bool {
+/// Whether this, the newest entry of its key, shows all that has happened since that revision but renewals: it is still of
+/// a grant from before, or tells how such a one has ended.
+fn says_it_all(slot: &Slot, after: Revision) -> bool {
     match slot {
-        Slot::Taken { revision, record, .. } if !record.reserved => {
-            record.token_at(*revision).get() > after && record.previous.is_some()
-        }
-        Slot::Free { previous: Some(previous), .. } => previous.token.get() > after,
-        Slot::Taken { .. } | Slot::Free { .. } | Slot::Shared { .. } | Slot::Foreign { .. } => true,
+        Slot::Taken { revision, record, .. } => !record.reserved && record.token_at(*revision).get() <= after,
+        Slot::Free { previous: Some(previous), .. } => previous.token.get() <= after,
+        Slot::Free { .. } | Slot::Shared { .. } | Slot::Foreign { .. } => false,
     }
 }
 

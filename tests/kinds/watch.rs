@@ -22,14 +22,17 @@ async fn next(stream: &mut (impl Stream<Item = Result<Told, lease::Error>> + Unp
     }
 }
 
-/// The next that is no renewal.
+/// The next that is no renewal. Renewals come for ever, so they are no sign of life.
 async fn change(stream: &mut (impl Stream<Item = Result<Told, lease::Error>> + Unpin)) -> Happened {
-    loop {
-        let told = next(stream).await;
-        if !matches!(told.what, Transition::Renewed(_)) {
-            return told;
+    let change = async {
+        loop {
+            let told = next(stream).await;
+            if !matches!(told.what, Transition::Renewed(_)) {
+                return told;
+            }
         }
-    }
+    };
+    tokio::time::timeout(LIMIT, change).await.expect("a change in time")
 }
 
 fn word(told: &Happened) -> (String, &'static str, u64) {
@@ -91,47 +94,70 @@ async fn tells_all(actor: Space, watcher: Space) {
     drop((before, elsewhere, mute, stuck));
 }
 
+/// The end of a watch that went on after this revision and said so.
+async fn gap_after(
+    stream: &mut (impl Stream<Item = Result<Told, lease::Error>> + Unpin),
+    revision: u64,
+) -> u64 {
+    match event(stream).await {
+        WatchEvent::Gap { after, to } if after == revision && to >= after => to,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Whoever comes later goes on from where another watch ended.
 async fn goes_on(actor: Space, watcher: Space) {
     let mut all = watcher.watch("w.>", WatchFrom::Present).expect("a filter");
+    let ttl = Duration::from_secs(2);
+    let mute = actor.lock("w.mute").ttl(ttl).renewed_by_caller().acquire().await.expect("granted");
+    assert_eq!(word(&change(&mut all).await), ("w.mute".to_owned(), "granted", mute.token().get()));
     let a = actor.lock("w.a").acquire().await.expect("granted");
     let granted = change(&mut all).await;
     assert_eq!(word(&granted), ("w.a".to_owned(), "granted", a.token().get()));
     drop(all);
 
-    // Nobody waited in line and no process was seen, so every revision since is still there.
     let b = actor.lock("w.b").acquire().await.expect("granted");
-    let renewed = a.renew().await;
-    assert!(renewed.is_ok());
+    a.renew().await.expect("renewed");
+    // Of one name it is certain: the grant is the same.
+    let mut one = watcher.watch("w.a", WatchFrom::After(granted.revision)).expect("a filter");
+    assert_eq!(word(&next(&mut one).await), ("w.a".to_owned(), "renewed", a.token().get()));
+    // Of many it never is.
     let mut after = watcher.watch("w.>", WatchFrom::After(granted.revision)).expect("a filter");
+    gap_after(&mut after, granted.revision).await;
     let told = [next(&mut after).await, next(&mut after).await];
     let words = told.each_ref().map(word);
     assert_eq!(
         words,
-        [("w.b".to_owned(), "granted", b.token().get()), ("w.a".to_owned(), "renewed", a.token().get()),]
+        [("w.b".to_owned(), "granted", b.token().get()), ("w.a".to_owned(), "renewed", a.token().get()),],
+        "what is older is not told again"
     );
     let last = told.iter().map(|told| told.revision).max().unwrap();
+    // What was granted before, and not renewed since, expires all the same.
+    assert_eq!(word(&change(&mut after).await), ("w.mute".to_owned(), "expired", mute.token().get()));
+    let token = b.token().get();
     b.release().await.expect("released");
     let ended = change(&mut after).await;
-    assert_eq!(word(&ended).1, "ended");
+    assert_eq!(word(&ended), ("w.b".to_owned(), "ended", token));
     drop(after);
 
-    // From the same place again: what the store has of it is told once, and that the grant before may be missing.
-    let mut again = watcher.watch("w.>", WatchFrom::After(last)).expect("a filter");
-    let told = change(&mut again).await;
-    assert_eq!((word(&told).1, told.revision), ("ended", ended.revision));
+    // From the same place again: what the store has of it is told once.
+    let mut again = watcher.watch("w.b", WatchFrom::After(last)).expect("a filter");
+    let told = next(&mut again).await;
+    assert_eq!((word(&told).1, told.revision), ("ended", ended.revision), "it tells how the grant ended");
     drop(again);
     let c = actor.lock("w.c").acquire().await.expect("granted");
     c.release().await.expect("released");
     let c = actor.lock("w.c").acquire().await.expect("granted");
-    let mut missed = watcher.watch("w.>", WatchFrom::After(ended.revision)).expect("a filter");
-    let gap = event(&mut missed).await;
-    assert!(
-        matches!(gap, WatchEvent::Gap { after, to } if after == ended.revision && to >= c.token().get()),
-        "{gap:?}"
-    );
-    assert_eq!(word(&change(&mut missed).await), ("w.c".to_owned(), "granted", c.token().get()));
-    drop((a, c));
+    for filter in ["w.c", "w.>"] {
+        let mut missed = watcher.watch(filter, WatchFrom::After(ended.revision)).expect("a filter");
+        let to = gap_after(&mut missed, ended.revision).await;
+        assert!(to >= c.token().get(), "{to}");
+        assert_eq!(word(&change(&mut missed).await), ("w.c".to_owned(), "granted", c.token().get()));
+    }
+    // What has expired has left nothing.
+    let mut gone = watcher.watch("w.mute", WatchFrom::After(granted.revision)).expect("a filter");
+    gap_after(&mut gone, granted.revision).await;
+    drop((a, c, mute));
 }
 
 mod going_on {

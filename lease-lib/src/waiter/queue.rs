@@ -382,9 +382,10 @@ impl Waiter {
         }
         if let (Some(filter), None) = (taken.follow_too, &line.others) {
             line.others = core.asked("follow", core.store.follow(&filter)).await.ok();
-            // One may have gone between the look and the following; and not every server may know of that yet.
-            line.look_at = core.now();
-            line.looks_twice = true;
+            // One may have gone between the look and the following; and not every server may know of that yet. Where it could
+            // not be followed, that is tried again, but not at once.
+            line.looks_twice = line.others.is_some();
+            line.look_at = if line.looks_twice { core.now() } else { core.now() + SECOND_LOOK };
         }
         // Said again and again while we are first, since notes may be lost and holders change.
         self.told.clear();
