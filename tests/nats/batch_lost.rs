@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lease::store::{Batch, BatchAck, Store, WriteError};
+use lease::store::{Batch, BatchAck, NatsStore, Store, WriteError};
+use serde_json::Value;
 use support::{Cluster, Options, Proxy, Publish, Release, binary, eventually};
 
 use crate::{LIMIT, create, open, put, settle, under};
@@ -120,24 +121,49 @@ async fn a_late_commit_applies_all_of_it_or_nothing() {
     everywhere(async |cluster| {
         let proxy = Proxy::start(&cluster.url()).await;
         let (late, direct) = (open(&proxy.url()).await, open(&cluster.url()).await);
-        let (soon, never) = (create(["soon.a", "soon.b"]), create(["never.a", "never.b"]));
-        for (batch, after) in [(&soon, Duration::ZERO), (&never, ABANDONED)] {
-            let held = proxy.on(commits).hold_request();
-            assert!(matches!(late.write_all(batch).await, Err(WriteError::Unknown(_))));
-            tokio::time::sleep(after).await;
-            held.release();
-            held.remove(&proxy);
-        }
-        let abandoned = |publish: &Publish| {
-            publish.subject.contains("never") && publish.answer_json()["error"]["err_code"] == 10176
+        // For some milliseconds after a stream's creation, a server that does not lead it may not know where its
+        // messages go, and drops one that asks for no answer: the first of the batch (seen in 1 of 48 new clusters).
+        // Then its commit must be refused, with nothing there, and another batch is tried.
+        let soon = 'applied: {
+            for attempt in 0..5 {
+                let soon = create([format!("soon.{attempt}.a"), format!("soon.{attempt}.b")]);
+                let answer = commit_late(&proxy, &late, &soon, Duration::ZERO).await;
+                let there = under(&direct, &format!("soon.{attempt}.*")).await.len();
+                match answer["error"]["err_code"].as_u64() {
+                    None => assert_eq!(there, 2, "{answer}"),
+                    Some(code) => assert_eq!((there, code), (0, 10176), "{answer}"),
+                }
+                if there == 2 {
+                    break 'applied soon;
+                }
+                eprintln!("attempt {attempt}: {answer}");
+            }
+            panic!("a batch whose commit was late by no more than its answer's limit was refused five times");
         };
-        proxy.saw(LIMIT, abandoned).await;
-        assert_eq!(under(&direct, "soon.*").await.len(), 2);
+        let never = create(["never.a", "never.b"]);
+        let answer = commit_late(&proxy, &late, &never, ABANDONED).await;
+        assert_eq!(answer["error"]["err_code"], 10176, "{answer}");
         assert_eq!(under(&direct, "never.*").await, []);
         assert_eq!(settle_all(&direct, &soon).await, Ok(BatchAck::Duplicate));
         assert!(matches!(settle_all(&direct, &never).await, Ok(BatchAck::Applied { .. })));
     })
     .await;
+}
+
+/// Writes a batch whose commit reaches the server only `after` it was given up: what the server says to that.
+async fn commit_late(proxy: &Proxy, store: &NatsStore, batch: &Batch, after: Duration) -> Value {
+    let before = proxy.seen().len();
+    let held = proxy.on(commits).hold_request();
+    let answer = store.write_all(batch).await;
+    assert!(matches!(answer, Err(WriteError::Unknown(_))), "{answer:?}");
+    tokio::time::sleep(after).await;
+    held.release();
+    held.remove(proxy);
+    eventually("the commit's answer", LIMIT, async || {
+        let seen = proxy.seen();
+        seen.iter().skip(before).find(|one| commits(one) && one.answer.is_some()).map(Publish::answer_json)
+    })
+    .await
 }
 
 /// Given up before its last message went out: the server has it open for 10 s, and nobody else notices.

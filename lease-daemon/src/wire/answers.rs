@@ -306,20 +306,3 @@ pub struct Broken {
     /// Whether it was freed at once, without waiting for its holder to stop.
     pub now: bool,
 }
-
-/// A guarded value: the answer of `GET /v1/leases/{id}/data/{key}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Guarded {
-    /// Its key.
-    pub key: String,
-    /// The value, where it is text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// The value in base64, where it is not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base64: Option<String>,
-    /// The token of the grant under which it was written.
-    pub token: u64,
-    /// The revision of the write.
-    pub revision: u64,
-}
