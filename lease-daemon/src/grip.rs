@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lease::{End, Error, Lease, Loss, Membership, Moment, MultiLease};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::wire::{self, Code, Grant, Problem};
 
@@ -78,6 +79,14 @@ impl Grip {
                 tracing::info!(name, reason = loss.code(), "lost, and with it all that was granted together");
                 loss
             }
+        }
+    }
+
+    /// Cancelled when it is lost or given back.
+    pub fn cancellation(&self) -> CancellationToken {
+        match self {
+            Grip::One(lease, _) => lease.cancellation(),
+            Grip::All(lease) => lease.cancellation(),
         }
     }
 

@@ -119,6 +119,22 @@ impl Keeper {
         }
     }
 
+    /// Hands it over, and tells that before anybody else can be granted it: from the moment at which it is given away, not
+    /// when the store has answered. (Should it be lost just then, clients hear "handed over" all the same; they stop.)
+    /// Not to be interrupted: what it is in the middle of decides who holds.
+    async fn hand_over(&self, grip: Grip, to: &str) -> Result<(), (Problem, Option<Grip>)> {
+        let over = grip.cancellation();
+        let handing = grip.hand_over(to);
+        tokio::pin!(handing);
+        tokio::select! {
+            biased;
+            answer = &mut handing => return answer,
+            () = over.cancelled() => {}
+        }
+        self.fate.send_replace(Some(Fate::HandedOver));
+        handing.await
+    }
+
     /// Does what it is asked for, until the end. Gives back what is still in its hands then.
     async fn keep(&mut self) -> (Option<Grip>, Last) {
         let Some(mut grip) = self.grip.take() else { return (None, Last::HandedOver) };
@@ -130,8 +146,7 @@ impl Keeper {
                 Some(order) = self.orders.recv() => order,
             };
             if let Order::HandOver(to, tell) = order {
-                // Not to be interrupted: what it is in the middle of decides who holds.
-                match grip.hand_over(&to).await {
+                match self.hand_over(grip, &to).await {
                     Ok(()) => {
                         let _ = tell.send(Ok(()));
                         return (None, Last::HandedOver);

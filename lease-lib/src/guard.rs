@@ -42,7 +42,7 @@ struct State {
     life: String,
     longest_ttl_secs: u64,
     quiet_until: Option<Moment>,
-    regressed: Option<Regression>,
+    regressed: Option<Noticed>,
     asked: Option<Moment>,
 }
 
@@ -61,6 +61,14 @@ struct Regression {
     at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     accepted_by: Option<String>,
+}
+
+/// A regression that nobody is known to have accepted.
+#[derive(Clone, Debug)]
+struct Noticed {
+    what: Regression,
+    /// The revision of its note; `None` as long as that could not be written.
+    noted: Option<Revision>,
 }
 
 impl Regression {
@@ -160,38 +168,54 @@ impl Guard {
 
     /// Whether anything may be granted, as far as the store is concerned.
     pub(crate) async fn may_grant(&self, core: &Core) -> Result<(), Error> {
-        let regressed = {
+        let (regressed, then) = {
             let state = locked(&self.state);
             if let Some(left) =
                 state.quiet_until.map(|until| core.now().until(until)).filter(|d| !d.is_zero())
             {
                 return Err(Error::Quiet(left));
             }
-            state.regressed.clone()
+            (state.regressed.clone(), Trust { high: state.high, upheavals: state.upheavals })
         };
         match regressed {
             None => Ok(()),
-            Some(Regression { had, saw, .. }) if !self.is_accepted(core).await => {
-                Err(Error::Regressed { had, saw })
+            Some(noticed) => {
+                let Regression { had, saw, .. } = noticed.what;
+                if self.is_accepted(core, noticed, then).await {
+                    Ok(())
+                } else {
+                    Err(Error::Regressed { had, saw })
+                }
             }
-            Some(_) => Ok(()),
         }
     }
 
     /// Reads, once when a space is opened, whether an earlier process noted a regression that nobody accepted.
     pub(crate) async fn recall(&self, core: &Core) -> Result<(), Unreadable> {
-        let note = core.store.read(key::REGRESSION).await?;
-        let noted = note.and_then(|entry| Some(Regression::read(entry.value()?)));
-        locked(&self.state).regressed = noted.filter(|noted| noted.accepted_by.is_none());
+        let found = core.store.read(key::REGRESSION).await?;
+        let noticed = found.and_then(|entry| {
+            let what = Regression::read(entry.value()?);
+            what.accepted_by.is_none().then_some(Noticed { what, noted: Some(entry.revision) })
+        });
+        locked(&self.state).regressed = noticed;
         Ok(())
     }
 
     /// Records in the bucket that an operator accepts that tokens may have been given twice.
+    ///
+    /// Also where this process knows of no regression: another may, whose note was lost with the rest.
     pub(crate) async fn accept(&self, core: &Core, by: &str) -> Result<(), Error> {
-        let regressed = locked(&self.state).regressed.clone();
-        let Some(mut note) = regressed else { return Ok(()) };
-        note.accepted_by = Some(by.to_owned());
-        note_down(core, &note).await?;
+        let known = locked(&self.state).regressed.clone().map(|noticed| noticed.what);
+        let what = match known {
+            Some(what) => what,
+            None => {
+                let unreadable = |Unreadable(why)| Error::Unreachable(why);
+                let found = core.asked("read", core.store.read(key::REGRESSION)).await.map_err(unreadable)?;
+                let noted = found.and_then(|entry| Some(Regression::read(entry.value()?)));
+                noted.unwrap_or(Regression { had: 0, saw: 0, at: core.timestamp(), accepted_by: None })
+            }
+        };
+        note_down(core, &Regression { accepted_by: Some(by.to_owned()), ..what }).await?;
         self.clear();
         Ok(())
     }
@@ -226,12 +250,13 @@ impl Guard {
     }
 
     async fn regressed(&self, core: &Core, had: Revision, saw: Revision) {
-        let note = Regression { had, saw, at: core.timestamp(), accepted_by: None };
-        {
+        let what = Regression { had, saw, at: core.timestamp(), accepted_by: None };
+        let then = {
             let mut state = locked(&self.state);
-            state.regressed = Some(note.clone());
+            state.regressed = Some(Noticed { what: what.clone(), noted: None });
             state.upheavals += 1;
-        }
+            Trust { high: state.high, upheavals: state.upheavals }
+        };
         tracing::error!(
             had,
             saw,
@@ -239,11 +264,26 @@ impl Guard {
         );
         core.observe(Observation::Regressed);
         core.befall(Loss::StoreRegressed);
-        // Best effort: this process refuses from now on in any case; the note makes later ones refuse too.
-        let _ = note_down(core, &note).await;
+        // This process refuses from now on in any case; the note makes later ones refuse too. Unless it is written now, it
+        // is tried again before an acceptance is looked for.
+        self.note(core, &what, then).await;
     }
 
-    async fn is_accepted(&self, core: &Core) -> bool {
+    /// Writes the note, and remembers its revision. Without an answer it counts as not written.
+    async fn note(&self, core: &Core, what: &Regression, then: Trust) {
+        let noted = note_down(core, what).await.ok();
+        let mut state = locked(&self.state);
+        // A further upheaval has a note of its own.
+        if state.upheavals == then.upheavals
+            && let Some(noticed) = &mut state.regressed
+        {
+            noticed.noted = noted;
+        }
+    }
+
+    /// Whether an operator has accepted what was noticed. What accepts it was written after its note: an acceptance
+    /// from before it (the note's write failed, or was itself lost) was given for an earlier regression.
+    async fn is_accepted(&self, core: &Core, noticed: Noticed, then: Trust) -> bool {
         {
             let mut state = locked(&self.state);
             let now = core.now();
@@ -252,19 +292,27 @@ impl Guard {
             }
             state.asked = Some(now);
         }
+        let Some(noted) = noticed.noted else {
+            self.note(core, &noticed.what, then).await;
+            return false;
+        };
         // A stale read may miss an acceptance for some seconds: refusing longer is safe.
         let Ok(Some(entry)) = core.store.read(key::REGRESSION).await else { return false };
-        let note = entry.value().and_then(|value| serde_json::from_slice::<Regression>(value).ok());
-        let accepted = note.is_some_and(|note| note.accepted_by.is_some());
-        if accepted {
+        let found = entry.value().and_then(|value| serde_json::from_slice::<Regression>(value).ok());
+        let accepts = found.is_some_and(|found| found.accepted_by.is_some());
+        if accepts && entry.revision > noted && self.is_trusted(then) {
             self.clear();
+            return true;
         }
-        accepted
+        if accepts {
+            self.note(core, &noticed.what, then).await;
+        }
+        false
     }
 }
 
 /// Writes the note over whatever is there; gives up after a few tries, since the store may be in any state.
-async fn note_down(core: &Core, note: &Regression) -> Result<(), Error> {
+async fn note_down(core: &Core, note: &Regression) -> Result<Revision, Error> {
     let value = Bytes::from(serde_json::to_vec(note).unwrap_or_default());
     let mut expect = 0;
     for _ in 0..8 {
@@ -272,13 +320,13 @@ async fn note_down(core: &Core, note: &Regression) -> Result<(), Error> {
         let body = Body::Put(value.clone());
         let write = Write { key: key::REGRESSION.into(), expect, body, ttl_secs: 0, id };
         match core.store.write(&write).await {
-            Ok(_) => return Ok(()),
+            Ok(ack) => return Ok(ack.revision),
             Err(WriteError::Conflict { current }) => expect = current.unwrap_or_default(),
             Err(WriteError::Refused(why)) => return Err(Error::Unreachable(why)),
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
-    Err(Error::Unreachable("the acceptance could not be recorded; try again".into()))
+    Err(Error::Unreachable("the note of the regression could not be written; try again".into()))
 }
 
 #[cfg(test)]

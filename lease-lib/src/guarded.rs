@@ -73,7 +73,9 @@ impl Lease {
     /// this grant stands: once it has expired, was released, handed over or broken, it is refused, however late it
     /// arrives. No clock is involved.
     ///
-    /// It is one atomic batch with a renewal, so it also renews. Values are kept until they are overwritten or deleted.
+    /// It is one atomic batch with a renewal, so it also renews. A lost answer is asked for again, and then what stands in
+    /// the store must be read: should reads come from a server that was left behind meanwhile, renewals wait for that,
+    /// and the lease may expire, early enough as always. Values are kept until they are overwritten or deleted.
     /// Whoever writes a key without a lease, or under another, is not refused: let one lock guard a key. Calls are served
     /// one after the other. Dropping the future does not take it back.
     ///

@@ -131,3 +131,73 @@ async fn a_store_whose_revisions_go_backwards_is_noticed_and_nothing_is_granted_
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert!(matches!(later.lock("third").try_acquire().await, Ok(Attempt::Granted(_))), "accepted for all");
 }
+
+/// The key of the note of a regression.
+const NOTE: &str = "space.regression";
+
+/// A space on a store that lost 20 writes that the space was told of, which it has noticed.
+async fn regressed() -> (Arc<lease::store::MemoryStore>, lease::SpaceOptions, Space) {
+    let options = lease::SpaceOptions::default();
+    let store = lease::store::MemoryStore::new(Arc::clone(&options.ambient));
+    let space = Space::on(store.clone(), options.clone()).await.unwrap();
+    regress(&store, &space).await;
+    (store, options, space)
+}
+
+/// Loses 20 writes; the next one of the space shows it.
+async fn regress(store: &Arc<lease::store::MemoryStore>, space: &Space) {
+    for _ in 0..20 {
+        space.lock("busy").acquire().await.unwrap().release().await.unwrap();
+    }
+    store.regress(20);
+    let refused = space.lock("other").try_acquire().await;
+    assert!(!matches!(refused, Ok(Attempt::Granted(_))), "{refused:?}");
+    assert!(matches!(space.probe().await, Err(Error::Regressed { .. })));
+}
+
+async fn grants_again(space: &Space) {
+    let again = async {
+        while space.probe().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), again).await.expect("accepted, and it goes on refusing");
+}
+
+#[tokio::test]
+async fn a_regression_can_be_accepted_by_a_process_that_knows_of_none() {
+    use lease::store::{Body, Store, Write};
+    let (store, options, space) = regressed().await;
+    // The note is lost too.
+    let note = store.read(NOTE).await.unwrap().expect("a note");
+    let body = Body::Delete("".into());
+    let id = "lost".to_owned();
+    store.write(&Write { key: note.key, expect: note.revision, body, ttl_secs: 0, id }).await.unwrap();
+    let later = Space::on(store.clone(), options).await.unwrap();
+    later.probe().await.expect("it knows of nothing");
+    assert!(matches!(space.probe().await, Err(Error::Regressed { .. })));
+    later.accept_regression("an operator").await.unwrap();
+    grants_again(&space).await;
+}
+
+#[tokio::test]
+async fn what_was_accepted_for_an_earlier_regression_does_not_accept_a_later_one() {
+    use lease::store::{Store, Write};
+    let (store, _, space) = regressed().await;
+    space.accept_regression("an operator").await.unwrap();
+    grants_again(&space).await;
+    let accepted = store.read(NOTE).await.unwrap().expect("an acceptance");
+    regress(&store, &space).await;
+    // Its note is lost as well, and what stood there before is back: the acceptance of the first.
+    let note = store.read(NOTE).await.unwrap().expect("a note");
+    let newest = store.last(">").await.unwrap().expect("an entry").revision;
+    store.regress(newest - note.revision + 5);
+    let (body, id) = (accepted.body, "back".to_owned());
+    store.write(&Write { key: NOTE.into(), expect: 0, body, ttl_secs: 0, id }).await.unwrap();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(1_050)).await;
+        assert!(matches!(space.probe().await, Err(Error::Regressed { .. })), "nobody accepted this one");
+    }
+    space.accept_regression("an operator").await.unwrap();
+    grants_again(&space).await;
+}

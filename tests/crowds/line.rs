@@ -1,6 +1,6 @@
 //! Two hundred waiters of twenty processes on one name, and what it costs them when five of the processes die.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lease::{Holder, Space};
@@ -184,7 +184,7 @@ impl Outcome {
     /// How often in a row anybody was overtaken, at most; and how many were overtaken at all.
     ///
     /// Tokens and places are revisions of one stream, so they tell who stood in line when somebody was granted.
-    fn overtaken(&self, places: &BTreeMap<String, Vec<u64>>) -> (usize, usize) {
+    fn overtaken(&self, places: &BTreeMap<String, BTreeSet<u64>>) -> (usize, usize) {
         let stood = |grant: &Grant| places.get(&grant.owner).and_then(|places| places.first()).copied();
         let (mut most, mut anybody) = (0, 0);
         for waiter in &self.grants {

@@ -9,6 +9,7 @@ mod client;
 mod crash;
 mod drain;
 mod elected;
+mod handed;
 mod hold;
 mod inputs;
 mod kinds;

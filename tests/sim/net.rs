@@ -143,6 +143,9 @@ impl Store for FaultyStore {
                 WriteFate::Trip(trip) => {
                     let batch = batch.clone();
                     let answer = self.travel(trip, move |sim| sim.apply_all(by, &batch)).await;
+                    if matches!(answer, Some(Ok(BatchAck::Duplicate))) {
+                        self.sim.lock().unseen(by.index, self.sim.at());
+                    }
                     answer.unwrap_or(Err(WriteError::Unknown("no answer in time")))
                 }
             }

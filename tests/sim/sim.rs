@@ -275,6 +275,14 @@ impl State {
         }
     }
 
+    /// A process is told that its batch was applied earlier, and not as which revision: that must be read, and where it
+    /// reads from a server that was left behind, it cannot renew until that is over.
+    pub fn unseen(&mut self, who: usize, at: Duration) {
+        if let Some(until) = self.weather.stale_until(who, at) {
+            self.checks.causes.disturbed("applied-unseen", Some(who), at, until);
+        }
+    }
+
     /// An entry went without a write.
     pub fn gone(&mut self, at: Duration, entry: &Entry) {
         self.note(at, "store", format_args!("· {} #{} expires", entry.key, tail(entry.revision)));

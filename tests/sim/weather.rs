@@ -35,9 +35,12 @@ pub struct Weather {
     cuts: Vec<watch::Sender<()>>,
 }
 
+fn newest<T>(spells: &[Spell<T>], who: usize, at: Duration) -> Option<&Spell<T>> {
+    spells.iter().rev().find(|spell| spell.until > at && spell.who.is_none_or(|it| it == who))
+}
+
 fn now<T: Copy>(spells: &[Spell<T>], who: usize, at: Duration) -> Option<T> {
-    let spell = spells.iter().rev().find(|spell| spell.until > at && spell.who.is_none_or(|it| it == who))?;
-    Some(spell.what)
+    newest(spells, who, at).map(|spell| spell.what)
 }
 
 impl Weather {
@@ -70,6 +73,11 @@ impl Weather {
     /// Since when the server that this process reads from is left behind.
     pub fn stale(&self, who: usize, at: Duration) -> Option<Duration> {
         now(&self.stale, who, at)
+    }
+
+    /// Until when that server is.
+    pub fn stale_until(&self, who: usize, at: Duration) -> Option<Duration> {
+        newest(&self.stale, who, at).map(|spell| spell.until)
     }
 
     /// Whether notes and events do not get through to or from this process.
