@@ -131,6 +131,12 @@ impl Crowd {
             for index in indices {
                 self.processes[*index].resume();
             }
+            // Who was in the way has its turn first.
+            let before = self.holder().await.map(|holder| holder.token);
+            eventually("the next holder", LIMIT, async || {
+                (self.holder().await.map(|holder| holder.token) != before).then_some(())
+            })
+            .await;
         }
         panic!("one of {indices:?} holds whenever they are paused");
     }
