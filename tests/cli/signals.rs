@@ -29,6 +29,15 @@ async fn each_is_passed_on() {
     assert_eq!(bench.read("got"), "TERM\nINT\nHUP\nQUIT\nUSR1\nUSR2\nWINCH\n");
 }
 
+/// Whether a process has a child that has become `sleep`.
+fn sleeps(parent: u32) -> bool {
+    let children =
+        std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    children.split_whitespace().any(|child| {
+        std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name.trim() == "sleep")
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_dies_of_them_and_its_children_too() {
     let bench = Bench::new().await;
@@ -41,6 +50,8 @@ async fn the_command_dies_of_them_and_its_children_too() {
             pids.ends_with('\n').then(|| pids.split_whitespace().map(|pid| pid.parse().unwrap()).collect())
         })
         .await;
+        // Not before the shell waits: one that is interrupted on its way to a fork still waits for the child.
+        eventually("a child that sleeps", LIMIT, async || sleeps(pids[0]).then_some(())).await;
         send(run.pid(), signal);
         assert_eq!(run.exit(LIMIT).await.code, Some(code), "{signal:?}");
         assert!(pids.iter().all(|pid| !alive(*pid)), "{signal:?}");

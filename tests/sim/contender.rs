@@ -39,6 +39,19 @@ enum Wanted {
     Member(String),
 }
 
+impl Wanted {
+    /// What a record of such a grant is called before the name.
+    fn space(&self) -> &'static str {
+        match self {
+            Wanted::Alone(_) | Wanted::Together(_) => "lock",
+            Wanted::Shared(_) => "read",
+            Wanted::Semaphore(_) => "sem",
+            Wanted::Office(..) => "elect",
+            Wanted::Member(_) => "group",
+        }
+    }
+}
+
 /// How a user ends its hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ends {
@@ -164,7 +177,7 @@ impl Contender {
         self.sim.lock().checks.waiting.remove(attempt);
         let renewed = renewed || matches!(wanted, Wanted::Together(_) | Wanted::Office(..));
         match answer {
-            Ok(Ok(grant)) => self.hold(attempt, grant, renewed).await,
+            Ok(Ok(grant)) => self.hold(attempt, grant, renewed, wanted.space()).await,
             Ok(Err(by)) => self.note(format_args!("{attempt} is told: held by {by:?}")),
             Err(Error::Unknown("the user has gone")) => self.note(format_args!("{attempt} is abandoned")),
             Err(error) => self.failed(attempt, since, &error).await,
@@ -233,9 +246,9 @@ impl Contender {
     }
 
     /// Works under a lease, and gives it back.
-    async fn hold(&mut self, attempt: &str, lease: Grant, renewed: bool) {
+    async fn hold(&mut self, attempt: &str, lease: Grant, renewed: bool, space: &str) {
         let lease = Arc::new(lease);
-        self.sim.told(self.by, attempt, &lease);
+        self.sim.told(self.by, attempt, &lease, space);
         let long = u64::try_from(lease.ttl().as_millis()).unwrap_or_default() * 2;
         let usual = self.sim.lock().profile.hold_ms;
         let hold =

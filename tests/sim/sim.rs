@@ -16,7 +16,7 @@ use crate::clock::{START_MICROS, StoreClock};
 use crate::exec::{Exec, Group};
 use crate::grant::Grant;
 use crate::history::History;
-use crate::profile::{Kind, Profile};
+use crate::profile::Profile;
 use crate::weather::Weather;
 
 /// A process: its seat, how often it was started, and its tasks' group.
@@ -221,8 +221,8 @@ impl Sim {
         }
     }
 
-    /// A lease reached its user.
-    pub fn told(&self, by: Pid, attempt: &str, lease: &Arc<Grant>) {
+    /// A lease reached its user. Where its record is gone by now, `space` says what that was called.
+    pub fn told(&self, by: Pid, attempt: &str, lease: &Arc<Grant>, space: &str) {
         let at = self.at();
         let mut state = self.lock();
         self.expire(&mut state, at);
@@ -240,13 +240,7 @@ impl Sim {
         // Its records: the names that their keys are for, and the keys.
         let own = |entry: &&Entry| records::owner(entry).is_some_and(|owner| owner == attempt);
         let found: Vec<String> = state.history.all().filter(own).map(|entry| entry.key.clone()).collect();
-        let unseen = match state.profile.kind {
-            Kind::Semaphore => "sem",
-            Kind::Election => "elect",
-            Kind::Group => "group",
-            Kind::Mutex | Kind::ReadWrite | Kind::Together => "lock",
-        };
-        state.checks.told(at, by, attempt, lease, &found, unseen);
+        state.checks.told(at, by, attempt, lease, &found, space);
     }
 
     /// After every poll: nobody may believe what another believes.

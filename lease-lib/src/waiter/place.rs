@@ -50,15 +50,17 @@ impl Waiter {
             let pause = match self.core.write(&write).await {
                 // A duplicate was applied once; should it have been removed since, the look at the line notices.
                 Ok(ack) => return Ok(ack.revision),
-                // Still there; or, if it names what was there before, from a server that was left behind: then nothing is
-                // known, and the line is looked at again.
-                Err(WriteError::Conflict { current: Some(current @ 1..) }) if current <= standing => {
+                // Still there.
+                Err(WriteError::Conflict { current: Some(current @ 1..) }) if current == standing => {
                     return Ok(standing);
                 }
+                // Of what was there before, a server that was left behind speaks, or a store that lost what it had
+                // acknowledged. A write over just that tells: the former cannot take it.
                 Err(WriteError::Conflict { current }) => {
                     // Perhaps our own first try stands in the way. Nobody else writes to this key but to remove it.
                     if open
                         && let Ok(Some(entry)) = self.core.store.read(&key).await
+                        && entry.revision >= standing
                         && line::place(&entry)
                             .is_some_and(|place| place.waiter.attempt == self.person.attempt)
                     {

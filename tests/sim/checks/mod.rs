@@ -164,7 +164,7 @@ impl Checks {
     }
 
     /// A grant reached its user; `records` are the keys of the records that name its attempt.
-    /// Where there is none, `unseen` says what it would begin with.
+    /// Where there is none, `space` says what it would begin with.
     pub fn told(
         &mut self,
         at: Duration,
@@ -172,14 +172,14 @@ impl Checks {
         attempt: &str,
         grant: &Arc<Grant>,
         records: &[String],
-        unseen: &str,
+        space: &str,
     ) {
         let holdings: Vec<Holding> = grant
             .parts()
             .into_iter()
             .map(|(name, token)| {
                 let key = records.iter().find(|key| records::name(key) == Some(&name)).cloned();
-                let key = key.unwrap_or_else(|| format!("{unseen}.{name}"));
+                let key = key.unwrap_or_else(|| format!("{space}.{name}"));
                 Holding::new(name, key, token)
             })
             .collect();
