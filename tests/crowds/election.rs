@@ -51,11 +51,16 @@ impl Candidates {
         });
     }
 
-    /// Waits until so many stand in line.
-    pub async fn in_line(&self, count: usize) {
-        let election = self.spaces[0].election(&self.name);
-        eventually(format!("{count} candidates in line"), LIMIT, async || {
-            (election.candidates().await.ok()?.len() == count).then_some(())
+    /// Waits until all but the leader stand in line, as the leader sees it.
+    pub async fn in_line(&self, leader: usize) {
+        let election = self.spaces[leader].election(&self.name);
+        let others: Vec<String> =
+            (0..self.spaces.len()).filter(|index| *index != leader).map(owner).collect();
+        eventually(format!("all but {leader} in line"), LIMIT, async || {
+            let mut stand: Vec<_> =
+                election.candidates().await.ok()?.into_iter().map(|it| it.owner).collect();
+            stand.sort();
+            (stand == others).then_some(())
         })
         .await;
     }
@@ -71,7 +76,7 @@ async fn changes(candidates: &mut Candidates, leader: Elected, by_name: bool) ->
     let mut leader = leader;
     let mut gaps = Vec::new();
     for _ in 0..CHANGES {
-        candidates.in_line(CANDIDATES - 1).await;
+        candidates.in_line(leader.index).await;
         let heir = (leader.index + 2) % CANDIDATES;
         let Elected { index, term, .. } = leader;
         assert_eq!(term.status(), Status::Held);
