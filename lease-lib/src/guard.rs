@@ -16,7 +16,7 @@ use crate::core::{Core, locked};
 use crate::error::Error;
 use crate::observe::Observation;
 use crate::protocol::{Loss, key};
-use crate::store::{Ack, BatchAck, Body, Life, Revision, Unreadable, Write, WriteError};
+use crate::store::{Ack, BatchAck, Body, Entry, Life, Revision, Unreadable, Write, WriteError};
 
 /// How far revisions may rise between two writes of this process before it asks whether the bucket is the same.
 ///
@@ -37,6 +37,8 @@ pub(crate) struct Guard {
 struct State {
     /// The highest revision that a write of this process was acknowledged with; 0 before the first.
     high: Revision,
+    /// When that was acknowledged.
+    high_at: Moment,
     /// How often the store was found not to be the one that was trusted.
     upheavals: u64,
     life: String,
@@ -50,6 +52,7 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trust {
     high: Revision,
+    high_at: Moment,
     upheavals: u64,
 }
 
@@ -67,8 +70,23 @@ struct Regression {
 #[derive(Clone, Debug)]
 struct Noticed {
     what: Regression,
-    /// The revision of its note; `None` as long as that could not be written.
-    noted: Option<Revision>,
+    /// When the highest revision was acknowledged, and when a lower one was.
+    moments: (Moment, Moment),
+    /// The same two by the store's clock, once that has answered.
+    micros: Option<(u64, u64)>,
+}
+
+impl Noticed {
+    /// Whether an acceptance that was written as `entry` is for this regression, and not for an earlier one: it was
+    /// written after this one was noticed; or before that, but after the highest revision was acknowledged, and under a
+    /// lower number, so that the store had lost that one by then.
+    fn is_accepted_by(&self, entry: &Entry) -> bool {
+        let Some((highest, noticed)) = self.micros else { return false };
+        let found = entry.value().and_then(|value| serde_json::from_slice::<Regression>(value).ok());
+        let accepts = found.is_some_and(|found| found.accepted_by.is_some());
+        let written = entry.written_micros;
+        accepts && (written > noticed || (written > highest && entry.revision <= self.what.had))
+    }
 }
 
 impl Regression {
@@ -84,6 +102,7 @@ impl Guard {
         Guard {
             state: Mutex::new(State {
                 high: 0,
+                high_at: now,
                 upheavals: 0,
                 life: life.id.clone(),
                 longest_ttl_secs: life.longest_ttl_secs,
@@ -96,8 +115,7 @@ impl Guard {
 
     /// What is known of the store now.
     pub(crate) fn trust(&self) -> Trust {
-        let state = locked(&self.state);
-        Trust { high: state.high, upheavals: state.upheavals }
+        locked(&self.state).trust()
     }
 
     /// Whether a grant may be handed out that rests on what was trusted `then`. Whoever asks must hear of every
@@ -119,7 +137,7 @@ impl Guard {
         }
         // A duplicate repeats an old number, which proves nothing about the store's memory.
         if !ack.duplicate && ack.revision <= before.high {
-            self.regressed(core, before.high, ack.revision).await;
+            self.regressed(core, before, ack.revision).await;
             return Err(WriteError::Refused("the store lost acknowledged writes".into()));
         }
         if ack.revision > before.high.saturating_add(LEAP) {
@@ -139,8 +157,7 @@ impl Guard {
                 }
             }
         }
-        let mut state = locked(&self.state);
-        state.high = state.high.max(ack.revision);
+        locked(&self.state).rises_to(ack.revision, core.now());
         Ok(ack)
     }
 
@@ -161,7 +178,7 @@ impl Guard {
         let mut state = locked(&self.state);
         // Between the two an upheaval may have set it to 0.
         if state.upheavals == before.upheavals {
-            state.high = state.high.max(last);
+            state.rises_to(last, core.now());
         }
         Ok(ack)
     }
@@ -175,17 +192,13 @@ impl Guard {
             {
                 return Err(Error::Quiet(left));
             }
-            (state.regressed.clone(), Trust { high: state.high, upheavals: state.upheavals })
+            (state.regressed.clone(), state.trust())
         };
         match regressed {
             None => Ok(()),
-            Some(noticed) => {
-                let Regression { had, saw, .. } = noticed.what;
-                if self.is_accepted(core, noticed, then).await {
-                    Ok(())
-                } else {
-                    Err(Error::Regressed { had, saw })
-                }
+            Some(Noticed { what: Regression { had, saw, .. }, .. }) => {
+                let accepted = self.asks_again(core.now()) && self.is_accepted(core, then).await;
+                if accepted { Ok(()) } else { Err(Error::Regressed { had, saw }) }
             }
         }
     }
@@ -195,7 +208,9 @@ impl Guard {
         let found = core.store.read(key::REGRESSION).await?;
         let noticed = found.and_then(|entry| {
             let what = Regression::read(entry.value()?);
-            what.accepted_by.is_none().then_some(Noticed { what, noted: Some(entry.revision) })
+            let (now, written) = (core.now(), entry.written_micros);
+            let noticed = Noticed { what, moments: (now, now), micros: Some((written, written)) };
+            noticed.what.accepted_by.is_none().then_some(noticed)
         });
         locked(&self.state).regressed = noticed;
         Ok(())
@@ -216,14 +231,8 @@ impl Guard {
             }
         };
         note_down(core, &Regression { accepted_by: Some(by.to_owned()), ..what }).await?;
-        self.clear();
+        locked(&self.state).forget();
         Ok(())
-    }
-
-    fn clear(&self) {
-        let mut state = locked(&self.state);
-        state.regressed = None;
-        state.high = 0;
     }
 
     fn is_trusted(&self, then: Trust) -> bool {
@@ -249,13 +258,15 @@ impl Guard {
         core.befall(Loss::BucketReplaced);
     }
 
-    async fn regressed(&self, core: &Core, had: Revision, saw: Revision) {
+    async fn regressed(&self, core: &Core, before: Trust, saw: Revision) {
+        let had = before.high;
         let what = Regression { had, saw, at: core.timestamp(), accepted_by: None };
         let then = {
             let mut state = locked(&self.state);
-            state.regressed = Some(Noticed { what: what.clone(), noted: None });
+            let moments = (before.high_at, core.now());
+            state.regressed = Some(Noticed { what: what.clone(), moments, micros: None });
             state.upheavals += 1;
-            Trust { high: state.high, upheavals: state.upheavals }
+            state.trust()
         };
         tracing::error!(
             had,
@@ -264,55 +275,74 @@ impl Guard {
         );
         core.observe(Observation::Regressed);
         core.befall(Loss::StoreRegressed);
-        // This process refuses from now on in any case; the note makes later ones refuse too. Unless it is written now, it
-        // is tried again before an acceptance is looked for.
-        self.note(core, &what, then).await;
-    }
-
-    /// Writes the note, and remembers its revision. Without an answer it counts as not written.
-    async fn note(&self, core: &Core, what: &Regression, then: Trust) {
-        let noted = note_down(core, what).await.ok();
-        let mut state = locked(&self.state);
-        // A further upheaval has a note of its own.
-        if state.upheavals == then.upheavals
-            && let Some(noticed) = &mut state.regressed
-        {
-            noticed.noted = noted;
+        // Others may have noticed earlier, and an operator may have accepted it by now.
+        if !self.is_accepted(core, then).await {
+            // Best effort: this process refuses from now on in any case; the note makes later ones refuse too.
+            let _ = note_down(core, &what).await;
         }
     }
 
-    /// Whether an operator has accepted what was noticed. What accepts it was written after its note: an acceptance
-    /// from before it (the note's write failed, or was itself lost) was given for an earlier regression.
-    async fn is_accepted(&self, core: &Core, noticed: Noticed, then: Trust) -> bool {
-        {
-            let mut state = locked(&self.state);
-            let now = core.now();
-            if state.asked.is_some_and(|asked| now.since(asked) < ASK_AGAIN) {
-                return false;
-            }
+    /// Whether it is time to look for an acceptance once more.
+    fn asks_again(&self, now: Moment) -> bool {
+        let mut state = locked(&self.state);
+        let is_due = state.asked.is_none_or(|asked| now.since(asked) >= ASK_AGAIN);
+        if is_due {
             state.asked = Some(now);
         }
-        let Some(noted) = noticed.noted else {
-            self.note(core, &noticed.what, then).await;
+        is_due
+    }
+
+    /// Whether an operator has accepted what was noticed; if so, it is forgotten. A stale read may miss an acceptance for
+    /// some seconds, and so may whoever does not know the store's time yet: refusing longer is safe.
+    async fn is_accepted(&self, core: &Core, then: Trust) -> bool {
+        if locked(&self.state).regressed.as_ref().is_some_and(|noticed| noticed.micros.is_none()) {
+            let Ok(micros) = core.asked("time", core.store.time()).await else { return false };
+            let now = core.now();
+            let mut state = locked(&self.state);
+            let is_same = state.upheavals == then.upheavals;
+            if let Some(noticed) = state.regressed.as_mut().filter(|_| is_same) {
+                let ago = |moment: Moment| u64::try_from(now.since(moment).as_micros()).unwrap_or(u64::MAX);
+                let (highest, lower) = noticed.moments;
+                noticed.micros =
+                    Some((micros.saturating_sub(ago(highest)), micros.saturating_sub(ago(lower))));
+            }
+        }
+        let Ok(Some(entry)) = core.asked("read", core.store.read(key::REGRESSION)).await else {
             return false;
         };
-        // A stale read may miss an acceptance for some seconds: refusing longer is safe.
-        let Ok(Some(entry)) = core.store.read(key::REGRESSION).await else { return false };
-        let found = entry.value().and_then(|value| serde_json::from_slice::<Regression>(value).ok());
-        let accepts = found.is_some_and(|found| found.accepted_by.is_some());
-        if accepts && entry.revision > noted && self.is_trusted(then) {
-            self.clear();
-            return true;
+        let mut state = locked(&self.state);
+        // Since another upheaval it is about that one.
+        let is_same = state.upheavals == then.upheavals;
+        let accepted =
+            is_same && state.regressed.as_ref().is_some_and(|noticed| noticed.is_accepted_by(&entry));
+        if accepted {
+            state.forget();
         }
-        if accepts {
-            self.note(core, &noticed.what, then).await;
+        accepted
+    }
+}
+
+impl State {
+    fn trust(&self) -> Trust {
+        Trust { high: self.high, high_at: self.high_at, upheavals: self.upheavals }
+    }
+
+    /// A write was acknowledged with this revision.
+    fn rises_to(&mut self, revision: Revision, now: Moment) {
+        if revision > self.high {
+            (self.high, self.high_at) = (revision, now);
         }
-        false
+    }
+
+    /// The regression was accepted.
+    fn forget(&mut self) {
+        self.regressed = None;
+        self.high = 0;
     }
 }
 
 /// Writes the note over whatever is there; gives up after a few tries, since the store may be in any state.
-async fn note_down(core: &Core, note: &Regression) -> Result<Revision, Error> {
+async fn note_down(core: &Core, note: &Regression) -> Result<(), Error> {
     let value = Bytes::from(serde_json::to_vec(note).unwrap_or_default());
     let mut expect = 0;
     for _ in 0..8 {
@@ -320,7 +350,7 @@ async fn note_down(core: &Core, note: &Regression) -> Result<Revision, Error> {
         let body = Body::Put(value.clone());
         let write = Write { key: key::REGRESSION.into(), expect, body, ttl_secs: 0, id };
         match core.store.write(&write).await {
-            Ok(ack) => return Ok(ack.revision),
+            Ok(_) => return Ok(()),
             Err(WriteError::Conflict { current }) => expect = current.unwrap_or_default(),
             Err(WriteError::Refused(why)) => return Err(Error::Unreachable(why)),
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,

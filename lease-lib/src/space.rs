@@ -320,7 +320,8 @@ impl Space {
     }
 
     /// Accepts, in the name of an operator, that the store lost acknowledged writes and tokens may have been given
-    /// twice. It is recorded in the bucket; all processes grant again.
+    /// twice. It is recorded in the bucket; all processes grant again, also those that notice only later that what they
+    /// were told of before is lost. It does not count for what is lost after it.
     ///
     /// # Errors
     /// [`Error::Unreachable`] if it could not be recorded.

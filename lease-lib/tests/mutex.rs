@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lease::{Attempt, Error, Loss, Space, Status};
+use lease::{Ambient, Attempt, Error, Loss, Moment, Space, Status, System};
 
 #[tokio::test]
 async fn one_holds_and_the_next_waits_its_turn() {
@@ -181,9 +181,53 @@ async fn a_regression_can_be_accepted_by_a_process_that_knows_of_none() {
 }
 
 #[tokio::test]
+async fn who_notices_a_regression_only_after_it_was_accepted_goes_on() {
+    let options = lease::SpaceOptions::default();
+    let store = lease::store::MemoryStore::new(Arc::clone(&options.ambient));
+    let (early, late) = (
+        Space::on(store.clone(), options.clone()).await.unwrap(),
+        Space::on(store.clone(), options).await.unwrap(),
+    );
+    late.lock("late").acquire().await.unwrap().release().await.unwrap();
+    regress(&store, &early).await;
+    for _ in 0..20 {
+        late.lock("late").acquire().await.unwrap().release().await.unwrap();
+    }
+    store.regress(60);
+    early.accept_regression("an operator").await.unwrap();
+    // It notices now, by its own highest revision; but that was accepted.
+    let noticed = late.lock("late").try_acquire().await;
+    assert!(!matches!(noticed, Ok(Attempt::Granted(_))), "{noticed:?}");
+    grants_again(&late).await;
+    grants_again(&early).await;
+}
+
+/// The store's clock, which runs so many microseconds behind.
+#[derive(Debug, Default)]
+struct Back(AtomicU64);
+
+impl Ambient for Back {
+    fn now(&self) -> Moment {
+        System.now()
+    }
+
+    fn wall_micros(&self) -> u64 {
+        System.wall_micros() - self.0.load(Ordering::Relaxed)
+    }
+
+    fn random(&self) -> u128 {
+        System.random()
+    }
+}
+
+#[tokio::test]
 async fn what_was_accepted_for_an_earlier_regression_does_not_accept_a_later_one() {
     use lease::store::{Store, Write};
-    let (store, _, space) = regressed().await;
+    let options = lease::SpaceOptions::default();
+    let clock = Arc::new(Back::default());
+    let store = lease::store::MemoryStore::new(clock.clone());
+    let space = Space::on(store.clone(), options).await.unwrap();
+    regress(&store, &space).await;
     space.accept_regression("an operator").await.unwrap();
     grants_again(&space).await;
     let accepted = store.read(NOTE).await.unwrap().expect("an acceptance");
@@ -193,7 +237,9 @@ async fn what_was_accepted_for_an_earlier_regression_does_not_accept_a_later_one
     let newest = store.last(">").await.unwrap().expect("an entry").revision;
     store.regress(newest - note.revision + 5);
     let (body, id) = (accepted.body, "back".to_owned());
+    clock.0.store(60_000_000, Ordering::Relaxed);
     store.write(&Write { key: NOTE.into(), expect: 0, body, ttl_secs: 0, id }).await.unwrap();
+    clock.0.store(0, Ordering::Relaxed);
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_millis(1_050)).await;
         assert!(matches!(space.probe().await, Err(Error::Regressed { .. })), "nobody accepted this one");
