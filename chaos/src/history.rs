@@ -115,6 +115,13 @@ pub enum What {
         /// Whether it begins or ends.
         phase: Phase,
     },
+    /// The runner: a nemesis could not be had on this machine.
+    Untried {
+        /// Which one.
+        nemesis: String,
+        /// Why, and how to mend it.
+        reason: String,
+    },
     /// The runner: every fault is healed; from here on progress is owed.
     Healed,
     /// The runner: the run is over. Always the last line.

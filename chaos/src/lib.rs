@@ -11,22 +11,21 @@
 //! ```
 
 pub mod auditor;
+pub mod availability;
+pub mod chance;
 pub mod checkers;
 pub mod clock;
 pub mod cluster;
-pub mod failure;
+pub mod crew;
 pub mod history;
-pub mod inside;
 pub mod judge;
 pub mod linear;
-pub mod listing;
 pub mod nemesis;
-pub mod outer;
-pub mod random;
+pub mod recorder;
 pub mod register;
 pub mod report;
 pub mod runner;
 pub mod scenario;
-pub mod sink;
+pub mod shell;
 pub mod verdict;
 pub mod worker;

@@ -1,157 +1,335 @@
-//! Scenarios: who works, what is broken, for how long. Everything else comes from the seed.
+//! What a run is made of, by name.
 
+use std::time::Duration;
+
+use crate::chance::Chance;
+use crate::nemesis::Nemesis;
 use crate::worker::{Via, Workload};
-
-/// Some workers that do the same.
-#[derive(Clone, Copy, Debug)]
-pub struct Crew {
-    /// How many.
-    pub size: usize,
-    /// What they do.
-    pub workload: Workload,
-    /// How.
-    pub via: Via,
-}
 
 /// A scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
-    /// What it is about, for people.
+    /// What it is about, in a line.
     pub about: &'static str,
-    /// Who works.
-    pub crews: &'static [Crew],
-    /// Of how many names each crew chooses.
-    pub names: u64,
-    /// What is broken: one nemesis of each track at a time, chosen by the seed.
-    pub tracks: &'static [&'static [&'static str]],
-    /// For how long, in seconds, unless said otherwise.
+    /// The workers.
+    pub crew: &'static [(Via, Workload)],
+    /// What strikes, each as often as its weight says.
+    pub nemeses: &'static [(u32, Nemesis)],
+    /// The most faults that are in force at a time.
+    pub at_once: usize,
+    /// How long faults strike, unless said otherwise.
     pub seconds: u64,
-    /// Whether `chaos ci` runs it.
-    pub is_ci: bool,
+    /// The ttl of every lock in milliseconds, unless said otherwise.
+    pub ttl_ms: u64,
+    /// The servers' `sync_interval`, unless said otherwise.
+    pub sync_interval: &'static str,
+    /// Whether it is among those for CI.
+    pub is_for_ci: bool,
 }
 
-const fn crew(size: usize, workload: Workload, via: Via) -> Crew {
-    Crew { size, workload, via }
+/// A fault to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// When it begins, counted from the begin of the faults.
+    pub at: Duration,
+    /// How long it lasts.
+    pub length: Duration,
+    /// What it is.
+    pub nemesis: Nemesis,
+    /// Where its chance comes from.
+    pub seed: u64,
 }
 
-/// All of them.
-pub const ALL: &[Scenario] = &[
+use Nemesis::*;
+use Via::{Library, Socket};
+
+/// The mutex, through both doors.
+const MUTEX: &[(Via, Workload)] = &[
+    (Library, Workload::Lock),
+    (Library, Workload::Lock),
+    (Library, Workload::Lock),
+    (Socket, Workload::Lock),
+    (Socket, Workload::Lock),
+    (Library, Workload::Multi),
+];
+
+/// Every kind, each through both doors.
+const KINDS: &[(Via, Workload)] = &[
+    (Library, Workload::Lock),
+    (Socket, Workload::Lock),
+    (Library, Workload::Multi),
+    (Socket, Workload::Multi),
+    (Library, Workload::Rwlock),
+    (Socket, Workload::Rwlock),
+    (Library, Workload::Semaphore),
+    (Socket, Workload::Semaphore),
+    (Library, Workload::Election),
+    (Socket, Workload::Election),
+    (Library, Workload::Guarded),
+    (Socket, Workload::Guarded),
+    (Library, Workload::Group),
+    (Socket, Workload::Group),
+];
+
+/// Everything that heals without a restart of a disk.
+const WEATHER: &[(u32, Nemesis)] = &[
+    (2, Kill),
+    (2, KillLeader),
+    (2, KillWorker),
+    (2, KillDaemon),
+    (1, Stop),
+    (1, StopDaemon),
+    (2, Pause),
+    (2, PauseLeader),
+    (4, PauseWorker),
+    (2, PauseDaemon),
+    (2, CutOff),
+    (3, CutOffLeader),
+    (2, OneWay),
+    (2, Bridge),
+    (2, Split),
+    (3, CutWorker),
+    (2, Deaf),
+    (2, Loss),
+    (1, Delay),
+    (1, Narrow),
+    (3, Reset),
+    (2, StepDown),
+    (1, StepDownMeta),
+    (1, LameDuck),
+    (2, Clock),
+];
+
+const PLAIN: Scenario = Scenario {
+    name: "calm",
+    about: "nothing is broken: what is wrong here is wrong with the instruments",
+    crew: KINDS,
+    nemeses: &[],
+    at_once: 0,
+    seconds: 8,
+    // Shorter than anybody should choose: it does not outlive a failover, so leases do get lost, which is what is to be seen.
+    ttl_ms: 4_000,
+    sync_interval: "2m",
+    is_for_ci: true,
+};
+
+/// Every scenario.
+pub const SCENARIOS: &[Scenario] = &[
+    PLAIN,
     Scenario {
-        name: "calm",
-        about: "nothing is broken: whatever is found here is wrong in the suite or very wrong in the product",
-        crews: &[crew(4, Workload::Lock, Via::Library), crew(2, Workload::Lock, Via::Socket)],
-        names: 2,
-        tracks: &[],
-        seconds: 15,
-        is_ci: true,
+        name: "kill",
+        about: "SIGKILL for servers, workers and daemons, one at a time",
+        crew: MUTEX,
+        nemeses: &[(2, Kill), (3, KillLeader), (3, KillWorker), (2, KillDaemon), (1, Stop), (1, StopDaemon)],
+        at_once: 1,
+        seconds: 26,
+        ..PLAIN
     },
     Scenario {
-        name: "servers",
-        about: "servers are killed, stopped, paused and made to step down under locks",
-        crews: &[crew(5, Workload::Lock, Via::Library), crew(2, Workload::Lock, Via::Socket)],
-        names: 2,
-        tracks: &[&["kill", "stop", "pause", "step-down"]],
-        seconds: 50,
-        is_ci: true,
+        name: "pause",
+        about: "SIGSTOP for servers, workers and daemons: they wake up and believe what they believed",
+        crew: MUTEX,
+        nemeses: &[(1, Pause), (2, PauseLeader), (4, PauseWorker), (2, PauseDaemon)],
+        at_once: 3,
+        seconds: 25,
+        ..PLAIN
     },
     Scenario {
-        name: "network",
-        about: "servers are cut off from each other, and lose packets, under locks taken alone and together",
-        crews: &[crew(4, Workload::Lock, Via::Library), crew(3, Workload::Multi, Via::Library)],
-        names: 3,
-        tracks: &[&["partition", "partition-leader", "partition-one-way", "partition-bridge", "loss"]],
-        seconds: 50,
-        is_ci: true,
-    },
-    Scenario {
-        name: "clients",
-        about: "workers and daemons are killed, paused and cut off while a server now and then steps down",
-        crews: &[crew(4, Workload::Lock, Via::Library), crew(3, Workload::Lock, Via::Socket)],
-        names: 3,
-        tracks: &[
-            &["worker-kill", "worker-pause", "partition-worker", "daemon-kill", "daemon-pause"],
-            &["step-down"],
+        name: "partition",
+        about: "servers and workers that do not hear each other, both ways and one way",
+        crew: MUTEX,
+        nemeses: &[
+            (2, CutOff),
+            (3, CutOffLeader),
+            (2, OneWay),
+            (2, Bridge),
+            (2, Split),
+            (3, CutWorker),
+            (2, Deaf),
         ],
-        seconds: 50,
-        is_ci: true,
+        at_once: 2,
+        seconds: 30,
+        ..PLAIN
     },
     Scenario {
-        name: "kinds",
-        about: "readers and writers, permits, offices and guarded values under broken servers and workers",
-        crews: &[
-            crew(3, Workload::Rwlock, Via::Library),
-            crew(3, Workload::Semaphore, Via::Library),
-            crew(2, Workload::Election, Via::Library),
-            crew(2, Workload::Guarded, Via::Library),
+        name: "net",
+        about: "packets lost, late and queued; connections reset",
+        crew: MUTEX,
+        nemeses: &[(3, Loss), (1, Delay), (2, Narrow), (4, Reset)],
+        at_once: 2,
+        seconds: 20,
+        ..PLAIN
+    },
+    Scenario {
+        name: "operator",
+        about: "what an operator does: step-down, rolling restart, lame duck, replicas down and up",
+        crew: KINDS,
+        nemeses: &[(3, StepDown), (1, StepDownMeta), (2, Rolling), (1, LameDuck), (1, Membership)],
+        at_once: 1,
+        seconds: 26,
+        ..PLAIN
+    },
+    Scenario {
+        name: "disk",
+        about: "disks that stall or are full, and power that fails, with every write synced",
+        crew: MUTEX,
+        nemeses: &[(2, DiskFull), (2, DiskStall), (4, Power), (1, PowerAll)],
+        at_once: 1,
+        seconds: 30,
+        sync_interval: "always",
+        ..PLAIN
+    },
+    Scenario {
+        name: "clock",
+        about: "workers' wall clocks jump by seconds, hours and days",
+        crew: KINDS,
+        nemeses: &[(4, Clock), (1, KillLeader)],
+        at_once: 3,
+        seconds: 20,
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
+        name: "outages",
+        about: "the default ttl of 20 s under what befalls servers: what that costs, and that no lease is lost without need",
+        crew: KINDS,
+        nemeses: &[
+            (2, KillLeader),
+            (1, Kill),
+            (2, PauseLeader),
+            (2, CutOffLeader),
+            (1, OneWay),
+            (1, Bridge),
+            (1, Loss),
+            (1, Reset),
+            (2, StepDown),
+            (1, LameDuck),
         ],
-        names: 1,
-        tracks: &[&["kill", "partition-leader", "step-down"], &["worker-kill", "worker-pause"]],
-        seconds: 45,
-        is_ci: true,
-    },
-    Scenario {
-        name: "guarded",
-        about: "values that the store itself guards, under everything that befalls servers and workers",
-        crews: &[crew(6, Workload::Guarded, Via::Library)],
-        names: 2,
-        tracks: &[&["kill", "pause", "partition", "step-down"], &["worker-pause", "worker-kill"]],
-        seconds: 40,
-        is_ci: false,
-    },
-    Scenario {
-        name: "rolling",
-        about: "one server after the other is restarted, as an upgrade does",
-        crews: &[crew(4, Workload::Lock, Via::Library), crew(2, Workload::Lock, Via::Socket)],
-        names: 2,
-        tracks: &[&["rolling-restart"]],
-        seconds: 60,
-        is_ci: false,
+        at_once: 1,
+        seconds: 240,
+        ttl_ms: 20_000,
+        is_for_ci: false,
+        ..PLAIN
     },
     Scenario {
         name: "bucket",
-        about: "the bucket is deleted and has to be made anew by an operator: tokens must still rise",
-        crews: &[crew(5, Workload::Lock, Via::Library)],
-        names: 2,
-        tracks: &[&["bucket-deleted-beyond"]],
-        seconds: 40,
-        is_ci: false,
+        about: "the bucket is deleted and made again",
+        crew: MUTEX,
+        nemeses: &[(1, Bucket)],
+        at_once: 1,
+        seconds: 8,
+        ..PLAIN
     },
     Scenario {
-        name: "storm",
-        about: "all kinds, everything at once, for as long as wanted",
-        crews: &[
-            crew(2, Workload::Lock, Via::Library),
-            crew(2, Workload::Lock, Via::Socket),
-            crew(2, Workload::Rwlock, Via::Library),
-            crew(1, Workload::Multi, Via::Library),
-            crew(2, Workload::Guarded, Via::Library),
+        name: "weather",
+        about: "every fault that needs no disk, several at a time, with every kind of lock",
+        crew: KINDS,
+        nemeses: WEATHER,
+        at_once: 3,
+        seconds: 40,
+        ..PLAIN
+    },
+    Scenario {
+        name: "night",
+        about: "the weather, for long",
+        crew: KINDS,
+        nemeses: WEATHER,
+        at_once: 4,
+        seconds: 900,
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
+        name: "night-disk",
+        about: "disks, power and SIGKILL, with every write synced, for long",
+        crew: KINDS,
+        nemeses: &[
+            (2, DiskFull),
+            (2, DiskStall),
+            (4, Power),
+            (1, PowerAll),
+            (2, KillLeader),
+            (2, PauseWorker),
         ],
-        names: 2,
-        tracks: &[
-            &[
-                "kill",
-                "stop",
-                "pause",
-                "partition",
-                "partition-leader",
-                "partition-one-way",
-                "partition-bridge",
-                "loss",
-                "slow-link",
-                "step-down",
-            ],
-            &["worker-kill", "worker-pause", "partition-worker", "daemon-kill", "daemon-pause"],
-        ],
-        seconds: 120,
-        is_ci: false,
+        at_once: 2,
+        seconds: 900,
+        sync_interval: "always",
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
+        name: "lax-power",
+        about: "power that fails while writes are synced every two minutes: acknowledged writes are lost, and it must show",
+        crew: MUTEX,
+        nemeses: &[(2, Power), (1, PowerAll)],
+        at_once: 1,
+        seconds: 60,
+        is_for_ci: false,
+        ..PLAIN
     },
 ];
 
-/// The scenario of that name.
+/// The scenario of a name.
 pub fn named(name: &str) -> Option<&'static Scenario> {
-    ALL.iter().find(|scenario| scenario.name == name)
+    SCENARIOS.iter().find(|scenario| scenario.name == name)
+}
+
+impl Scenario {
+    /// Whether its servers need disks of their own.
+    pub fn needs_disks(&self) -> bool {
+        self.nemeses.iter().any(|(_, nemesis)| nemesis.needs_disks())
+    }
+
+    /// Whether servers may lose what they have acknowledged: then nothing is granted until an operator accepts it.
+    pub fn may_lose_writes(&self, sync_interval: &str) -> bool {
+        let has_power = |(_, nemesis): &(u32, Nemesis)| matches!(nemesis, Nemesis::Power | Nemesis::PowerAll);
+        sync_interval != "always" && self.nemeses.iter().any(has_power)
+    }
+
+    /// Whether clocks are to jump.
+    pub fn needs_clocks(&self) -> bool {
+        self.nemeses.iter().any(|(_, nemesis)| *nemesis == Nemesis::Clock)
+    }
+
+    /// The faults of a seed. The first strikes after two seconds; the last begins so that it can do its work.
+    pub fn plan(&self, seed: u64, seconds: u64) -> Vec<Planned> {
+        let mut chance = Chance::new(seed);
+        let mut plan: Vec<Planned> = Vec::new();
+        let mut at = Duration::from_secs(2);
+        let end = Duration::from_secs(seconds.saturating_sub(3));
+        // Every nemesis of a short list is met early; after that they come as they come.
+        let mut first: Vec<Nemesis> = self.nemeses.iter().map(|(_, nemesis)| *nemesis).collect();
+        chance.shuffle(&mut first);
+        while at < end && self.at_once > 0 {
+            let Some(nemesis) = first.pop().or_else(|| self.draw(&mut chance)) else { return plan };
+            let (low, high) = nemesis.span();
+            let length = chance.millis(low, high);
+            plan.push(Planned { at, length, nemesis, seed: chance.bits() });
+            at += chance.millis(300, 3_000);
+            // Waits until one of those in force has ended.
+            let mut ends: Vec<Duration> =
+                plan.iter().map(|fault| fault.at + fault.length).filter(|end| *end > at).collect();
+            ends.sort();
+            if ends.len() >= self.at_once {
+                at = ends[ends.len() - self.at_once] + chance.millis(200, 2_500);
+            }
+        }
+        plan
+    }
+
+    fn draw(&self, chance: &mut Chance) -> Option<Nemesis> {
+        let total: u64 = self.nemeses.iter().map(|(weight, _)| u64::from(*weight)).sum();
+        let mut at = chance.below(total);
+        for (weight, nemesis) in self.nemeses {
+            match at.checked_sub(u64::from(*weight)) {
+                None => return Some(*nemesis),
+                Some(rest) => at = rest,
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]
@@ -159,11 +337,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_nemesis_of_a_scenario_is_there() {
-        for scenario in ALL {
-            for name in scenario.tracks.iter().copied().flatten() {
-                assert!(crate::nemesis::named(name).is_some(), "{} wants {name}", scenario.name);
+    fn a_seed_gives_one_plan_and_keeps_the_bounds() {
+        for scenario in SCENARIOS {
+            for seed in 0..50 {
+                let plan = scenario.plan(seed, scenario.seconds);
+                assert_eq!(plan, scenario.plan(seed, scenario.seconds), "{} {seed}", scenario.name);
+                assert_eq!(plan.is_empty(), scenario.nemeses.is_empty());
+                for fault in &plan {
+                    let others = plan
+                        .iter()
+                        .filter(|other| other.at <= fault.at && fault.at < other.at + other.length);
+                    assert!(others.count() <= scenario.at_once, "{} {seed}", scenario.name);
+                }
             }
         }
+    }
+
+    #[test]
+    fn every_nemesis_strikes_somewhere() {
+        for nemesis in Nemesis::ALL {
+            let strikes = |scenario: &&Scenario| scenario.nemeses.iter().any(|(_, one)| *one == nemesis);
+            assert!(SCENARIOS.iter().find(strikes).is_some(), "{nemesis:?}");
+        }
+    }
+
+    #[test]
+    fn ci_takes_at_most_ten_minutes() {
+        // Around the faults: the cluster's start, the settling, the end; and a new bucket's quiet.
+        let quiet = |scenario: &Scenario| if scenario.name == "bucket" { 25 } else { 0 };
+        let of = |scenario: &Scenario| scenario.seconds + 26 + quiet(scenario);
+        let all: u64 = SCENARIOS.iter().filter(|scenario| scenario.is_for_ci).map(of).sum();
+        // The rest of ten minutes is for building it.
+        assert!(all <= 480, "{all} s");
     }
 }

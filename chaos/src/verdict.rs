@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::availability::Availability;
 use crate::checkers::{self, Finding, Run, Status};
 
 /// The run as a whole.
@@ -33,6 +34,10 @@ pub struct Verdict {
     pub lines: usize,
     /// The properties that were not tested.
     pub untested: Vec<&'static str>,
+    /// Nemeses that could not be had on this machine, and why.
+    pub untried: Vec<(String, String)>,
+    /// What faults cost.
+    pub availability: Availability,
     /// Of every property.
     pub findings: Vec<Finding>,
 }
@@ -58,6 +63,8 @@ impl Verdict {
             command: began.command,
             lines: run.lines,
             untested: of(Status::Untested).map(|finding| finding.property).collect(),
+            untried: run.untried.clone(),
+            availability: Availability::of(run),
             findings,
         }
     }
@@ -111,9 +118,13 @@ impl Verdict {
                 text += &format!("      {} (lines {})\n", evidence.sentence, lines.join(", "));
             }
         }
+        text += &format!("\n{}", self.availability.table());
         text += &format!("\nverdict: {}\n", self.word());
         if !self.untested.is_empty() {
             text += &format!("untested: {}\n", self.untested.join("; "));
+        }
+        for (nemesis, why) in &self.untried {
+            text += &format!("untried: {nemesis}: {why}\n");
         }
         if !self.command.is_empty() {
             text += &format!("again: {}\n", self.command);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// `target/<profile>`, the folder in which the running test was built.
 pub fn profile_folder() -> PathBuf {
@@ -32,14 +32,21 @@ pub fn workspace() -> &'static Path {
 /// proves nothing, so the first call in a process asks cargo to bring them up to date (a fraction of a second if they
 /// are). `LEASE_TESTS_PREBUILT=1` says that this was just done.
 pub fn program(name: &str) -> PathBuf {
-    static BUILT: LazyLock<()> = LazyLock::new(|| build("--bins"));
+    static BUILT: LazyLock<()> = LazyLock::new(|| build("--bins", &[]));
     LazyLock::force(&BUILT);
+    existing(profile_folder().join(name), "--bins")
+}
+
+/// As [`program`], for a `package` that depends on `lease-daemon`: built together, the two share what they depend on.
+pub fn program_beside(package: &'static str, name: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| build("--bins", &["-p", package]));
     existing(profile_folder().join(name), "--bins")
 }
 
 /// The path of an example of `lease-daemon`, brought up to date as [`program`] does.
 pub fn example(name: &str) -> PathBuf {
-    static BUILT: LazyLock<()> = LazyLock::new(|| build("--examples"));
+    static BUILT: LazyLock<()> = LazyLock::new(|| build("--examples", &[]));
     LazyLock::force(&BUILT);
     existing(profile_folder().join("examples").join(name), "--examples")
 }
@@ -49,14 +56,14 @@ fn existing(path: PathBuf, targets: &str) -> PathBuf {
     path
 }
 
-fn build(targets: &str) {
+fn build(targets: &str, packages: &[&str]) {
     if std::env::var_os("LEASE_TESTS_PREBUILT").is_some() {
         return;
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "-p", "lease-daemon", targets]).current_dir(workspace());
-    command.arg("--target-dir").arg(target_folder());
+    command.args(packages).arg("--target-dir").arg(target_folder());
     let profile = profile_folder();
     match profile.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => {}

@@ -116,6 +116,12 @@ impl Audit {
         self.numbers = self.by_number.keys().copied().collect();
     }
 
+    /// What was written under a number before it was given again.
+    pub fn earlier(&self, number: u64) -> Vec<&Revision> {
+        let before = self.twice.iter().filter_map(|(_, before)| self.revisions.get(*before));
+        before.filter(|it| it.revision == number).collect()
+    }
+
     /// The revision of this number.
     pub fn get(&self, number: u64) -> Option<&Revision> {
         self.by_number.get(&number).and_then(|index| self.revisions.get(*index))

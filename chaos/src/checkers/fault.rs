@@ -29,6 +29,16 @@ impl Band {
         self.target.split(['|', ',', ' ']).any(|target| target == whom)
     }
 
+    /// Whether it befalls this worker, in whichever of its lives, or the daemon beside it.
+    pub fn names(&self, worker: &str) -> bool {
+        let host = worker.split('.').next().unwrap_or(worker);
+        let number = host.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+        self.target.split(['|', ',', ' ']).any(|target| {
+            let target = target.split('.').next().unwrap_or(target);
+            target == host || target.strip_prefix('d') == Some(number) && !number.is_empty()
+        })
+    }
+
     /// Whether it makes its target stand still.
     pub fn pauses(&self) -> bool {
         self.nemesis.contains("pause") || self.nemesis.contains("suspend")

@@ -65,6 +65,8 @@ pub struct Run {
     pub lives: Vec<Life>,
     /// What the auditor read.
     pub audit: Audit,
+    /// Nemeses that could not be had, and why.
+    pub untried: Vec<(String, String)>,
 }
 
 impl Run {
@@ -157,6 +159,7 @@ impl Reading {
                 self.run.began = Some(Began { scenario, seed, release, command, slack_ms });
             }
             What::Began { .. } => self.run.strays.push(number),
+            What::Untried { nemesis, reason } => self.run.untried.push((nemesis, reason)),
             What::Healed => self.run.healed = Some(at),
             What::Ended => self.run.ended = Some(at),
             What::Fault { fault, nemesis, target, phase } => self.fault(at, fault, nemesis, target, phase),

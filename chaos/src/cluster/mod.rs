@@ -1,58 +1,62 @@
-//! Three real nats-servers, each on a host of its own: a network namespace, joined to the others by a bridge.
+//! The cluster that is broken: real servers, each a host of its own, in a network of their own.
 
-pub mod command;
-pub mod hosts;
+pub mod disk;
+pub mod enclosure;
+pub mod monitor;
+pub mod network;
+pub mod process;
 pub mod server;
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::failure::Failure;
-pub use command::{check_machine, inside, run};
-pub use hosts::{Host, Hosts};
-pub use server::Server;
+use disk::Disk;
+use network::Network;
+use server::Server;
 
 /// How many servers there are.
 pub const SIZE: usize = 3;
-/// Two loaded cores and two rounds of an election take seconds.
+/// Generous: it is waited for a condition, and only a cluster that does not come up takes so long.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The servers. Dropping it kills them; their files stay in the run's folder.
+/// The servers, and the network with all hosts in it.
 #[derive(Debug)]
 pub struct Cluster {
-    servers: Vec<Server>,
+    /// The servers.
+    pub servers: Vec<Server>,
+    /// The network.
+    pub network: Network,
 }
 
 impl Cluster {
-    /// Starts the servers on their hosts, and waits until one leads and the others are current.
+    /// Makes the network and starts the servers; waits until all are current with an elected leader.
     ///
     /// # Errors
-    /// If there is no such release, or they do not come up within a minute.
-    pub async fn start(hosts: &Hosts, binary: &Path, folder: &Path, extra: &str) -> Result<Cluster, Failure> {
-        let all: Vec<&Host> = (0..SIZE).filter_map(|index| hosts.get(&format!("n{index}"))).collect();
-        let routes: Vec<String> = all.iter().map(|host| host.address.to_string()).collect();
+    /// With what does not come up, and where its log is.
+    pub async fn start(
+        binary: &Path,
+        folder: &Path,
+        sync_interval: &str,
+        with_disks: bool,
+    ) -> Result<Cluster, String> {
+        let mut network = Network::make().await?;
+        let addresses: Vec<Ipv4Addr> = (1..=SIZE as u8).map(|host| Ipv4Addr::new(10, 77, 1, host)).collect();
         let mut servers = Vec::new();
-        for host in &all {
-            servers.push(Server::new(host, binary, folder, &routes, extra)?);
-        }
-        let cluster = Cluster { servers };
-        for server in &cluster.servers {
+        for (index, address) in addresses.iter().enumerate() {
+            let mut server = Server::new(index, &addresses, binary, folder, sync_interval)?;
+            network.host(&server.name, *address).await?;
+            if with_disks {
+                server.disk = Some(Disk::make(&server.store()).await?);
+            }
             server.launch()?;
+            servers.push(server);
         }
-        cluster.ready(LIMIT).await?;
+        let mut cluster = Cluster { servers, network };
+        cluster.ready(LIMIT).await.map_err(|why| format!("{why}; see {}/n*.log", folder.display()))?;
         Ok(cluster)
-    }
-
-    /// The server called `n0`, `n1`, ….
-    pub fn server(&self, index: usize) -> Option<&Server> {
-        self.servers.get(index)
-    }
-
-    /// All of them.
-    pub fn servers(&self) -> &[Server] {
-        &self.servers
     }
 
     /// Every server's address, separated by commas.
@@ -60,51 +64,87 @@ impl Cluster {
         self.servers.iter().map(Server::url).collect::<Vec<_>>().join(",")
     }
 
-    /// Waits until every server is healthy, one leads, and all others are current.
+    /// Waits until one server leads and all others are current.
     ///
     /// # Errors
-    /// If that takes longer than `limit`, with the end of the servers' logs.
-    pub async fn ready(&self, limit: Duration) -> Result<(), Failure> {
-        let begun = Instant::now();
-        while !self.is_ready().await {
-            if begun.elapsed() > limit {
-                let logs: Vec<String> = self.servers.iter().map(Server::log_end).collect();
-                let text = format!("the cluster is not ready after {limit:?}:\n{}", logs.join("\n"));
-                return Err(Failure::internal(text));
+    /// With what was seen last.
+    pub async fn ready(&mut self, limit: Duration) -> Result<(), String> {
+        let until = Instant::now() + limit;
+        loop {
+            let seen = self.seen().await;
+            if seen.is_none() {
+                return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            if Instant::now() > until {
+                return Err(format!(
+                    "the cluster is not ready after {limit:?}: {}",
+                    seen.unwrap_or_default()
+                ));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Ok(())
     }
 
-    async fn is_ready(&self) -> bool {
-        let mut is_led = false;
-        for server in &self.servers {
-            if !server.ask("/healthz").await.is_some_and(|health| health["status"] == "ok") {
-                return false;
+    /// What is still missing; `None` if nothing.
+    async fn seen(&mut self) -> Option<String> {
+        for server in &mut self.servers {
+            if !server.is_up() {
+                return Some(format!("{} is down", server.name));
             }
-            let Some(state) = server.ask("/jsz").await else { return false };
-            let meta = &state["meta_cluster"];
-            if meta["leader"] == server.name() {
-                let others = meta["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
-                let is_current = |it: &Value| it["current"] == true && it["offline"] != true;
-                is_led = others.len() + 1 == self.servers.len() && others.iter().all(is_current);
+            let health = monitor::ask(server.address, "/healthz").await;
+            if health.as_ref().is_none_or(|health| health["status"] != "ok") {
+                return Some(format!("{} says {}", server.name, health.unwrap_or_default()));
             }
         }
-        is_led
+        let Some((_, meta)) = self.meta().await else { return Some("no meta leader".into()) };
+        let others = meta["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let all = others.len() + 1 == self.servers.len();
+        let current = others.iter().all(|other| other["current"] == true && other["offline"] != true);
+        if all && current { None } else { Some(format!("peers are not current: {meta}")) }
     }
 
-    /// Which server leads `stream`, as it says itself at this moment; `None` between two leaders.
-    pub async fn leader(&self, stream: &str) -> Option<usize> {
+    /// Which server says that it is the meta leader, and how it sees the others.
+    async fn meta(&self) -> Option<(usize, Value)> {
         for (index, server) in self.servers.iter().enumerate() {
-            let Some(state) = server.ask("/jsz?accounts=true&streams=true").await else { continue };
+            let Some(mut state) = monitor::ask(server.address, "/jsz").await else { continue };
+            if state["meta_cluster"]["leader"] == server.name.as_str() {
+                return Some((index, state["meta_cluster"].take()));
+            }
+        }
+        None
+    }
+
+    /// Which server leads JetStream as a whole, as that server itself says. One look: `None` during an election.
+    pub async fn meta_leader(&self) -> Option<usize> {
+        self.meta().await.map(|(index, _)| index)
+    }
+
+    /// Which server leads a stream, as that server itself says. One look: `None` during an election.
+    pub async fn stream_leader(&self, stream: &str) -> Option<usize> {
+        for (index, server) in self.servers.iter().enumerate() {
+            let Some(state) = monitor::ask(server.address, "/jsz?accounts=true&streams=true").await else {
+                continue;
+            };
             let accounts = state["account_details"].as_array().into_iter().flatten();
             let mut streams =
                 accounts.flat_map(|account| account["stream_detail"].as_array().into_iter().flatten());
-            if streams.any(|it| it["name"] == stream && it["cluster"]["leader"] == server.name()) {
+            let leads = |detail: &Value| {
+                detail["name"] == stream && detail["cluster"]["leader"] == server.name.as_str()
+            };
+            if streams.any(leads) {
                 return Some(index);
             }
         }
         None
+    }
+
+    /// Kills the servers and takes their disks away.
+    pub async fn finish(&mut self) {
+        for server in &mut self.servers {
+            server.kill().await;
+            if let Some(disk) = &server.disk {
+                disk.discard().await;
+            }
+        }
     }
 }

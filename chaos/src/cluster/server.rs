@@ -1,144 +1,137 @@
-//! One nats-server: its configuration, its process, and what it says about itself.
+//! One nats-server on a host of its own.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use serde_json::Value;
-use support::child::Child;
-use support::http::json_tcp;
+use tokio::process::Child;
 
-use super::command::inside;
-use super::hosts::Host;
-use crate::failure::Failure;
+use super::disk::Disk;
+use super::process;
 
-const CLIENTS: u16 = 4222;
+/// The port for clients, of every server.
+pub const PORT: u16 = 4222;
+/// The port for other servers.
 const ROUTES: u16 = 6222;
-const MONITOR: u16 = 8222;
-/// One that lives answers within this; one that stands still never does.
-const ANSWER: Duration = Duration::from_secs(1);
 
-/// A server on its host.
+/// A server, running or not.
 #[derive(Debug)]
 pub struct Server {
-    name: String,
-    namespace: String,
-    address: Ipv4Addr,
+    /// Its name, and its host's: `n0`.
+    pub name: String,
+    /// Where it is.
+    pub address: Ipv4Addr,
+    /// Its disk, where the scenario wants disks to fail.
+    pub disk: Option<Disk>,
     binary: PathBuf,
-    config: PathBuf,
-    log: PathBuf,
-    process: Mutex<Option<Child>>,
+    folder: PathBuf,
+    child: Option<Child>,
 }
 
 impl Server {
-    pub(super) fn new(
-        host: &Host,
-        binary: &Path,
-        folder: &Path,
-        routes: &[String],
-        extra: &str,
-    ) -> Result<Server, Failure> {
-        let logs = folder.join("logs");
-        fs::create_dir_all(&logs)?;
-        let server = Server {
-            name: host.name.clone(),
-            namespace: host.namespace.clone(),
-            address: host.address,
-            binary: binary.to_path_buf(),
-            config: folder.join(format!("{}.conf", host.name)),
-            log: logs.join(format!("{}.log", host.name)),
-            process: Mutex::new(None),
-        };
-        let data = folder.join(format!("{}.data", host.name));
-        fs::write(&server.config, config(&server, &data, routes, extra))?;
-        Ok(server)
-    }
-
-    /// `n0`, ….
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Where clients connect.
-    pub fn url(&self) -> String {
-        format!("nats://{}:{CLIENTS}", self.address)
-    }
-
-    fn process(&self) -> MutexGuard<'_, Option<Child>> {
-        self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Starts it, unless it runs, with its old files. Does not wait until it serves.
+    /// Writes its configuration; nothing is started.
     ///
     /// # Errors
-    /// If the process cannot be made.
-    pub fn launch(&self) -> Result<(), Failure> {
-        let mut process = self.process();
-        if process.as_mut().is_some_and(|child| child.exit().is_none()) {
+    /// If the file cannot be written.
+    pub fn new(
+        index: usize,
+        addresses: &[Ipv4Addr],
+        binary: &Path,
+        folder: &Path,
+        sync_interval: &str,
+    ) -> Result<Server, String> {
+        let name = format!("n{index}");
+        let address = addresses[index];
+        let file = folder.join(format!("{name}.conf"));
+        let text = config(&name, address, addresses, &folder.join(&name), sync_interval);
+        std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+        let (binary, folder) = (binary.to_path_buf(), folder.to_path_buf());
+        Ok(Server { name, address, disk: None, binary, folder, child: None })
+    }
+
+    /// Its address for clients.
+    pub fn url(&self) -> String {
+        format!("nats://{}:{PORT}", self.address)
+    }
+
+    /// The folder that its data is in.
+    pub fn store(&self) -> PathBuf {
+        self.folder.join(&self.name)
+    }
+
+    /// Starts it, with the data it has. Does not wait for anything.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn launch(&mut self) -> Result<(), String> {
+        if self.is_up() {
             return Ok(());
         }
-        let log = fs::OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let mut command = inside(&self.namespace, &self.binary);
-        command.arg("--config").arg(&self.config).stdin(Stdio::null());
-        command.stdout(log.try_clone()?).stderr(log);
-        *process = Some(Child::spawn(&mut command)?);
+        let log = process::log(&self.folder.join(format!("{}.out", self.name)))?;
+        let err = log.try_clone().map_err(|error| error.to_string())?;
+        let child = process::command(&self.name, &self.binary)
+            .arg("-c")
+            .arg(self.folder.join(format!("{}.conf", self.name)))
+            .stdout(log)
+            .stderr(err)
+            .spawn();
+        self.child = Some(child.map_err(|error| format!("{}: {error}", self.name))?);
         Ok(())
     }
 
-    /// SIGKILL.
-    pub fn kill9(&self) {
-        *self.process() = None;
+    /// Whether its process is there, at work or paused.
+    pub fn is_up(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    /// SIGTERM; waits for the end, and kills it after `limit`.
-    pub async fn stop(&self, limit: Duration) {
-        // Taken out, so that nobody waits for the lock meanwhile.
-        let Some(mut child) = self.process().take() else { return };
-        child.signal(Signal::CONT);
-        child.signal(Signal::TERM);
-        let _ = child.exit_within(limit).await;
+    /// A signal; `false` if it is down.
+    pub fn signal(&mut self, signal: Signal) -> bool {
+        self.is_up() && self.child.as_ref().is_some_and(|child| process::send(child, signal))
     }
 
-    /// SIGSTOP: it hangs, its connections stay.
-    pub fn pause(&self) {
-        if let Some(child) = self.process().as_mut() {
-            child.pause();
+    /// SIGSTOP, and waits until it stands still.
+    pub async fn freeze(&mut self) -> bool {
+        match &self.child {
+            Some(child) => process::freeze(child).await,
+            None => false,
         }
     }
 
-    /// SIGCONT.
-    pub fn resume(&self) {
-        if let Some(child) = self.process().as_mut() {
-            child.resume();
+    /// SIGKILL, and waits for its end.
+    pub async fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            process::kill(&mut child).await;
         }
     }
 
-    /// What its monitoring port says; `None` if it does not answer within a second.
-    pub async fn ask(&self, target: &str) -> Option<Value> {
-        json_tcp(&format!("{}:{MONITOR}", self.address), target, ANSWER).await
-    }
-
-    pub(super) fn log_end(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines.get(lines.len().saturating_sub(8)..).unwrap_or_default().join("\n")
+    /// Waits for its end for so long, then kills it.
+    pub async fn wait_end(&mut self, limit: Duration) {
+        if let Some(child) = &mut self.child {
+            // Either it has ended, or the kill ends it.
+            let _ = tokio::time::timeout(limit, child.wait()).await;
+        }
+        self.kill().await;
     }
 }
 
-fn config(server: &Server, data: &Path, routes: &[String], extra: &str) -> String {
-    let (name, address) = (&server.name, server.address);
-    let mut text = format!(
-        "server_name: {name}\nlisten: \"{address}:{CLIENTS}\"\nhttp: \"{address}:{MONITOR}\"\n\
-         jetstream {{ store_dir: {:?}, sync_interval: always, max_file_store: 1GB }}\n",
-        data.display().to_string()
-    );
-    let urls: Vec<String> = routes.iter().map(|it| format!("\"nats://{it}:{ROUTES}\"")).collect();
+fn config(name: &str, address: Ipv4Addr, all: &[Ipv4Addr], store: &Path, sync_interval: &str) -> String {
+    let mut text = String::new();
+    let store = store.display();
+    let log = store.to_string();
+    let routes: Vec<String> = all.iter().map(|address| format!("\"nats://{address}:{ROUTES}\"")).collect();
+    // Writing to a string cannot fail. In quotes: a bare 2m is read as two million seconds.
+    let _ = writeln!(text, "server_name: {name}\nlisten: \"{address}:{PORT}\"");
+    let _ = writeln!(text, "http: \"{address}:{}\"", super::monitor::PORT);
+    let _ = writeln!(text, "log_file: \"{log}.log\"\nlogtime: true");
+    let _ = writeln!(text, "jetstream {{ store_dir: \"{store}\", sync_interval: \"{sync_interval}\" }}");
+    // The shortest that the server takes is 30 s; clients are told to go within the grace period and the rest.
+    let _ = writeln!(text, "lame_duck_duration: \"30s\"\nlame_duck_grace_period: \"1s\"");
     let _ = writeln!(text, "cluster {{\n  name: chaos\n  listen: \"{address}:{ROUTES}\"");
-    let _ = writeln!(text, "  routes: [{}]\n}}\n{extra}", urls.join(", "));
+    let _ = writeln!(text, "  routes: [{}]\n}}", routes.join(", "));
+    let _ = writeln!(text, "accounts {{ SYS: {{ users: [{{user: sys, password: sys}}] }},");
+    let _ = writeln!(text, "  A: {{ jetstream: enabled, users: [{{user: any, password: any}}] }} }}");
+    let _ = writeln!(text, "system_account: SYS\nno_auth_user: any");
     text
 }

@@ -1,66 +1,60 @@
-//! The bucket is deleted, and made anew as an operator would: by a process that has not seen it.
+//! The bucket is deleted under everybody's hands, and made again a little later: by the runner, since no process makes
+//! a bucket again that it has seen.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use lease::{Space, SpaceOptions};
 
-use super::{Blow, Nemesis};
-use crate::auditor::STREAM;
-use crate::failure::Failure;
-use crate::random::Random;
-use crate::runner::field::Field;
+use super::{Begun, Struck, Undo, World};
+use crate::worker::BUCKET;
 
-/// Longer than anybody may have believed in a lease here.
-const QUIET: Duration = Duration::from_secs(60);
+/// The cluster may be in the middle of an election.
+const TRIES: u32 = 20;
 
-/// Nothing that was granted stands any more; tokens must rise all the same.
-pub(super) struct BucketDeleted;
-
-impl Nemesis for BucketDeleted {
-    fn name(&self) -> &'static str {
-        "bucket-deleted-beyond"
+pub(super) async fn delete(world: &mut World) -> Struck {
+    let answer = world.ask(&format!("$JS.API.STREAM.DELETE.KV_{BUCKET}"), "", false).await;
+    match answer {
+        Some(answer) if answer["success"] != true => Ok(None),
+        // Without an answer it may be gone: what makes it again finds out.
+        _ => Ok(Some(Begun { target: format!("KV_{BUCKET}"), undo: Undo::MakeBucket })),
     }
+}
 
-    fn about(&self) -> &'static str {
-        "the bucket is deleted under its holders, and made anew by a new process: voids early notice, not tokens"
-    }
+/// Makes the bucket, or finds it made.
+pub(super) async fn make(world: &mut World) -> Result<(), String> {
+    open(&world.cluster.urls()).await
+}
 
-    fn lasts_ms(&self) -> (u64, u64) {
-        (1_000, 8_000)
-    }
+/// Makes the bucket, or finds it made.
+///
+/// # Errors
+/// With what the library said last.
+pub async fn open(urls: &str) -> Result<(), String> {
+    connect(urls).await?.close(Duration::ZERO).await;
+    Ok(())
+}
 
-    fn choose<'a>(&'a self, _: &'a Field, _: &'a mut Random) -> BoxFuture<'a, Option<String>> {
-        async { Some(STREAM.to_owned()) }.boxed()
-    }
+/// An operator accepts that acknowledged writes were lost.
+///
+/// # Errors
+/// With what the library said.
+pub async fn accept_losses(urls: &str) -> Result<(), String> {
+    let space = connect(urls).await?;
+    let accepted = space.accept_regression("chaos").await;
+    space.close(Duration::ZERO).await;
+    accepted.map_err(|error| format!("lost writes cannot be accepted: {error}"))
+}
 
-    fn begin<'a>(&'a self, field: &'a Field, _: &'a Blow) -> BoxFuture<'a, Result<(), Failure>> {
-        async {
-            let urls = field.cluster.urls();
-            let text = |error: &dyn std::fmt::Display| Failure::internal(format!("deleting: {error}"));
-            let client = async_nats::connect(urls.split(',').collect::<Vec<_>>()).await;
-            let client = client.map_err(|error| text(&error))?;
-            let subject = format!("$JS.API.STREAM.DELETE.{STREAM}");
-            client.request(subject, "".into()).await.map(drop).map_err(|error| text(&error))
+async fn connect(urls: &str) -> Result<Space, String> {
+    let mut why = String::new();
+    for _ in 0..TRIES {
+        let mut options = SpaceOptions { owner: Some("runner".into()), ..SpaceOptions::default() };
+        options.nats.bucket = BUCKET.into();
+        match Space::connect(urls, options).await {
+            Ok(space) => return Ok(space),
+            Err(error) => why = error.to_string(),
         }
-        .boxed()
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
-
-    fn heal<'a>(&'a self, field: &'a Field, _: &'a Blow) -> BoxFuture<'a, Result<(), Failure>> {
-        async {
-            let space = lease::Space::connect(&field.cluster.urls(), lease::SpaceOptions::default()).await;
-            let space = space.map_err(|error| Failure::internal(format!("making the bucket: {error}")))?;
-            // Nothing is granted until leases of the earlier life have ended: until then the fault goes on.
-            let until = Instant::now() + QUIET;
-            while let Err(error) = space.probe().await {
-                if Instant::now() > until {
-                    return Err(Failure::internal(format!("{QUIET:?} after the bucket was made: {error}")));
-                }
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            space.close(Duration::from_secs(1)).await;
-            Ok(())
-        }
-        .boxed()
-    }
+    Err(format!("the bucket cannot be opened: {why}"))
 }

@@ -1,77 +1,378 @@
-//! What breaks things: one file for each kind of fault.
+//! What breaks the cluster and its clients: each nemesis by itself in a file, each undone by what it left.
+//!
+//! A nemesis chooses its victim when it strikes, among those that no other fault has in its hands, from chance that
+//! belongs to this fault alone. One that finds no victim does nothing; one that cannot be had on this machine says why,
+//! and that stands in the history ([`What::Untried`](crate::history::What::Untried)).
 
-mod bucket;
-mod loss;
+pub mod bucket;
+mod clock;
+mod disk;
+mod kill;
+mod membership;
+mod net;
 mod partition;
-mod processes;
-mod rolling;
-mod servers;
-mod slow_link;
+mod pause;
+mod power;
+mod reset;
+pub mod rolling;
 mod step_down;
-mod untried;
+mod stop;
 
-use futures_util::future::BoxFuture;
+use std::time::Duration;
 
-use crate::failure::Failure;
-use crate::random::Random;
-use crate::runner::field::Field;
+use serde_json::Value;
 
-pub use untried::UNTRIED;
+use crate::chance::Chance;
+use crate::cluster::Cluster;
+use crate::crew::Member;
+use crate::worker::BUCKET;
 
-/// What it does to whom, this time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blow {
-    /// The fault's number, unique in the run.
-    pub id: u64,
-    /// Whom it befalls: `n0`, `w3`, `d1`, or `n0|n1,n2` for a partition.
-    pub target: String,
+/// All that can be broken.
+#[derive(Debug)]
+pub struct World {
+    /// The servers and the network.
+    pub cluster: Cluster,
+    /// The workers.
+    pub crew: Vec<Member>,
+    /// Servers that a fault has in its hands.
+    pub busy: Vec<bool>,
+    /// Whether workers' clocks can jump.
+    pub can_fake_clocks: bool,
 }
 
-/// Something that breaks, and heals what it broke.
-pub trait Nemesis: Send + Sync {
-    /// What it is called in scenarios and in the history.
-    fn name(&self) -> &'static str;
+/// Every nemesis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Nemesis {
+    /// SIGKILL for a server.
+    Kill,
+    /// SIGKILL for the server that leads the stream.
+    KillLeader,
+    /// SIGKILL for a worker.
+    KillWorker,
+    /// SIGKILL for a daemon.
+    KillDaemon,
+    /// SIGTERM for a server.
+    Stop,
+    /// SIGTERM for a daemon, which drains.
+    StopDaemon,
+    /// SIGSTOP for a server.
+    Pause,
+    /// SIGSTOP for the server that leads the stream.
+    PauseLeader,
+    /// SIGSTOP for a worker, also past its deadline.
+    PauseWorker,
+    /// SIGSTOP for a daemon.
+    PauseDaemon,
+    /// One server is cut off from the other two; clients reach all.
+    CutOff,
+    /// The server that leads the stream is cut off from the other two; clients reach all.
+    CutOffLeader,
+    /// What one server sends does not reach another, but the other way round it does.
+    OneWay,
+    /// Two servers cannot reach each other, and a third reaches both.
+    Bridge,
+    /// One server and half of the workers are cut off from all others.
+    Split,
+    /// A worker reaches no server.
+    CutWorker,
+    /// A worker reaches the servers, but their answers do not reach it.
+    Deaf,
+    /// Packets are lost everywhere.
+    Loss,
+    /// Packets are late, everywhere.
+    Delay,
+    /// A server's link has little room, so that packets queue.
+    Narrow,
+    /// TCP connections of a server are reset.
+    Reset,
+    /// The stream's leader steps down.
+    StepDown,
+    /// The meta leader steps down.
+    StepDownMeta,
+    /// All servers are stopped and started, one after the other.
+    Rolling,
+    /// A server goes into lame duck mode.
+    LameDuck,
+    /// A server's disk is full.
+    DiskFull,
+    /// A server's disk stalls, again and again.
+    DiskStall,
+    /// A server loses power: what was not synced is gone.
+    Power,
+    /// All servers lose power at once.
+    PowerAll,
+    /// A worker's wall clock jumps.
+    Clock,
+    /// The bucket is deleted and made again.
+    Bucket,
+    /// The stream goes down to one replica, and up again.
+    Membership,
+}
 
-    /// What it does, for people.
-    fn about(&self) -> &'static str;
+impl Nemesis {
+    /// Every one.
+    pub const ALL: [Nemesis; 32] = {
+        use Nemesis::*;
+        [
+            Kill,
+            KillLeader,
+            KillWorker,
+            KillDaemon,
+            Stop,
+            StopDaemon,
+            Pause,
+            PauseLeader,
+            PauseWorker,
+            PauseDaemon,
+            CutOff,
+            CutOffLeader,
+            OneWay,
+            Bridge,
+            Split,
+            CutWorker,
+            Deaf,
+            Loss,
+            Delay,
+            Narrow,
+            Reset,
+            StepDown,
+            StepDownMeta,
+            Rolling,
+            LameDuck,
+            DiskFull,
+            DiskStall,
+            Power,
+            PowerAll,
+            Clock,
+            Bucket,
+            Membership,
+        ]
+    };
 
-    /// How long it lasts, from and to, in milliseconds.
-    fn lasts_ms(&self) -> (u64, u64) {
-        (3_000, 9_000)
+    /// Its word in the history.
+    pub fn word(self) -> &'static str {
+        match self {
+            Nemesis::Kill => "kill",
+            Nemesis::KillLeader => "kill-leader",
+            Nemesis::KillWorker => "kill-worker",
+            Nemesis::KillDaemon => "kill-daemon",
+            Nemesis::Stop => "stop",
+            Nemesis::StopDaemon => "stop-daemon",
+            Nemesis::Pause => "pause",
+            Nemesis::PauseLeader => "pause-leader",
+            Nemesis::PauseWorker => "pause-worker",
+            Nemesis::PauseDaemon => "pause-daemon",
+            Nemesis::CutOff => "partition",
+            Nemesis::CutOffLeader => "partition-leader",
+            Nemesis::OneWay => "partition-one-way",
+            Nemesis::Bridge => "bridge",
+            Nemesis::Split => "split",
+            Nemesis::CutWorker => "cut-worker",
+            Nemesis::Deaf => "deaf-worker",
+            Nemesis::Loss => "loss",
+            Nemesis::Delay => "delay",
+            Nemesis::Narrow => "narrow-link",
+            Nemesis::Reset => "reset",
+            Nemesis::StepDown => "step-down",
+            Nemesis::StepDownMeta => "step-down-meta",
+            Nemesis::Rolling => "rolling-restart",
+            Nemesis::LameDuck => "lame-duck",
+            Nemesis::DiskFull => "disk-full",
+            Nemesis::DiskStall => "disk-stall",
+            Nemesis::Power => "power",
+            Nemesis::PowerAll => "power-all",
+            Nemesis::Clock => "clock",
+            Nemesis::Bucket => "bucket",
+            Nemesis::Membership => "membership",
+        }
     }
 
-    /// Chooses whom it befalls; `None` if there is nobody.
-    fn choose<'a>(&'a self, field: &'a Field, random: &'a mut Random) -> BoxFuture<'a, Option<String>>;
+    /// For how long it lasts, in milliseconds: from, to. Around what matters: a failover takes 4 to 9 s, and a lease
+    /// its ttl.
+    pub fn span(self) -> (u64, u64) {
+        match self {
+            Nemesis::KillWorker | Nemesis::KillDaemon | Nemesis::StopDaemon => (200, 3_000),
+            // Mostly longer than a holder may believe, plus what it takes until another is granted.
+            Nemesis::PauseWorker | Nemesis::PauseDaemon => (1_000, 12_000),
+            Nemesis::CutWorker | Nemesis::Deaf | Nemesis::Split => (5_000, 13_000),
+            Nemesis::Reset => (100, 600),
+            Nemesis::StepDown | Nemesis::StepDownMeta => (100, 200),
+            Nemesis::Rolling => (12_000, 18_000),
+            Nemesis::LameDuck => (4_000, 8_000),
+            Nemesis::Bucket => (500, 2_000),
+            Nemesis::Power | Nemesis::PowerAll => (500, 3_000),
+            Nemesis::DiskStall | Nemesis::Loss | Nemesis::Delay | Nemesis::Narrow => (3_000, 9_000),
+            _ => (1_000, 11_000),
+        }
+    }
 
-    /// Breaks it.
-    fn begin<'a>(&'a self, field: &'a Field, blow: &'a Blow) -> BoxFuture<'a, Result<(), Failure>>;
-
-    /// Heals it; also what was broken only in part.
-    fn heal<'a>(&'a self, field: &'a Field, blow: &'a Blow) -> BoxFuture<'a, Result<(), Failure>>;
+    /// Whether it needs servers with disks of their own.
+    pub fn needs_disks(self) -> bool {
+        matches!(self, Nemesis::DiskFull | Nemesis::DiskStall | Nemesis::Power | Nemesis::PowerAll)
+    }
 }
 
-/// All of them.
-pub const ALL: &[&dyn Nemesis] = &[
-    &servers::Kill,
-    &servers::Stop,
-    &servers::Pause,
-    &rolling::RollingRestart,
-    &step_down::StepDown,
-    &partition::OneOff,
-    &partition::LeaderOff,
-    &partition::OneWay,
-    &partition::Bridge,
-    &partition::WorkerOff,
-    &loss::Loss,
-    &slow_link::SlowLink,
-    &processes::WorkerKill,
-    &processes::WorkerPause,
-    &processes::DaemonKill,
-    &processes::DaemonPause,
-    &bucket::BucketDeleted,
-];
+/// A fault in force.
+#[derive(Debug)]
+pub struct Begun {
+    /// Whom it befell.
+    pub target: String,
+    /// How it ends.
+    pub undo: Undo,
+}
 
-/// The nemesis of that name.
-pub fn named(name: &str) -> Option<&'static dyn Nemesis> {
-    ALL.iter().copied().find(|it| it.name() == name)
+/// What a fault left to be undone.
+#[derive(Debug)]
+pub enum Undo {
+    /// Nothing.
+    Nothing,
+    /// Servers are down.
+    Launch(Vec<usize>),
+    /// A server's disk has lost power.
+    PowerOn(Vec<usize>),
+    /// A server stands still.
+    Resume(usize),
+    /// A worker is dead.
+    LaunchWorker(usize),
+    /// A daemon is dead.
+    LaunchDaemon(usize),
+    /// A worker stands still.
+    ResumeWorker(usize),
+    /// A daemon stands still.
+    ResumeDaemon(usize),
+    /// Rules of this fault are in force.
+    Rules(u64),
+    /// Links have a queue.
+    Queues(Vec<String>),
+    /// A disk is full.
+    Empty(usize),
+    /// A disk stalls: the task that makes it, and the disk.
+    Unstall(usize, tokio::task::JoinHandle<()>),
+    /// A server is in lame duck mode.
+    LameDuck(usize),
+    /// Servers are restarted in turn; those that are still to come.
+    Rolling(rolling::Rolling),
+    /// A clock is wrong.
+    ClockRight(usize),
+    /// There is no bucket.
+    MakeBucket,
+    /// The stream has one replica.
+    Replicas,
+}
+
+/// How striking went.
+pub type Struck = Result<Option<Begun>, String>;
+
+/// Strikes. `None` where there is no victim at the moment; an error where it cannot be had here.
+///
+/// # Errors
+/// With the reason.
+pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut Chance) -> Struck {
+    match nemesis {
+        Nemesis::Kill => kill::server(world, chance, false).await,
+        Nemesis::KillLeader => kill::server(world, chance, true).await,
+        Nemesis::KillWorker => kill::worker(world, chance).await,
+        Nemesis::KillDaemon => kill::daemon(world, chance).await,
+        Nemesis::Stop => stop::server(world, chance).await,
+        Nemesis::StopDaemon => stop::daemon(world, chance).await,
+        Nemesis::Pause => pause::server(world, chance, false).await,
+        Nemesis::PauseLeader => pause::server(world, chance, true).await,
+        Nemesis::PauseWorker => pause::worker(world, chance).await,
+        Nemesis::PauseDaemon => pause::daemon(world, chance).await,
+        Nemesis::CutOff => partition::cut_off(world, fault, chance, false).await,
+        Nemesis::CutOffLeader => partition::cut_off(world, fault, chance, true).await,
+        Nemesis::OneWay => partition::one_way(world, fault, chance).await,
+        Nemesis::Bridge => partition::bridge(world, fault, chance).await,
+        Nemesis::Split => partition::split(world, fault, chance).await,
+        Nemesis::CutWorker => partition::worker(world, fault, chance, false).await,
+        Nemesis::Deaf => partition::worker(world, fault, chance, true).await,
+        Nemesis::Loss => net::loss(world, fault, chance).await,
+        Nemesis::Delay => net::delay(world, chance).await,
+        Nemesis::Narrow => net::narrow(world, chance).await,
+        Nemesis::Reset => reset::reset(world, fault, chance).await,
+        Nemesis::StepDown => step_down::stream(world).await,
+        Nemesis::StepDownMeta => step_down::meta(world).await,
+        Nemesis::Rolling => rolling::begin(world).await,
+        Nemesis::LameDuck => rolling::lame_duck(world, chance),
+        Nemesis::DiskFull => disk::full(world, chance).await,
+        Nemesis::DiskStall => disk::stall(world, chance),
+        Nemesis::Power => power::fail(world, chance, false).await,
+        Nemesis::PowerAll => power::fail(world, chance, true).await,
+        Nemesis::Clock => clock::jump(world, chance),
+        Nemesis::Bucket => bucket::delete(world).await,
+        Nemesis::Membership => membership::shrink(world).await,
+    }
+}
+
+/// Undoes a fault.
+///
+/// # Errors
+/// With what could not be undone: the run is worth nothing then.
+pub async fn end(undo: Undo, world: &mut World) -> Result<(), String> {
+    match undo {
+        Undo::Nothing => Ok(()),
+        Undo::Launch(servers) => kill::launch(world, &servers),
+        Undo::PowerOn(servers) => power::on(world, &servers).await,
+        Undo::Resume(server) => pause::resume(world, server),
+        Undo::LaunchWorker(member) => kill::launch_worker(world, member).await,
+        Undo::LaunchDaemon(member) => kill::launch_daemon(world, member),
+        Undo::ResumeWorker(member) => pause::resume_worker(world, member).await,
+        Undo::ResumeDaemon(member) => pause::resume_daemon(world, member).await,
+        Undo::Rules(fault) => world.cluster.network.end(fault).await,
+        Undo::Queues(hosts) => net::unqueue(&hosts).await,
+        Undo::Empty(server) => disk::empty(world, server).await,
+        Undo::Unstall(server, task) => disk::unstall(world, server, task).await,
+        Undo::LameDuck(server) => rolling::after_lame_duck(world, server).await,
+        Undo::Rolling(rolling) => rolling.finish(world).await,
+        Undo::ClockRight(member) => clock::right(world, member),
+        Undo::MakeBucket => bucket::make(world).await,
+        Undo::Replicas => membership::grow(world).await,
+    }
+}
+
+impl World {
+    /// A server that no fault has in its hands: the stream's leader, or any. None if the leader is not to be found.
+    async fn server(&self, chance: &mut Chance, is_leader: bool) -> Option<usize> {
+        if is_leader {
+            let leader = self.cluster.stream_leader(&format!("KV_{BUCKET}")).await?;
+            return (!self.busy[leader]).then_some(leader);
+        }
+        let free: Vec<usize> = (0..self.busy.len()).filter(|index| !self.busy[*index]).collect();
+        chance.pick(&free).copied()
+    }
+
+    /// A member whose worker no fault has in its hands.
+    fn member(&self, chance: &mut Chance) -> Option<usize> {
+        let free: Vec<usize> = (0..self.crew.len()).filter(|index| !self.crew[*index].is_busy).collect();
+        chance.pick(&free).copied()
+    }
+
+    /// A member whose daemon no fault has in its hands.
+    fn member_with_daemon(&self, chance: &mut Chance) -> Option<usize> {
+        let is_free = |index: &usize| self.crew[*index].has_daemon() && !self.crew[*index].is_daemon_busy;
+        let free: Vec<usize> = (0..self.crew.len()).filter(is_free).collect();
+        chance.pick(&free).copied()
+    }
+
+    fn name(&self, server: usize) -> String {
+        self.cluster.servers[server].name.clone()
+    }
+
+    /// One request, at the first server that answers. `sys` asks as the system account.
+    async fn ask(&self, subject: &str, payload: &str, sys: bool) -> Option<Value> {
+        for server in &self.cluster.servers {
+            let asked = async {
+                let options = async_nats::ConnectOptions::new().connection_timeout(Duration::from_secs(1));
+                let options =
+                    if sys { options.user_and_password("sys".into(), "sys".into()) } else { options };
+                let client = options.connect(server.url()).await.ok()?;
+                let answer = client.request(subject.to_owned(), payload.to_owned().into()).await.ok()?;
+                serde_json::from_slice(&answer.payload).ok()
+            };
+            if let Ok(Some(answer)) = tokio::time::timeout(Duration::from_secs(3), asked).await {
+                return Some(answer);
+            }
+        }
+        None
+    }
 }

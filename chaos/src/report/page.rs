@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::svg::escape;
 use super::{plots, timeline};
+use crate::availability::{Availability, Cost};
 use crate::checkers::{Evidence, Finding, Run, Status, length};
 use crate::verdict::{Verdict, word};
 
@@ -29,9 +30,11 @@ pub fn page(run: &Run, verdict: &Verdict, beside: &Beside) -> String {
     );
     text += &header(run, verdict);
     text += &findings(verdict, beside);
+    text += &untried(verdict);
     text += &timeline::timeline(run);
     text += &plots::latency(run);
     text += &plots::availability(run);
+    text += &costs(&verdict.availability);
     text += &files(&beside.files);
     text + "</main></body></html>\n"
 }
@@ -131,6 +134,42 @@ fn list(title: &str, all: &[Evidence], count: usize, beside: &Beside) -> String 
     let more = if more > 0 { format!("<li>and {more} more</li>") } else { String::new() };
     let title = if title.is_empty() { String::new() } else { format!("<p>{title}</p>") };
     format!("{title}<ul>{items}{more}</ul>")
+}
+
+/// What this machine could not do, before anything that it did.
+fn untried(verdict: &Verdict) -> String {
+    if verdict.untried.is_empty() {
+        return String::new();
+    }
+    let one = |(nemesis, why): &(String, String)| format!("<li>{}: {}</li>", escape(nemesis), escape(why));
+    let items: String = verdict.untried.iter().map(one).collect();
+    format!("<section class=\"card\"><h2>Not tried</h2><ul id=\"untried\">{items}</ul></section>\n")
+}
+
+fn costs(availability: &Availability) -> String {
+    let seconds = |ms: u64| format!("{:.1} s", ms as f64 / 1_000.0);
+    let row = |it: &Cost| {
+        let number = |text: String| format!("<td class=\"number\">{text}</td>");
+        let cells = [
+            it.times.to_string(),
+            seconds(it.standstill_ms),
+            it.expired.to_string(),
+            it.needless.to_string(),
+        ];
+        format!("<tr><td>{}</td>{}</tr>", escape(&it.nemesis), cells.map(number).concat())
+    };
+    let rows: String = availability.costs.iter().map(row).collect();
+    let one = |why: &String| format!("<li>{}</li>", escape(why));
+    let needless: String = availability.needless.iter().map(one).collect();
+    format!(
+        "<section class=\"card\"><h2>What faults cost</h2><p>While nothing was broken, there was a grant, a renewal or a release every {} \
+         at least. A lease ran out without need if nothing befell its holder, and something was broken for less than is to be \
+         borne (ttl - ttl/5 - 2 s) of its last ttl.</p><table id=\"costs\"><thead><tr><th>Nemesis</th>\
+         <th class=\"number\">Times</th><th class=\"number\">Nothing granted, renewed or given back for up to</th>\
+         <th class=\"number\">Leases that ran out</th><th class=\"number\">Without need</th></tr></thead>\
+         <tbody>{rows}</tbody></table><ul>{needless}</ul></section>\n",
+        seconds(availability.calm_ms)
+    )
 }
 
 fn files(files: &[String]) -> String {

@@ -1,150 +1,190 @@
-//! A worker that uses the library in its own process.
+//! Locks of every kind through the library.
 
-use std::pin::Pin;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lease::{Space, SpaceOptions};
-use tokio::time::{Instant, sleep, sleep_until};
+use lease::{
+    Attempt, Error, Lease, Loss, Membership, Moment, MultiAttempt, MultiLease, Space, SpaceOptions, Status,
+    Term,
+};
+use tokio_util::sync::CancellationToken;
 
-use super::held::Held;
-use super::plan::{LIMIT, Plan};
-use super::usage::Use;
-use super::voice::Voice;
-use super::{Settings, Stop, Workload, stopped};
-use crate::history::{Kind, Op, What};
-use crate::random::Random;
-use crate::register::Client;
+use super::grant::{Ask, Refusal};
+use super::{BUCKET, Settings};
+use crate::history::{Answer, Freed, Kind, Outcome};
 
-/// How often a renewal is looked for.
-const LOOK: Duration = Duration::from_millis(50);
-
-type Using<'a> = Pin<Box<dyn Future<Output = Option<What>> + 'a>>;
-
-/// Works until it is to stop.
-pub async fn work(settings: &Settings, mut stop: Stop) {
-    let Some(space) = connect(settings, &mut stop).await else { return };
-    let mut random = Random::new(settings.seed, &settings.name);
-    let voice = Voice::new(&settings.name);
-    let mut client = Client::new(&settings.register);
-    let mut op = settings.first_op;
-    while !*stop.borrow() {
-        let plan = Plan::next(settings, &mut random);
-        let limit = (plan.kind == Kind::Semaphore).then_some(LIMIT);
-        let (names, ttl_ms) = (plan.names.clone(), settings.ttl_ms);
-        voice.say(What::Asks { op, kind: plan.kind, names, limit, ttl_ms });
-        let answer = tokio::select! {
-            answer = Held::acquire(&space, settings, &plan) => answer,
-            // It leaves the line; whether it was granted meanwhile it does not learn, and says nothing of it.
-            () = stopped(&mut stop) => break,
-        };
-        match answer {
-            Err((outcome, detail)) => voice.say(What::Refused { op, outcome, detail }),
-            Ok(held) => {
-                let (tokens, deadline_ns) = (held.tokens(&plan), held.deadline_ns());
-                voice.say(What::Granted { op, tokens, deadline_ns });
-                hold(op, settings, &plan, held, deadline_ns, &voice, &mut client, &mut random, &mut stop)
-                    .await;
-            }
-        }
-        op += 1;
-        tokio::select! {
-            () = sleep(plan.think) => {}
-            () = stopped(&mut stop) => {}
-        }
-    }
-    space.close(Duration::from_secs(5)).await;
-}
-
-async fn connect(settings: &Settings, stop: &mut Stop) -> Option<Space> {
+/// Connects; goes on trying until told to stop, then `None`.
+pub(super) async fn connect(settings: &Settings, stop: &CancellationToken) -> Option<Space> {
     loop {
-        let tried = tokio::select! {
-            tried = Space::connect(&settings.url, SpaceOptions::default()) => tried,
-            () = stopped(stop) => return None,
+        let mut options = SpaceOptions { owner: Some(settings.name.clone()), ..SpaceOptions::default() };
+        options.nats.bucket = BUCKET.into();
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            space = Space::connect(&settings.url, options) => match space {
+                Ok(space) => return Some(space),
+                Err(error) => eprintln!("connecting: {error}"),
+            },
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// What the library granted.
+#[derive(Debug)]
+pub(super) enum Granted {
+    Lease(Lease),
+    Multi(MultiLease),
+    Term(Term),
+    Member(Membership),
+}
+
+/// Asks the library.
+pub(super) async fn acquire(space: &Space, ask: &Ask, wait: Duration, me: &str) -> Result<Granted, Refusal> {
+    let name = ask.names.first().map(String::as_str).unwrap_or_default();
+    match ask.kind {
+        Kind::Lock => one(space.lock(name).ttl(ask.ttl).acquire_within(wait).await),
+        Kind::Shared => one(space.rw_lock(name).ttl(ask.ttl).reader().acquire_within(wait).await),
+        Kind::Semaphore => {
+            let semaphore = space.semaphore(name, ask.limit.unwrap_or(1)).ttl(ask.ttl);
+            one(semaphore.acquire_within(wait).await)
+        }
+        Kind::Multi => {
+            match space
+                .lock_all(ask.names.clone())
+                .ttl(ask.ttl)
+                .acquire_within(wait)
+                .await
+                .map_err(refusal)?
+            {
+                MultiAttempt::Granted(lease) => Ok(Granted::Multi(lease)),
+                MultiAttempt::Held(name, _) => Err(Refusal::new(Outcome::Held, format!("{name} is held"))),
+            }
+        }
+        Kind::Election => {
+            let election = space.election(name).ttl(ask.ttl);
+            let term = election.campaign_within(&me, wait).await.map_err(refusal)?;
+            term.map(Granted::Term).ok_or_else(|| Refusal::new(Outcome::Held, "another leads".into()))
+        }
+        Kind::Group => space.group(name).ttl(ask.ttl).join(me).await.map(Granted::Member).map_err(refusal),
+    }
+}
+
+fn one(attempt: Result<Attempt, Error>) -> Result<Granted, Refusal> {
+    match attempt.map_err(refusal)? {
+        Attempt::Granted(lease) => Ok(Granted::Lease(lease)),
+        Attempt::Held(_) => Err(Refusal::new(Outcome::Held, "held".into())),
+    }
+}
+
+fn refusal(error: Error) -> Refusal {
+    let outcome = match error {
+        Error::Unknown(_) => Outcome::Unknown,
+        _ => Outcome::Failed,
+    };
+    Refusal::new(outcome, error.to_string())
+}
+
+impl Granted {
+    /// The lease, where it is one.
+    fn lease(&self) -> Option<&Lease> {
+        match self {
+            Granted::Lease(lease) => Some(lease),
+            Granted::Multi(_) => None,
+            Granted::Term(term) => Some(term.lease()),
+            Granted::Member(member) => Some(member.lease()),
+        }
+    }
+
+    /// The token of each name.
+    pub(super) fn tokens(&self) -> BTreeMap<String, u64> {
+        match self {
+            Granted::Multi(multi) => {
+                multi.tokens().into_iter().map(|(name, token)| (name, token.get())).collect()
+            }
+            _ => {
+                self.lease().map(|lease| (lease.name().to_owned(), lease.token().get())).into_iter().collect()
+            }
+        }
+    }
+
+    /// Until when it is good without a renewal.
+    pub(super) fn deadline_ns(&self) -> u64 {
+        match self {
+            Granted::Multi(multi) => multi.deadline().as_nanos(),
+            _ => self.lease().map_or(0, |lease| lease.deadline().as_nanos()),
+        }
+    }
+
+    /// Whether it is held, at this very moment.
+    pub(super) fn is_held(&self) -> bool {
+        let status = match self {
+            Granted::Multi(multi) => multi.status(),
+            _ => self.lease().map_or(Status::Released, Lease::status),
         };
-        match tried {
-            Ok(space) => return Some(space),
-            Err(error) => eprintln!("{}: {error}", settings.name),
-        }
-        sleep(Duration::from_millis(500)).await;
+        matches!(status, Status::Held | Status::Jeopardy)
     }
-}
 
-/// From the grant to its end.
-#[expect(clippy::too_many_arguments, reason = "all that a worker has")]
-async fn hold(
-    op: Op,
-    settings: &Settings,
-    plan: &Plan,
-    held: Held,
-    granted_ns: u64,
-    voice: &Voice,
-    client: &mut Client,
-    random: &mut Random,
-    stop: &mut Stop,
-) {
-    let is_guarded = settings.workload == Workload::Guarded;
-    let tokens = held.tokens(plan);
-    let (mut known, mut written) = (granted_ns, 0);
-    let ends = Instant::now() + plan.hold;
-    let mut next = Instant::now();
-    let mut is_lost = false;
-    // In turns: one use at a time, and the news of the lease meanwhile.
-    while !is_lost && Instant::now() < ends && !*stop.borrow() {
-        let mut using: Option<Using<'_>> = None;
-        if Instant::now() >= next {
-            next = Instant::now() + plan.pace;
-            // Nothing may come between these two.
-            if held.is_held() {
-                // Unique in the run: the worker, its operation, the write in it.
-                let value = number_of(&settings.name) * 1_000_000_000_000 + op * 1_000 + written % 1_000;
-                written += 1;
-                let it = Use::begin(op, plan.kind, &tokens, is_guarded, value, random, voice);
-                using = it.map(|it| Box::pin(it.carry_out(Some(&held), client)) as Using<'_>);
-            }
-        }
-        loop {
-            let deadline_ns = held.deadline_ns();
-            if !is_lost && deadline_ns > known {
-                known = deadline_ns;
-                voice.say(What::Renewed { op, deadline_ns });
-            }
-            let is_using = using.is_some();
-            if !is_using && (is_lost || Instant::now() >= next.min(ends) || *stop.borrow()) {
-                break;
-            }
-            tokio::select! {
-                biased;
-                reason = held.lost(), if !is_lost => {
-                    is_lost = true;
-                    voice.say(What::Lost { op, reason });
+    /// Waits for its loss; gives the code.
+    pub(super) async fn lost(&self) -> String {
+        let loss: Loss = match self {
+            Granted::Multi(multi) => multi.lost().await.1,
+            Granted::Lease(lease) => lease.lost().await,
+            Granted::Term(term) => term.lost().await,
+            Granted::Member(member) => member.lost().await,
+        };
+        loss.code().into()
+    }
+
+    /// Waits for the next renewal. Of several locks together none is told: there it is looked for now and then.
+    pub(super) async fn renewed(&self, known_ns: u64) {
+        match self.lease() {
+            Some(lease) => {
+                let mut renewals = lease.renewals();
+                // It ends only with the lease, and that is noticed elsewhere.
+                if renewals.wait_for(|deadline| *deadline != Moment::from_nanos(known_ns)).await.is_err() {
+                    std::future::pending::<()>().await;
                 }
-                said = finish(&mut using), if is_using => {
-                    using = None;
-                    if let Some(what) = said {
-                        voice.say(what);
-                    }
+            }
+            None => {
+                while self.deadline_ns() == known_ns {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-                () = sleep_until(next.min(ends).min(Instant::now() + LOOK)), if !is_using => {}
-                () = sleep(LOOK), if is_using => {}
-                () = stopped(stop), if !is_using => {}
             }
         }
     }
-    if !is_lost {
-        voice.say(What::Releases { op });
-        let outcome = held.release().await;
-        voice.say(What::Released { op, outcome });
-    }
-}
 
-async fn finish(using: &mut Option<Using<'_>>) -> Option<What> {
-    match using {
-        Some(using) => using.await,
-        None => None,
+    /// Writes a value under the lease into the bucket.
+    pub(super) async fn put(&self, key: &str, value: u64) -> Answer {
+        let Some(lease) = self.lease() else { return Answer::Refused };
+        match lease.put(key, value.to_string()).await {
+            Ok(()) => Answer::Accepted,
+            Err(Error::Unknown(_)) => Answer::Unknown,
+            Err(_) => Answer::Refused,
+        }
     }
-}
 
-/// 3 for `w3`.
-pub(super) fn number_of(name: &str) -> u64 {
-    name.trim_start_matches(|letter: char| !letter.is_ascii_digit()).parse().unwrap_or_default()
+    /// Says something else, where that is possible.
+    pub(super) async fn proclaim(&self, value: u64) {
+        // What came of it is of no interest: it must only not disturb the rest.
+        let _ = match self {
+            Granted::Term(term) => term.proclaim(&value).await,
+            Granted::Member(member) => member.set_value(&value).await,
+            Granted::Lease(_) | Granted::Multi(_) => Ok(()),
+        };
+    }
+
+    /// Gives it back.
+    pub(super) async fn release(self) -> Freed {
+        let released = match self {
+            Granted::Lease(lease) => lease.release().await,
+            Granted::Multi(multi) => multi.release().await,
+            Granted::Term(term) => term.resign().await,
+            Granted::Member(member) => member.leave().await,
+        };
+        match released {
+            Ok(()) => Freed::Clean,
+            Err(Error::Lost(_)) => Freed::Lost,
+            Err(_) => Freed::Unknown,
+        }
+    }
 }

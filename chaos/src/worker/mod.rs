@@ -1,36 +1,45 @@
-//! A worker: a process that asks for locks, uses what they protect, gives them back, and says what it asked and heard.
+//! A worker: a process that acquires, holds, uses and gives back, and says each step on its standard output.
 //!
-//! It runs on one thread: between its look at the lease and the line that says so nothing else of it can happen, so the
-//! order of its lines is the order in which it knew.
+//! ```text
+//!   runner ── "go", "stop" ──► stdin    worker    stdout ── one `Line` each step ──► runner
+//! ```
+//!
+//! What it says is stamped by itself: *before* it asks, and *after* it was told, so that what it believes lies within
+//! what it says. The end of its standard input stops it too.
 
-pub mod held;
-pub mod library;
-pub mod plan;
-pub mod socket;
-pub mod usage;
-pub mod voice;
+mod grant;
+mod hold;
+mod http;
+mod library;
+mod say;
+mod socket;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use crate::failure::Failure;
-pub use plan::Workload;
+use crate::chance::Chance;
+pub use say::Said;
 
-/// How a worker comes to its locks.
+/// The bucket that all workers use.
+pub const BUCKET: &str = "leases";
+
+/// How a worker gets its locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Via {
-    /// With the library, in its own process.
+    /// Through the library, in its own process.
     Library,
-    /// Through a daemon's socket.
+    /// Through the daemon on its host.
     Socket,
 }
 
 impl Via {
-    /// As the history says it.
-    pub fn name(self) -> &'static str {
+    /// Its word.
+    pub fn word(self) -> &'static str {
         match self {
             Via::Library => "library",
             Via::Socket => "socket",
@@ -38,70 +47,121 @@ impl Via {
     }
 }
 
-/// What a worker is told.
+/// What a worker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Workload {
+    /// A lock, and a register fenced by it.
+    Lock,
+    /// A lock for readers and writers.
+    Rwlock,
+    /// A permit of a semaphore.
+    Semaphore,
+    /// Several locks at once.
+    Multi,
+    /// A term in an office.
+    Election,
+    /// A lock, and values written under it into the bucket itself.
+    Guarded,
+    /// A membership of a group.
+    Group,
+}
+
+impl Workload {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Workload::Lock => "lock",
+            Workload::Rwlock => "rwlock",
+            Workload::Semaphore => "semaphore",
+            Workload::Multi => "multi",
+            Workload::Election => "election",
+            Workload::Guarded => "guarded",
+            Workload::Group => "group",
+        }
+    }
+}
+
+/// What a worker is told on its command line.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// What it is called, a letter and its number: w3
+    /// What it is called in the history
     #[arg(long)]
     pub name: String,
+    /// How it gets its locks
+    #[arg(long)]
+    pub via: Via,
     /// What it does
     #[arg(long)]
     pub workload: Workload,
-    /// How it comes to its locks
+    /// The servers, with commas between them
     #[arg(long)]
-    pub via: Via,
-    /// The servers, with commas between
-    #[arg(long, default_value = "")]
     pub url: String,
     /// The daemon's socket
-    #[arg(long, default_value = "")]
-    pub socket: PathBuf,
-    /// Where the registers are
     #[arg(long)]
-    pub register: String,
-    /// What its times and choices come from
+    pub socket: PathBuf,
+    /// The registers' socket
+    #[arg(long)]
+    pub registers: PathBuf,
+    /// Where its chance comes from
     #[arg(long)]
     pub seed: u64,
-    /// Of how many names it chooses
-    #[arg(long, default_value_t = 3)]
-    pub names: u64,
-    /// The ttl in milliseconds
-    #[arg(long, default_value_t = 5_000)]
+    /// The ttl of its locks in milliseconds
+    #[arg(long, default_value_t = 4_000)]
     pub ttl_ms: u64,
-    /// The number of its first operation: a process that is started again does not repeat those of the one before
-    #[arg(long, default_value_t = 1)]
-    pub first_op: u64,
+    /// How many operations it has under way at a time
+    #[arg(long, default_value_t = 4)]
+    pub lanes: u64,
 }
 
-/// Whether it is to stop: a line on standard input, or its end.
-pub type Stop = watch::Receiver<bool>;
+impl Settings {
+    /// The ttl.
+    pub fn ttl(&self) -> Duration {
+        Duration::from_millis(self.ttl_ms)
+    }
+}
 
-/// Works until a line comes on standard input.
+/// Runs a worker until it is told to stop.
 ///
 /// # Errors
-/// If there is no runtime to be had.
-pub fn work(settings: Settings) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let (tell, stop) = watch::channel(false);
-        tokio::spawn(async move {
-            let mut line = String::new();
-            let _ = BufReader::new(tokio::io::stdin()).read_line(&mut line).await;
-            tell.send_replace(true);
-            // The sender stays: whoever waits for the news must not see it closed.
-            std::future::pending::<()>().await;
-        });
-        match settings.via {
-            Via::Library => library::work(&settings, stop).await,
-            Via::Socket => socket::work(&settings, stop).await,
+/// With what is wrong with its settings; the network's troubles are none.
+pub async fn run(settings: Settings) -> Result<(), String> {
+    let mut commands = BufReader::new(tokio::io::stdin()).lines();
+    loop {
+        match commands.next_line().await {
+            Ok(Some(line)) if line == "go" => break,
+            Ok(Some(line)) if line != "stop" => eprintln!("not a command: {line:?}"),
+            _ => return Ok(()),
         }
+    }
+    let stop = CancellationToken::new();
+    let stopper = stop.clone();
+    tokio::spawn(async move {
+        while !matches!(commands.next_line().await, Ok(None) | Err(_)) {
+            stopper.cancel();
+        }
+        stopper.cancel();
     });
-    // The reader of standard input cannot be stopped, and the runtime would wait for it.
-    std::process::exit(0)
-}
-
-/// Returns when it is time to stop.
-pub async fn stopped(stop: &mut Stop) {
-    // A sender that is gone says the same.
-    let _ = stop.wait_for(|is_over| *is_over).await;
+    let said = Said::new(&settings.name);
+    let mut chance = Chance::new(settings.seed);
+    let settings = Arc::new(settings);
+    let source = match settings.via {
+        Via::Socket => hold::Source::Socket(settings.socket.clone()),
+        Via::Library => match library::connect(&settings, &stop).await {
+            Some(space) => hold::Source::Library(space),
+            None => return Ok(()),
+        },
+    };
+    let lanes = (0..settings.lanes).map(|lane| {
+        let lane =
+            hold::Lane::new(lane, &settings, source.clone(), said.clone(), chance.fork(), stop.clone());
+        tokio::spawn(lane.run())
+    });
+    for lane in lanes.collect::<Vec<_>>() {
+        lane.await.map_err(|error| format!("a lane ended: {error}"))?;
+    }
+    if let hold::Source::Library(space) = &source {
+        // What is still under way in the background, such as a release that was dropped.
+        space.close(Duration::from_secs(5)).await;
+    }
+    Ok(())
 }

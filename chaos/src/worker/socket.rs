@@ -1,140 +1,286 @@
-//! A worker that uses a daemon through its socket: it holds as long as its connection lives.
+//! Locks of every kind through the daemon's socket, as a client in any language would: HTTP, JSON, and nothing of the
+//! library.
+//!
+//! Two ways: `hold` (or `campaign`, or `join`), where the open connection is the lock and the daemon renews; and `acquire`,
+//! where the client does.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
-use support::Api;
-use tokio::time::{Instant, sleep};
+use tokio::sync::{oneshot, watch};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::library::number_of;
-use super::plan::Plan;
-use super::usage::Use;
-use super::voice::Voice;
-use super::{Settings, Stop, stopped};
+use super::grant::{Ask, Refusal};
+use super::http::{Answer, send};
 use crate::clock::now_ns;
-use crate::history::{Op, Outcome, What};
-use crate::random::Random;
-use crate::register::Client;
+use crate::history::{self, Freed, Kind, Outcome};
 
-/// Works until it is to stop.
-pub async fn work(settings: &Settings, mut stop: Stop) {
-    let mut random = Random::new(settings.seed, &settings.name);
-    let voice = Voice::new(&settings.name);
-    let mut client = Client::new(&settings.register);
-    let api = Api::new(&settings.socket);
-    let mut op = settings.first_op;
-    while !*stop.borrow() {
-        let plan = Plan::next(settings, &mut random);
-        let (kind, names, ttl_ms) = (plan.kind, plan.names.clone(), settings.ttl_ms);
-        voice.say(What::Asks { op, kind, names, limit: None, ttl_ms });
-        tokio::select! {
-            () = one(op, settings, &plan, &api, &voice, &mut client, &mut random) => {}
-            () = stopped(&mut stop) => {
-                // Closing the connection gives back what may be held.
-                break;
+/// What the daemon granted. Dropping it closes the connection of a `hold`.
+#[derive(Debug)]
+pub(super) struct Granted {
+    socket: PathBuf,
+    /// Its path in the API: `/v1/leases/ID`.
+    path: String,
+    tokens: BTreeMap<String, u64>,
+    deadline: watch::Receiver<u64>,
+    lost: watch::Receiver<Option<String>>,
+    /// Asks for the release by `DELETE`; `None` for a `hold`.
+    release: Option<oneshot::Sender<oneshot::Sender<Freed>>>,
+    _keeper: AbortOnDropHandle<()>,
+}
+
+impl Granted {
+    pub(super) fn tokens(&self) -> BTreeMap<String, u64> {
+        self.tokens.clone()
+    }
+
+    pub(super) fn deadline_ns(&self) -> u64 {
+        *self.deadline.borrow()
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.lost.borrow().is_none() && now_ns() < self.deadline_ns()
+    }
+
+    /// By word of the daemon, by the end of the connection, or by the clock.
+    pub(super) async fn lost(&self) -> String {
+        let (mut lost, mut deadline) = (self.lost.clone(), self.deadline.clone());
+        loop {
+            if let Some(reason) = lost.borrow_and_update().clone() {
+                return reason;
+            }
+            let left = deadline.borrow_and_update().saturating_sub(now_ns());
+            if left == 0 {
+                return "expired".into();
+            }
+            tokio::select! {
+                changed = lost.changed() => if changed.is_err() { return "keeper-gone".into() },
+                _ = deadline.changed() => {}
+                () = tokio::time::sleep(Duration::from_nanos(left)) => {}
             }
         }
-        op += 1;
-        sleep(plan.think).await;
+    }
+
+    pub(super) async fn renewed(&self, known_ns: u64) {
+        let mut deadline = self.deadline.clone();
+        if deadline.wait_for(|at| *at != known_ns).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Writes a value under the lease into the bucket.
+    pub(super) async fn put(&self, key: &str, value: u64) -> history::Answer {
+        let path = format!("{}/data/{key}", self.path);
+        match send(&self.socket, Method::PUT, &path, value).await {
+            Ok(answer) if answer.status == StatusCode::OK => history::Answer::Accepted,
+            Ok(answer) => match refused(answer).await.outcome {
+                Outcome::Unknown => history::Answer::Unknown,
+                Outcome::Held | Outcome::Failed => history::Answer::Refused,
+            },
+            // The daemon may have died over it.
+            Err(_) => history::Answer::Unknown,
+        }
+    }
+
+    /// Says something else.
+    pub(super) async fn proclaim(&self, value: u64) {
+        // What came of it is of no interest: it must only not disturb the rest.
+        let path = format!("{}/value", self.path);
+        let _ = send(&self.socket, Method::PUT, &path, json!({ "value": value })).await;
+    }
+
+    /// `None` after a `hold`: closing the connection gives it back, and nobody says how that went.
+    pub(super) async fn release(mut self) -> Option<Freed> {
+        let release = self.release.take()?;
+        let (tell, told) = oneshot::channel();
+        if release.send(tell).is_err() {
+            return Some(Freed::Lost);
+        }
+        Some(told.await.unwrap_or(Freed::Unknown))
     }
 }
 
-async fn one(
-    op: Op,
-    settings: &Settings,
-    plan: &Plan,
-    api: &Api,
-    voice: &Voice,
-    client: &mut Client,
-    random: &mut Random,
-) {
-    let name = plan.names.first().map_or("", String::as_str);
-    let wait = format!("{}ms", plan.wait.as_millis());
-    let body = json!({ "ttl": format!("{}ms", settings.ttl_ms), "wait": wait, "owner": settings.name });
-    // A daemon that stands still answers nothing: whoever has waited so long does not know.
-    let patience = plan.wait + Duration::from_millis(settings.ttl_ms) + Duration::from_secs(8);
-    let refuse = |outcome, detail: String| voice.say(What::Refused { op, outcome, detail });
-    let (target, body) = (format!("/v1/locks/{name}/hold"), body.to_string());
-    let open = api.try_open("POST", &target, &body);
-    let begun = Instant::now();
-    let mut lines = match tokio::time::timeout(patience, open).await {
-        Err(_) => return refuse(Outcome::Unknown, format!("no answer within {patience:?}")),
-        Ok(Err(error)) => return refuse(Outcome::Failed, error.to_string()),
-        Ok(Ok(lines)) => lines,
-    };
-    let held = loop {
-        let left = patience.saturating_sub(begun.elapsed());
-        match tokio::time::timeout(left, lines.try_line()).await {
-            Err(_) => return refuse(Outcome::Unknown, format!("no answer within {patience:?}")),
-            Ok(Err(error)) => return refuse(Outcome::Unknown, error.to_string()),
-            Ok(Ok(None)) => return refuse(Outcome::Unknown, "the answer ended".into()),
-            Ok(Ok(Some(text))) => {
-                let event: Value = serde_json::from_str(&text).unwrap_or_default();
-                match event["event"].as_str() {
-                    Some("held") => break event,
-                    Some("waiting") => {}
-                    Some("timeout") => return refuse(Outcome::Held, text),
-                    _ if lines.status() == 409 => return refuse(Outcome::Held, text),
-                    _ => return refuse(Outcome::Failed, text),
-                }
-            }
-        }
-    };
-    let token = held["token"].as_u64().unwrap_or_default();
-    let mut deadline_ns = held["deadline_boottime_ns"].as_u64().unwrap_or_default();
-    let tokens = BTreeMap::from([(name.to_owned(), token)]);
-    voice.say(What::Granted { op, tokens: tokens.clone(), deadline_ns });
-
-    let ends = Instant::now() + plan.hold;
-    let (mut next, mut written) = (Instant::now(), 0);
-    let lost = loop {
-        let now = now_ns();
-        if now >= deadline_ns {
-            break Some("deadline".to_owned());
-        }
-        if Instant::now() >= ends {
-            break None;
-        }
-        if Instant::now() >= next {
-            next = Instant::now() + plan.pace;
-            let value = number_of(&settings.name) * 1_000_000_000_000 + op * 1_000 + written % 1_000;
-            written += 1;
-            // The look at the clock is a few lines above, on the only thread.
-            if let Some(it) = Use::begin(op, plan.kind, &tokens, false, value, random, voice) {
-                let left = Duration::from_nanos(deadline_ns.saturating_sub(now));
-                let done = tokio::time::timeout(left, it.carry_out(None, client)).await;
-                // Whoever was not told by the deadline does not know; a line for that is not needed.
-                if let Ok(Some(what)) = done {
-                    voice.say(what);
-                }
-            }
-            continue;
-        }
-        let wake = next.min(ends).min(Instant::now() + Duration::from_nanos(deadline_ns.saturating_sub(now)));
-        tokio::select! {
-            line = lines.try_line() => {
-                let Ok(Some(text)) = line else { break Some("connection".to_owned()) };
-                let event: Value = serde_json::from_str(&text).unwrap_or_default();
-                match event["event"].as_str() {
-                    Some("alive") => {
-                        let until = event["deadline_boottime_ns"].as_u64().unwrap_or_default();
-                        // News that come after the deadline come too late.
-                        if until > deadline_ns && now_ns() < deadline_ns {
-                            deadline_ns = until;
-                            voice.say(What::Renewed { op, deadline_ns });
-                        }
-                    }
-                    Some("lost") => break Some(event["reason"].as_str().unwrap_or("lost").to_owned()),
-                    _ => {}
-                }
-            }
-            () = tokio::time::sleep_until(wake) => {}
-        }
-    };
-    match lost {
-        Some(reason) => voice.say(What::Lost { op, reason }),
-        // Nobody answers a connection that closes, so nothing is said of what became of it.
-        None => voice.say(What::Releases { op }),
+/// What is held, where the daemon keeps it: below which path, and what is said of it beside what all kinds say.
+fn wanted(ask: &Ask, me: &str) -> (String, Value) {
+    let name = ask.names.first().map(String::as_str).unwrap_or_default();
+    match ask.kind {
+        Kind::Lock => (format!("locks/{name}"), json!({})),
+        Kind::Shared => (format!("locks/{name}"), json!({ "shared": true })),
+        Kind::Semaphore => (format!("semaphores/{name}"), json!({ "limit": ask.limit })),
+        Kind::Multi => ("multi".into(), json!({ "names": ask.names })),
+        Kind::Election => (format!("elections/{name}"), json!({ "value": me })),
+        Kind::Group => (format!("groups/{name}"), json!({ "value": me })),
     }
+}
+
+/// Asks the daemon; with `renews` by `acquire` where there is that, else by a connection that stays open.
+pub(super) async fn acquire(
+    socket: &Path,
+    ask: &Ask,
+    wait: Duration,
+    renews: bool,
+    me: &str,
+) -> Result<Granted, Refusal> {
+    let (path, mut body) = wanted(ask, me);
+    body["owner"] = json!(me);
+    body["ttl"] = json!(format!("{}ms", ask.ttl.as_millis()));
+    // One joins without waiting.
+    if ask.kind != Kind::Group {
+        body["wait"] = json!(format!("{}ms", wait.as_millis()));
+    }
+    match ask.kind {
+        Kind::Election => hold(socket, ask, &format!("/v1/{path}/campaign"), &body).await,
+        Kind::Group => hold(socket, ask, &format!("/v1/{path}/join"), &body).await,
+        _ if renews => lease(socket, ask, &format!("/v1/{path}/acquire"), &body).await,
+        _ => hold(socket, ask, &format!("/v1/{path}/hold"), &body).await,
+    }
+}
+
+async fn hold(socket: &Path, ask: &Ask, path: &str, body: &Value) -> Result<Granted, Refusal> {
+    let mut answer = send(socket, Method::POST, path, body).await.map_err(failed)?;
+    if answer.status != StatusCode::OK {
+        return Err(refused(answer).await);
+    }
+    loop {
+        let event = match answer.line().await {
+            Ok(Some(event)) => event,
+            // Whatever was granted and not told ends with the connection.
+            Ok(None) => return Err(Refusal::new(Outcome::Unknown, "the stream ended".into())),
+            Err(why) => return Err(Refusal::new(Outcome::Unknown, why)),
+        };
+        match event["event"].as_str() {
+            Some("held" | "elected" | "joined") => {
+                let (tell_deadline, deadline) = watch::channel(number(&event, "deadline_boottime_ns"));
+                let (tell_lost, lost) = watch::channel(None);
+                let keeper = AbortOnDropHandle::new(tokio::spawn(follow(answer, tell_deadline, tell_lost)));
+                return Ok(granted(socket, ask, &event, deadline, lost, None, keeper));
+            }
+            Some("timeout") => return Err(Refusal::new(Outcome::Held, "timeout".into())),
+            Some("lost") => return Err(Refusal::new(Outcome::Failed, event["reason"].to_string())),
+            _ => {}
+        }
+    }
+}
+
+fn granted(
+    socket: &Path,
+    ask: &Ask,
+    told: &Value,
+    deadline: watch::Receiver<u64>,
+    lost: watch::Receiver<Option<String>>,
+    release: Option<oneshot::Sender<oneshot::Sender<Freed>>>,
+    keeper: AbortOnDropHandle<()>,
+) -> Granted {
+    let one = || ask.names.iter().take(1).map(|name| (name.clone(), number(told, "token"))).collect();
+    let several = told["tokens"].as_object();
+    let tokens = several.map(|tokens| {
+        tokens.iter().map(|(name, token)| (name.clone(), token.as_u64().unwrap_or_default())).collect()
+    });
+    let path = format!("/v1/leases/{}", told["lease"].as_str().unwrap_or_default());
+    let tokens = tokens.unwrap_or_else(one);
+    Granted { socket: socket.to_path_buf(), path, tokens, deadline, lost, release, _keeper: keeper }
+}
+
+/// Hears what becomes of a `hold`.
+async fn follow(mut answer: Answer, deadline: watch::Sender<u64>, lost: watch::Sender<Option<String>>) {
+    let reason = loop {
+        match answer.line().await {
+            Ok(Some(event)) => match event["event"].as_str() {
+                Some("alive") => {
+                    deadline.send_replace(number(&event, "deadline_boottime_ns"));
+                }
+                Some("lost") => break event["reason"].as_str().unwrap_or("unsaid").to_owned(),
+                _ => {}
+            },
+            // The connection was the lock.
+            Ok(None) | Err(_) => break "connection-closed".to_owned(),
+        }
+    };
+    lost.send_replace(Some(reason));
+    // The daemon may keep the lock a little for a client at work: closing the connection ends that.
+}
+
+async fn lease(socket: &Path, ask: &Ask, path: &str, body: &Value) -> Result<Granted, Refusal> {
+    let answer = send(socket, Method::POST, path, body).await.map_err(failed)?;
+    if answer.status != StatusCode::OK {
+        return Err(refused(answer).await);
+    }
+    let told = answer.whole().await.map_err(|why| Refusal::new(Outcome::Unknown, why))?;
+    let (tell_deadline, deadline) = watch::channel(number(&told, "deadline_boottime_ns"));
+    let (tell_lost, lost) = watch::channel(None);
+    let (release, asked) = oneshot::channel();
+    let path = format!("/v1/leases/{}", told["lease"].as_str().unwrap_or_default());
+    let keeper = keep(socket.to_path_buf(), path, ask.ttl / 5, tell_deadline, tell_lost, asked);
+    let keeper = AbortOnDropHandle::new(tokio::spawn(keeper));
+    Ok(granted(socket, ask, &told, deadline, lost, Some(release), keeper))
+}
+
+/// Renews a lease until it is lost or asked to be given back.
+async fn keep(
+    socket: PathBuf,
+    path: String,
+    every: Duration,
+    deadline: watch::Sender<u64>,
+    lost: watch::Sender<Option<String>>,
+    mut asked: oneshot::Receiver<oneshot::Sender<Freed>>,
+) {
+    let renewal = format!("{path}/renew");
+    loop {
+        tokio::select! {
+            asked = &mut asked => {
+                let freed = match send(&socket, Method::DELETE, &path, "{}").await {
+                    Ok(answer) if answer.status == StatusCode::OK => Freed::Clean,
+                    Ok(answer) if [StatusCode::CONFLICT, StatusCode::NOT_FOUND].contains(&answer.status) => Freed::Lost,
+                    _ => Freed::Unknown,
+                };
+                if let Ok(tell) = asked {
+                    let _ = tell.send(freed);
+                }
+                return;
+            }
+            () = tokio::time::sleep(every) => {}
+        }
+        // No answer is no renewal; whether it is lost, the clock says.
+        let renewed = tokio::time::timeout(every * 2, send(&socket, Method::POST, &renewal, "{}"));
+        let Ok(Ok(answer)) = renewed.await else { continue };
+        match answer.status {
+            StatusCode::OK => {
+                if let Ok(told) = answer.whole().await {
+                    deadline.send_replace(number(&told, "deadline_boottime_ns"));
+                }
+            }
+            StatusCode::CONFLICT | StatusCode::NOT_FOUND => {
+                let told = answer.whole().await.unwrap_or_default();
+                let reason = told["reason"].as_str().or(told["code"].as_str()).unwrap_or("lost").to_owned();
+                lost.send_replace(Some(reason));
+                // The sender stays until the holder lets go, so that this is not taken for the keeper's death.
+                let _ = asked.await;
+                return;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn number(event: &Value, field: &str) -> u64 {
+    event[field].as_u64().unwrap_or_default()
+}
+
+fn failed(why: String) -> Refusal {
+    Refusal::new(Outcome::Failed, why)
+}
+
+async fn refused(answer: Answer) -> Refusal {
+    let status = answer.status;
+    let told = answer.whole().await.unwrap_or_default();
+    let code = told["code"].as_str().unwrap_or_default();
+    let outcome = match (status, code) {
+        (StatusCode::CONFLICT, _) => Outcome::Held,
+        (_, "outcome-unknown") => Outcome::Unknown,
+        _ => Outcome::Failed,
+    };
+    Refusal::new(outcome, format!("{status} {told}"))
 }

@@ -63,6 +63,24 @@ fn a_renewal_carries_its_token_unchanged_and_no_revision_is_written_twice() {
 }
 
 #[test]
+fn what_a_store_loses_on_purpose_is_shown() {
+    let property = "a token is its granting revision";
+    for (nemesis, is_excused) in [("power-all-beyond-promise", true), ("power-all", false)] {
+        let mut story = Story::new();
+        story.write(10, FIRST + 1, "lock.a", 6, record("x", None));
+        story.holds("w1", 1, Kind::Lock, "a", FIRST + 1, (11, 15));
+        story.fault(20, 40, nemesis, "n0,n1,n2");
+        story.write(90, FIRST + 1, "lock.b", 6, record("y", None));
+        if is_excused {
+            let shown = story.holds_for(property).notes;
+            assert!(shown.iter().any(|it| it.sentence.contains("was written twice")), "{shown:?}");
+        } else {
+            story.violates(property, "was written twice");
+        }
+    }
+}
+
+#[test]
 fn what_is_kept_free_is_no_grant() {
     let mut story = Story::new();
     let mut reserved = record("x", None);

@@ -1,0 +1,204 @@
+//! A world of one's own for a run: its network, its mounts and its processes are nobody else's, and go with it.
+//!
+//! ```text
+//!   chaos run … ──► setpriv --pdeathsig ──► unshare: net, mount, pid ──► chaos run … (process 1 in there)
+//!     waits, passes signals on                                             ├─ nats-server, in the namespace n0
+//!                                                                          └─ …
+//! ```
+//!
+//! The kernel cleans up, not a list of things to undo: when process 1 of a pid namespace ends, however it does, the
+//! kernel kills every other process in there; with the last of them the network namespaces, the bridge, the rules and
+//! the mounts vanish, and with the mounts the loop devices. Names need no prefix, since nobody outside sees them.
+//! Not even a SIGKILL of the outer process leaves anything: it takes the inner ones along.
+//!
+//! One thing the kernel does not clean up: a file system that was frozen (a disk that stalls) stays so for ever, and
+//! with it its device, and a process that writes to it cannot even be killed. So a shell waits in the enclosure's mounts,
+//! outside its processes, for the end of the outer process, and thaws.
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{ChildStdin, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Set for the inner process.
+const INSIDE: &str = "LEASE_CHAOS_INSIDE";
+
+/// What a run needs besides Rust, and the Debian package it is in.
+const PROGRAMS: [(&str, &str); 10] = [
+    ("unshare", "util-linux"),
+    ("nsenter", "util-linux"),
+    ("setpriv", "util-linux"),
+    ("mount", "mount"),
+    ("losetup", "mount"),
+    ("fsfreeze", "util-linux"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("ip", "iproute2"),
+    ("tc", "iproute2"),
+    ("nft", "nftables"),
+];
+
+/// Whether this is the inner process.
+pub fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Set for the inner process if it is root in a user namespace only.
+const BY_USER: &str = "LEASE_CHAOS_BY_USER";
+
+/// Whether loop devices can be had in here: not in a user namespace.
+pub fn has_disks() -> bool {
+    std::env::var_os(BY_USER).is_none()
+}
+
+/// Whose rights an enclosure is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Root's: everything can be had.
+    Root,
+    /// A user's, who is root in a namespace of their own: no loop devices.
+    User,
+}
+
+/// With whose rights an enclosure can be had here.
+///
+/// # Errors
+/// If it cannot, with the way to mend it.
+pub fn check() -> Result<Rights, String> {
+    let missing: Vec<_> = PROGRAMS.iter().filter(|(program, _)| on_path(program).is_none()).collect();
+    if !missing.is_empty() {
+        let programs: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
+        let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+        packages.dedup();
+        return Err(format!(
+            "missing: {}; on Debian: apt-get install {}",
+            programs.join(", "),
+            packages.join(" ")
+        ));
+    }
+    let rights = if rustix::process::geteuid().is_root() { Rights::Root } else { Rights::User };
+    let tried = std::process::Command::new("unshare").args(namespaces(rights)).arg("true").output();
+    match tried {
+        Ok(done) if done.status.success() => Ok(rights),
+        Ok(done) => Err(format!(
+            "no namespaces to be had here ({}): run it as root, on a machine or in a container that has CAP_SYS_ADMIN \
+             and CAP_NET_ADMIN, or where users may have namespaces of their own (kernel.unprivileged_userns_clone). A \
+             way without namespaces, with a proxy on each link, is not built: nothing was tried",
+            String::from_utf8_lossy(&done.stderr).trim()
+        )),
+        Err(error) => Err(format!("unshare: {error}")),
+    }
+}
+
+fn namespaces(rights: Rights) -> Vec<&'static str> {
+    let user = ["--user", "--map-root-user"];
+    let all = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
+    let user: &[&str] = if rights == Rights::User { &user } else { &[] };
+    [user, &all].concat()
+}
+
+/// Where a program is.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// Runs this very program again, with these arguments and variables, in an enclosure, and waits for its end. Ctrl-C and
+/// SIGTERM are passed on. Gives its exit code. What is mounted at `disks` may be frozen by the end.
+pub async fn enter(
+    rights: Rights,
+    arguments: &[String],
+    variables: &[(&str, PathBuf)],
+    disks: &[PathBuf],
+) -> u8 {
+    match inner(rights, arguments, variables, disks).await {
+        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(137),
+        Err(why) => {
+            eprintln!("chaos: no namespaces to be had here: {why}");
+            69
+        }
+    }
+}
+
+async fn inner(
+    rights: Rights,
+    arguments: &[String],
+    variables: &[(&str, PathBuf)],
+    disks: &[PathBuf],
+) -> Result<ExitStatus, String> {
+    let own = std::env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
+    // The parent death signal is tied to this thread, which is the main one: it lives as long as the process.
+    let mut command = Command::new("setpriv");
+    if rights == Rights::User {
+        command.env(BY_USER, "1");
+    }
+    let mut child = command
+        .args(["--pdeathsig", "KILL", "--", "unshare"])
+        .args(namespaces(rights))
+        .arg(own)
+        .args(arguments)
+        .env(INSIDE, "1")
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let say = |error: std::io::Error| error.to_string();
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(say)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(say)?;
+    let unshare = child.id();
+    // Kept: its end is what the shell waits for.
+    let _thawer = match unshare {
+        Some(unshare) if !disks.is_empty() && rights == Rights::Root => Some(thawer(unshare, disks).await?),
+        _ => None,
+    };
+    loop {
+        tokio::select! {
+            status = child.wait() => return status.map_err(say),
+            // From a terminal both get it, and the second one ends the inner one at once: so it is not passed on.
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => pass_on(unshare),
+        }
+    }
+}
+
+/// Thaws again and again for two seconds: a process that was held up by one disk may have been about to freeze another.
+const THAW: &str = "cat >/dev/null; for try in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; \
+    for disk in \"$@\"; do fsfreeze --unfreeze \"$disk\"; done; done 2>/dev/null";
+
+/// Starts the shell that thaws, once there is an enclosure to start it in.
+async fn thawer(unshare: u32, disks: &[PathBuf]) -> Result<ChildStdin, String> {
+    let (own, inner) = (PathBuf::from("/proc/self/ns/mnt"), PathBuf::from(format!("/proc/{unshare}/ns/mnt")));
+    for _ in 0..500 {
+        if let (Ok(own), Ok(inner)) = (own.read_link(), inner.read_link())
+            && own != inner
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut shell = Command::new("nsenter")
+        .arg(format!("--mount={}", inner.display()))
+        .args(["--", "sh", "-c", THAW, "lease-chaos-thaw"])
+        .args(disks)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        // Its own group, so that Ctrl-C leaves it to do its work.
+        .process_group(0)
+        .spawn()
+        .map_err(|error| format!("nsenter: {error}"))?;
+    shell.stdin.take().ok_or_else(|| "a shell without standard input".into())
+}
+
+/// `unshare` itself blocks SIGTERM; its one child is the inner process.
+fn pass_on(unshare: Option<u32>) {
+    let Some(unshare) = unshare else { return };
+    let children = std::fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children"));
+    let inner = children.ok().and_then(|text| text.split_whitespace().next()?.parse().ok());
+    if let Some(inner) = inner.and_then(Pid::from_raw) {
+        // Gone already: then there is nothing to tell.
+        let _ = kill_process(inner, Signal::TERM);
+    }
+}

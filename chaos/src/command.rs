@@ -1,0 +1,283 @@
+//! What the command takes, and what it does with it.
+
+use std::path::{Path, PathBuf};
+
+use chaos::cluster::enclosure;
+use chaos::runner::{self, Ending, Order};
+use chaos::scenario::{SCENARIOS, Scenario, named};
+use chaos::worker;
+use clap::{Args, Parser, Subcommand};
+use support::binary::{OLDEST, PINNED};
+use support::programs::program_beside;
+use support::{Release, server_binary};
+
+/// Breaks a real cluster under real clients, and checks what they saw.
+#[derive(Debug, Parser)]
+#[command(name = "chaos", version, after_help = AFTER_HELP)]
+pub struct Chaos {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Every run is enclosed in network, mount and process namespaces of its own, and leaves nothing behind but its folder.
+Disks that fail take root. Exit codes: 0 done, 1 violated, 2 no whole
+history, 64 usage, 69 it cannot be done here, 70 the machine failed, 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows the scenarios
+    List,
+    /// Runs one scenario
+    Run(RunArgs),
+    /// Runs the scenarios for CI, one after the other: at most ten minutes on two cores
+    Ci(CiArgs),
+    /// Runs what takes hours: every fault on the oldest and the newest release, with writes that are synced always and
+    /// every two minutes
+    Nights(NightsArgs),
+    /// Checks DIR/history.jsonl and writes DIR/verdict.json and DIR/report.html. Exit code 0: all that was tested held;
+    /// 1: violated; 2: the history is not whole, or nothing was tested
+    Judge {
+        /// The folder of a run
+        dir: PathBuf,
+    },
+    /// What a run starts: one worker
+    #[command(hide = true)]
+    Worker(worker::Settings),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Its name: see `chaos list`
+    scenario: String,
+    /// Which faults strike, when [default: drawn, and shown]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The release of nats-server [default: the machine's own, else the newest that is supported]
+    #[arg(long)]
+    release: Option<String>,
+    /// For how many seconds faults strike [default: the scenario's]
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// The servers' sync_interval: `always`, or a duration such as `2m` [default: the scenario's]
+    #[arg(long)]
+    sync: Option<String>,
+    /// The ttl of every lock in milliseconds [default: the scenario's]
+    #[arg(long)]
+    ttl_ms: Option<u64>,
+    /// Where the history and the logs go: a folder that is empty or not there
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct CiArgs {
+    /// The seed of every scenario [default: drawn, and shown]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The release of nats-server
+    #[arg(long)]
+    release: Option<String>,
+    /// Where the folders of the runs go
+    #[arg(long, default_value = "target/chaos/ci")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct NightsArgs {
+    /// The seed of the first run; each further one has the next
+    #[arg(long)]
+    seed: Option<u64>,
+    /// For how many seconds faults strike in each of the six runs
+    #[arg(long, default_value_t = 1_800)]
+    seconds: u64,
+    /// Where the folders of the runs go
+    #[arg(long, default_value = "target/chaos/nights")]
+    out: PathBuf,
+}
+
+/// Handed to the inner process.
+const SERVER: &str = "LEASE_CHAOS_SERVER";
+const DAEMON: &str = "LEASE_CHAOS_DAEMON";
+
+/// Does what was asked for; gives the exit code.
+pub async fn run(chaos: Chaos) -> u8 {
+    match chaos.command {
+        Command::List => list(),
+        Command::Run(args) => scenario(args).await,
+        Command::Ci(args) => ci(args).await,
+        Command::Nights(args) => nights(args).await,
+        Command::Judge { dir } => judge(&dir),
+        Command::Worker(settings) => match worker::run(settings).await {
+            Ok(()) => 0,
+            Err(why) => fail(64, &why),
+        },
+    }
+}
+
+fn fail(code: u8, why: &str) -> u8 {
+    eprintln!("chaos: {why}");
+    code
+}
+
+fn judge(dir: &Path) -> u8 {
+    match chaos::judge::judge(dir) {
+        Ok(verdict) => {
+            print!("{}", verdict.table());
+            println!("report: {}", dir.join("report.html").display());
+            verdict.exit_code()
+        }
+        Err(error) => fail(2, &error.to_string()),
+    }
+}
+
+fn list() -> u8 {
+    for Scenario { name, about, seconds, is_for_ci, .. } in SCENARIOS {
+        println!("{name:12} {seconds:4} s {}  {about}", if *is_for_ci { "ci" } else { "  " });
+    }
+    0
+}
+
+async fn scenario(mut args: RunArgs) -> u8 {
+    let Some(scenario) = named(&args.scenario) else {
+        return fail(64, &format!("there is no scenario {:?}: see `chaos list`", args.scenario));
+    };
+    if enclosure::is_inside() {
+        return inside(scenario, args).await;
+    }
+    let rights = match enclosure::check() {
+        Ok(rights) => rights,
+        Err(why) => return fail(69, &why),
+    };
+    if rights == enclosure::Rights::User {
+        eprintln!("chaos: not root, so in a user namespace: faults of disks and power are untried");
+    }
+    let seed = *args.seed.get_or_insert_with(|| chaos::clock::now_ns() % 1_000_000);
+    let out = args.out.get_or_insert_with(|| PathBuf::from(format!("target/chaos/{}-{seed}", scenario.name)));
+    if std::fs::read_dir(&*out).is_ok_and(|mut files| files.next().is_some()) {
+        return fail(64, &format!("{} is not empty", out.display()));
+    }
+    if let Err(error) = std::fs::create_dir_all(&*out) {
+        return fail(70, &format!("{}: {error}", out.display()));
+    }
+    // Servers and sockets are started from elsewhere.
+    let out = match out.canonicalize() {
+        Ok(out) => out,
+        Err(error) => return fail(70, &error.to_string()),
+    };
+    let release = match args.release.clone() {
+        // As long as the process lives: once.
+        Some(release) => Release::Exactly(release.leak()),
+        None => Release::Pinned,
+    };
+    let server = match server_binary(release) {
+        Ok(server) => server,
+        Err(why) => return fail(69, &why),
+    };
+    let mut words = vec!["run".into(), scenario.name.to_owned(), "--seed".into(), seed.to_string()];
+    words.extend(["--out".into(), out.display().to_string()]);
+    let optional = [
+        ("--release", args.release),
+        ("--sync", args.sync),
+        ("--seconds", args.seconds.map(|s| s.to_string())),
+        ("--ttl-ms", args.ttl_ms.map(|ms| ms.to_string())),
+    ];
+    words.extend(optional.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])).flatten());
+    let disks: Vec<PathBuf> = match scenario.needs_disks() {
+        true => (0..chaos::cluster::SIZE).map(|server| out.join(format!("n{server}"))).collect(),
+        false => Vec::new(),
+    };
+    let programs = [(SERVER, server), (DAEMON, program_beside("chaos", "lease-daemon"))];
+    let code = enclosure::enter(rights, &words, &programs, &disks).await;
+    if code == 0 {
+        println!("{}", out.display());
+    }
+    code
+}
+
+async fn inside(scenario: &'static Scenario, args: RunArgs) -> u8 {
+    let (Some(server), Some(daemon)) = (std::env::var_os(SERVER), std::env::var_os(DAEMON)) else {
+        return fail(64, "the inner process is started by the outer one only");
+    };
+    let (Some(seed), Some(folder)) = (args.seed, args.out) else {
+        return fail(64, "the inner process is started by the outer one only");
+    };
+    let (server, seconds) = (PathBuf::from(server), args.seconds.unwrap_or(scenario.seconds));
+    let sync_interval = args.sync.unwrap_or_else(|| scenario.sync_interval.into());
+    let ttl_ms = args.ttl_ms.unwrap_or(scenario.ttl_ms);
+    // What the server says of itself, not what was asked for.
+    let said = chaos::shell::run(&format!("{} --version", server.display())).await.unwrap_or_default();
+    let release = said.trim().rsplit('v').next().unwrap_or("unknown").to_owned();
+    let command = format!(
+        "cargo run --release -p chaos -- run {} --seed {seed} --release {release} --seconds {seconds} \
+         --sync {sync_interval} --ttl-ms {ttl_ms}",
+        scenario.name
+    );
+    eprintln!("chaos: {command}");
+    let daemon = PathBuf::from(daemon);
+    let order =
+        Order { scenario, seed, release, seconds, sync_interval, ttl_ms, folder, server, daemon, command };
+    match runner::run(order).await {
+        Ok(Ending::Complete) => 0,
+        Ok(Ending::Interrupted) => 130,
+        Err(why) => fail(70, &why),
+    }
+}
+
+fn drawn(seed: Option<u64>) -> u64 {
+    seed.unwrap_or_else(|| chaos::clock::now_ns() % 1_000_000)
+}
+
+async fn ci(args: CiArgs) -> u8 {
+    let seed = drawn(args.seed);
+    let one = |scenario: &Scenario| RunArgs {
+        scenario: scenario.name.into(),
+        seed: Some(seed),
+        release: args.release.clone(),
+        seconds: None,
+        sync: None,
+        ttl_ms: None,
+        out: Some(args.out.join(format!("{}-{seed}", scenario.name))),
+    };
+    series(SCENARIOS.iter().filter(|scenario| scenario.is_for_ci).map(one).collect()).await
+}
+
+/// Power that fails is beyond the promise where writes are not synced, so disks are for those that are.
+const NIGHTS: [(&str, &str); 3] = [("night", "2m"), ("night", "always"), ("night-disk", "always")];
+
+async fn nights(args: NightsArgs) -> u8 {
+    let mut runs = Vec::new();
+    let all = [OLDEST, PINNED].into_iter().flat_map(|release| NIGHTS.map(|night| (release, night)));
+    for (number, (release, (scenario, sync))) in (drawn(args.seed)..).zip(all) {
+        runs.push(RunArgs {
+            scenario: scenario.into(),
+            seed: Some(number),
+            release: Some(release.into()),
+            seconds: Some(args.seconds),
+            sync: Some(sync.into()),
+            ttl_ms: None,
+            out: Some(args.out.join(format!("{scenario}-{release}-{sync}-{number}"))),
+        });
+    }
+    series(runs).await
+}
+
+/// Runs one after the other, and judges; also after one that failed. The first failure's code is the result.
+async fn series(runs: Vec<RunArgs>) -> u8 {
+    let begun = std::time::Instant::now();
+    let (mut worst, mut ends) = (0, String::new());
+    for run in runs {
+        let folder = run.out.clone().unwrap_or_default();
+        let mut code = scenario(run).await;
+        if code == 130 {
+            return code;
+        }
+        if code == 0 {
+            code = judge(&folder);
+        }
+        ends += &format!("{:4} s  exit code {code}  {}\n", begun.elapsed().as_secs(), folder.display());
+        worst = if worst == 0 { code } else { worst };
+    }
+    print!("\n{ends}");
+    worst
+}

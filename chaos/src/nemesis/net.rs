@@ -1,0 +1,59 @@
+//! A bad network: packets that are lost, late, or have to queue.
+
+use super::{Begun, Struck, Undo, World};
+use crate::chance::Chance;
+use crate::cluster::network::{Rule, inside};
+use crate::shell::run;
+
+/// A share of the packets from each server is lost, wherever they go.
+pub(super) async fn loss(world: &mut World, fault: u64, chance: &mut Chance) -> Struck {
+    let permille = 20 + chance.below(280) as u32;
+    let mut rules = Vec::new();
+    for from in &world.cluster.servers {
+        let servers = world.cluster.servers.iter().map(|server| &server.name);
+        let to = servers.chain(world.crew.iter().map(|member| &member.host)).filter(|to| **to != from.name);
+        rules.extend(to.map(|to| (to.clone(), Rule::Lossy { from: from.address, permille })));
+    }
+    world.cluster.network.begin(fault, rules).await?;
+    let target = format!("n0,n1,n2 {permille} of 1000");
+    Ok(Some(Begun { target, undo: Undo::Rules(fault) }))
+}
+
+/// Every packet of every server is late, by a different time.
+pub(super) async fn delay(world: &mut World, chance: &mut Chance) -> Struck {
+    if !world.cluster.network.can_delay {
+        return Err(
+            "this kernel has no netem (CONFIG_NET_SCH_NETEM); narrow-link delays packets by queueing".into(),
+        );
+    }
+    let millis = 10 + chance.below(190);
+    let hosts: Vec<String> = world.cluster.servers.iter().map(|server| server.name.clone()).collect();
+    let queue = format!("netem delay {millis}ms {}ms distribution normal", millis / 2);
+    queued(&hosts, &queue, format!("{} {millis} ms", hosts.join(","))).await
+}
+
+/// What one server sends goes through a link with little room, and queues there for up to two seconds.
+pub(super) async fn narrow(world: &mut World, chance: &mut Chance) -> Struck {
+    let Some(server) = chance.pick(&world.cluster.servers) else { return Ok(None) };
+    let kbit = 150 + chance.below(450);
+    let hosts = [server.name.clone()];
+    let queue = format!("tbf rate {kbit}kbit burst 3000 latency 2s");
+    queued(&hosts, &queue, format!("{} {kbit} kbit/s", server.name)).await
+}
+
+async fn queued(hosts: &[String], queue: &str, target: String) -> Struck {
+    for host in hosts {
+        // `replace`: where two such faults meet, the later one is in force.
+        run(&inside(host, &format!("tc qdisc replace dev eth0 root {queue}"))).await?;
+    }
+    Ok(Some(Begun { target, undo: Undo::Queues(hosts.to_vec()) }))
+}
+
+/// Links are wide again.
+pub(super) async fn unqueue(hosts: &[String]) -> Result<(), String> {
+    for host in hosts {
+        // Another such fault may have ended it already.
+        let _ = run(&inside(host, "tc qdisc del dev eth0 root")).await;
+    }
+    Ok(())
+}

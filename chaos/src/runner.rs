@@ -1,0 +1,321 @@
+//! One run, inside its enclosure: cluster, workers, faults by plan, healing, settling, end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+use crate::auditor::Auditor;
+use crate::chance::Chance;
+use crate::clock::now_ns;
+use crate::cluster::{Cluster, enclosure};
+use crate::crew::{Camp, Member, fake_clock};
+use crate::history::{Line, Phase, What};
+use crate::nemesis::{self, Nemesis, Undo, World};
+use crate::recorder::Recorder;
+use crate::register;
+use crate::scenario::{Planned, Scenario};
+
+/// What to run, and with what.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The scenario.
+    pub scenario: &'static Scenario,
+    /// The seed.
+    pub seed: u64,
+    /// The servers' release, in words.
+    pub release: String,
+    /// For how long faults strike.
+    pub seconds: u64,
+    /// The servers' `sync_interval`.
+    pub sync_interval: String,
+    /// The ttl of every lock.
+    pub ttl_ms: u64,
+    /// Where everything goes; it is there.
+    pub folder: PathBuf,
+    /// The nats-server program.
+    pub server: PathBuf,
+    /// The lease-daemon program.
+    pub daemon: PathBuf,
+    /// The command that repeats it.
+    pub command: String,
+}
+
+/// How long a worker may take to give back what it holds, once told to stop: as long as a release is tried.
+const FAREWELL: Duration = Duration::from_secs(20);
+/// What settling takes besides a ttl.
+const SETTLE: Duration = Duration::from_secs(15);
+
+/// For how long a bucket that was made anew grants nothing: the longest ttl it may have known (that of a lock without
+/// settings, 20 s, and the slack) and the slack again. Until then no progress is owed.
+const QUIET: Duration = Duration::from_secs(25);
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As planned.
+    Complete,
+    /// By a signal.
+    Interrupted,
+}
+
+/// A fault in force.
+struct Active {
+    fault: u64,
+    nemesis: Nemesis,
+    target: String,
+    until: Instant,
+    undo: Undo,
+}
+
+struct Run {
+    order: Order,
+    recorder: Recorder,
+    world: World,
+    active: Vec<Active>,
+    next_fault: u64,
+    begun: Instant,
+    interrupt: Signal,
+    terminate: Signal,
+    is_interrupted: bool,
+    /// Until when the bucket grants nothing.
+    quiet_until: Instant,
+    untried: Vec<Nemesis>,
+}
+
+/// Runs.
+///
+/// # Errors
+/// If the machine, not what is tried, does not do its part.
+pub async fn run(order: Order) -> Result<Ending, String> {
+    let (recorder, writer) = Recorder::begin(&order.folder.join("history.jsonl"))?;
+    let began = What::Began {
+        scenario: order.scenario.name.into(),
+        seed: order.seed,
+        release: order.release.clone(),
+        command: order.command.clone(),
+        slack_ms: 2_000,
+    };
+    recorder.say(began).await;
+    let ran = enclosed(order, &recorder).await;
+    // Without its last line a history is not whole, and nothing is judged by it.
+    if ran == Ok(Ending::Complete) {
+        recorder.say(What::Ended).await;
+    }
+    let died = recorder.counts().died;
+    drop(recorder);
+    // The auditor and the readers of workers have let go of it by now, unless something hangs.
+    match tokio::time::timeout(Duration::from_secs(10), writer).await {
+        Ok(Ok(Ok(()))) if died.is_empty() => ran,
+        Ok(Ok(Ok(()))) => Err(format!("died by themselves: {}", died.join(", "))),
+        Ok(Ok(Err(error))) => Err(format!("the history cannot be written: {error}")),
+        Ok(Err(error)) => Err(format!("the history cannot be written: {error}")),
+        Err(_) => Err("the history does not come to an end".into()),
+    }
+}
+
+async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
+    let say = |error: std::io::Error| format!("signals: {error}");
+    let interrupt = signal(SignalKind::interrupt()).map_err(say)?;
+    let terminate = signal(SignalKind::terminate()).map_err(say)?;
+    let scenario = order.scenario;
+    eprintln!("chaos: {} with seed {}: starting three servers", scenario.name, order.seed);
+    let with_disks = scenario.needs_disks() && enclosure::has_disks();
+    let mut cluster = Cluster::start(&order.server, &order.folder, &order.sync_interval, with_disks).await?;
+    register::serve(&order.folder.join("registers.sock"), &order.folder.join("register.jsonl"))?;
+    let urls: Vec<String> = cluster.servers.iter().map(|server| server.url()).collect();
+    let auditor = Auditor::start(&urls, recorder.clone()).await;
+    nemesis::bucket::open(&cluster.urls()).await?;
+    // The bucket itself is old and safe, also where writes are synced every two minutes only.
+    for disk in cluster.servers.iter().filter_map(|server| server.disk.as_ref()) {
+        disk.sync().await?;
+    }
+    let fake_clock = if scenario.needs_clocks() { fake_clock() } else { None };
+    let camp = Camp {
+        folder: order.folder.clone(),
+        daemon: order.daemon.clone(),
+        urls: cluster.urls(),
+        ttl_ms: order.ttl_ms,
+        fake_clock: fake_clock.clone(),
+        recorder: recorder.clone(),
+    };
+    let mut chance = Chance::new(order.seed ^ 0x_c4a0_5c4a_05c4_a05c);
+    let mut crew = Vec::new();
+    for (number, what) in (0..).zip(scenario.crew) {
+        crew.push(Member::new(number, *what, chance.bits(), &mut cluster.network, &camp).await?);
+    }
+    drop(camp);
+    for member in &mut crew {
+        member.launch_daemon()?;
+    }
+    for member in &mut crew {
+        member.launch().await?;
+    }
+    let busy = vec![false; cluster.servers.len()];
+    let world = World { cluster, crew, busy, can_fake_clocks: fake_clock.is_some() };
+    let mut run = Run {
+        order,
+        recorder: recorder.clone(),
+        world,
+        active: Vec::new(),
+        next_fault: 1,
+        begun: Instant::now(),
+        interrupt,
+        terminate,
+        is_interrupted: false,
+        quiet_until: Instant::now(),
+        untried: Vec::new(),
+    };
+    let done = run.through().await;
+    auditor.finish().await;
+    run.world.cluster.finish().await;
+    done.map(|()| if run.is_interrupted { Ending::Interrupted } else { Ending::Complete })
+}
+
+impl Run {
+    async fn through(&mut self) -> Result<(), String> {
+        let plan = self.order.scenario.plan(self.order.seed, self.order.seconds);
+        let end = self.begun + Duration::from_secs(self.order.seconds);
+        for planned in plan {
+            self.wait_until(self.begun + planned.at).await?;
+            if self.is_interrupted {
+                break;
+            }
+            self.strike(&planned).await?;
+        }
+        self.wait_until(end).await?;
+        while !self.active.is_empty() {
+            let active = self.active.remove(0);
+            self.heal(active).await?;
+        }
+        // What a server did by itself, such as ending on a full disk, is healed too.
+        for server in &mut self.world.cluster.servers {
+            if !server.is_up() {
+                eprintln!("chaos: {} had ended by itself; see its log", server.name);
+            }
+            server.launch()?;
+        }
+        for member in &mut self.world.crew {
+            member.launch_daemon()?;
+            if !member.lives() {
+                member.launch().await?;
+            }
+        }
+        if let Err(why) = self.world.cluster.ready(Duration::from_secs(60)).await {
+            eprintln!("chaos: after healing, {why}");
+        }
+        if self.order.scenario.may_lose_writes(&self.order.sync_interval) {
+            let (fault, target) = (self.next_fault, "an operator accepts lost writes");
+            self.recorder.say(self.phase(fault, Nemesis::Power, target, Phase::Begins)).await;
+            if let Err(why) = nemesis::bucket::accept_losses(&self.world.cluster.urls()).await {
+                eprintln!("chaos: {why}");
+            }
+            self.recorder.say(self.phase(fault, Nemesis::Power, target, Phase::Ends)).await;
+        }
+        self.wait_until(self.quiet_until).await?;
+        self.recorder.say(What::Healed).await;
+        let settled = Instant::now() + Duration::from_millis(self.order.ttl_ms) + SETTLE;
+        self.wait_until(settled).await?;
+        for member in &mut self.world.crew {
+            member.tell_stop().await;
+        }
+        for member in &mut self.world.crew {
+            if !member.wait_end(FAREWELL).await {
+                eprintln!("chaos: {} did not end within {FAREWELL:?} and was killed", member.host);
+            }
+            member.kill_daemon().await;
+        }
+        Ok(())
+    }
+
+    /// Lets time pass: faults end when they are due, and progress is shown.
+    async fn wait_until(&mut self, at: Instant) -> Result<(), String> {
+        loop {
+            let now = Instant::now();
+            if let Some(due) = self.active.iter().position(|active| active.until <= now) {
+                let active = self.active.remove(due);
+                self.heal(active).await?;
+                continue;
+            }
+            if now >= at || self.is_interrupted {
+                return Ok(());
+            }
+            let soonest = self.active.iter().map(|active| active.until).min();
+            let next = [Some(at), soonest, Some(self.next_second(now))].into_iter().flatten().min();
+            tokio::select! {
+                () = tokio::time::sleep_until(next.unwrap_or(at)) => {}
+                _ = self.interrupt.recv() => self.is_interrupted = true,
+                _ = self.terminate.recv() => self.is_interrupted = true,
+            }
+            if Instant::now() >= self.next_second(now) {
+                self.show();
+            }
+        }
+    }
+
+    fn next_second(&self, now: Instant) -> Instant {
+        self.begun + Duration::from_secs((now - self.begun).as_secs() + 1)
+    }
+
+    fn show(&self) {
+        let counts = self.recorder.counts();
+        let faults: Vec<String> =
+            self.active.iter().map(|active| format!("{} {}", active.nemesis.word(), active.target)).collect();
+        let faults = if faults.is_empty() { "calm".to_owned() } else { faults.join("; ") };
+        eprintln!(
+            "{:4} s  {} grants, {} refused, {} lost, {} revisions, {} gaps  {faults}",
+            self.begun.elapsed().as_secs(),
+            counts.grants,
+            counts.refusals,
+            counts.losses,
+            counts.revisions,
+            counts.gaps,
+        );
+    }
+
+    async fn strike(&mut self, planned: &Planned) -> Result<(), String> {
+        let Planned { nemesis, length, seed, .. } = *planned;
+        if self.untried.contains(&nemesis) {
+            return Ok(());
+        }
+        let fault = self.next_fault;
+        let at_ns = now_ns();
+        match nemesis::begin(nemesis, fault, &mut self.world, &mut Chance::new(seed)).await {
+            Ok(Some(begun)) => {
+                self.next_fault += 1;
+                let what = self.phase(fault, nemesis, &begun.target, Phase::Begins);
+                self.recorder.line(Line { at_ns, who: "runner".into(), what }).await;
+                let until = Instant::now() + length;
+                self.active.push(Active { fault, nemesis, target: begun.target, until, undo: begun.undo });
+            }
+            Ok(None) => {}
+            Err(reason) => {
+                eprintln!("chaos: {} is untried: {reason}", nemesis.word());
+                self.untried.push(nemesis);
+                self.recorder.say(What::Untried { nemesis: nemesis.word().into(), reason }).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn heal(&mut self, active: Active) -> Result<(), String> {
+        let Active { fault, nemesis, target, undo, .. } = active;
+        let undone = nemesis::end(undo, &mut self.world).await;
+        undone.map_err(|why| format!("{} of {target} cannot be undone: {why}", nemesis.word()))?;
+        self.recorder.say(self.phase(fault, nemesis, &target, Phase::Ends)).await;
+        if nemesis == Nemesis::Bucket {
+            self.quiet_until = Instant::now() + QUIET;
+        }
+        Ok(())
+    }
+
+    /// A fault that breaks what the library asks of its servers is named so.
+    fn phase(&self, fault: u64, nemesis: Nemesis, target: &str, phase: Phase) -> What {
+        let is_power = matches!(nemesis, Nemesis::Power | Nemesis::PowerAll);
+        let is_beyond = is_power && self.order.sync_interval != "always";
+        let word = nemesis.word();
+        let nemesis = if is_beyond { format!("{word}-beyond-promise") } else { word.to_owned() };
+        What::Fault { fault, nemesis, target: target.into(), phase }
+    }
+}

@@ -1,0 +1,258 @@
+//! One operation after the other: ask, hold, use, give back.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lease::Space;
+use tokio_util::sync::CancellationToken;
+
+use super::grant::{Ask, Grant, Refusal};
+use super::say::Said;
+use super::{Settings, Workload, library, socket};
+use crate::chance::Chance;
+use crate::clock::now_ns;
+use crate::history::{Kind, Op, Outcome, What};
+use crate::register::{Registers, Write};
+
+/// Where locks come from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    Library(Space),
+    Socket(PathBuf),
+}
+
+/// One lane of a worker. A worker has several, so that operations of one process meet.
+pub(super) struct Lane {
+    number: u64,
+    settings: Arc<Settings>,
+    source: Source,
+    said: Said,
+    chance: Chance,
+    stop: CancellationToken,
+    registers: Registers,
+}
+
+/// How an operation looks that is held.
+struct Holding {
+    op: Op,
+    kind: Kind,
+    grant: Grant,
+    /// Until when it was said to be good.
+    told_ns: u64,
+    /// Whether it was said to be lost.
+    is_lost: AtomicBool,
+}
+
+impl Holding {
+    /// Waits for a step that may outlast the grant, and says when that is lost at the moment when it is.
+    async fn during<T>(&self, said: &Said, step: impl Future<Output = T>) -> T {
+        let mut step = std::pin::pin!(step);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut step => return done,
+                reason = self.grant.lost(), if !self.is_lost.load(Ordering::Relaxed) => {
+                    self.is_lost.store(true, Ordering::Relaxed);
+                    said.now(What::Lost { op: self.op, reason });
+                }
+            }
+        }
+    }
+}
+
+impl Lane {
+    pub(super) fn new(
+        number: u64,
+        settings: &Arc<Settings>,
+        source: Source,
+        said: Said,
+        chance: Chance,
+        stop: CancellationToken,
+    ) -> Lane {
+        let registers = Registers::at(&settings.registers);
+        Lane { number, settings: Arc::clone(settings), source, said, chance, stop, registers }
+    }
+
+    /// Works until told to stop; then gives back what it holds.
+    pub(super) async fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            let ask = self.draw();
+            let op = self.said.number();
+            if let Some(holding) = self.acquire(op, ask).await {
+                self.hold(holding).await;
+            }
+            let pause = self.chance.millis(1, 300);
+            self.rest(pause).await;
+        }
+    }
+
+    async fn rest(&self, pause: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// What to ask for. Locks of every workload share the names `a` to `e`, so that kinds meet that exclude each
+    /// other, and each name is wanted at all times.
+    fn draw(&mut self) -> Ask {
+        let mut names = ["a", "b", "c", "d", "e"].map(str::to_owned);
+        self.chance.shuffle(&mut names);
+        let one = |name: &str| vec![name.to_owned()];
+        let (kind, names, limit) = match self.settings.workload {
+            Workload::Lock => (Kind::Lock, vec![names[0].clone()], None),
+            Workload::Rwlock if self.chance.odds(700) => (Kind::Shared, one("r"), None),
+            Workload::Rwlock => (Kind::Lock, one("r"), None),
+            Workload::Semaphore => (Kind::Semaphore, one("s"), Some(2)),
+            Workload::Multi => {
+                let many = 2 + self.chance.below(2) as usize;
+                (Kind::Multi, names[..many].to_vec(), None)
+            }
+            Workload::Election => (Kind::Election, one("e"), None),
+            Workload::Guarded => (Kind::Lock, one("data"), None),
+            Workload::Group => (Kind::Group, one("m"), None),
+        };
+        Ask { kind, names, limit, ttl: self.settings.ttl() }
+    }
+
+    async fn acquire(&mut self, op: Op, ask: Ask) -> Option<Holding> {
+        // A third only tries; a tenth gives up somewhere on the way, which must leave nothing behind.
+        // The longest wait ends well before a run's settling does. Several at once are long in coming, among so many who
+        // want one.
+        let shortest = if ask.kind == Kind::Multi { 6_000 } else { 500 };
+        let wait = if self.chance.odds(300) { Duration::ZERO } else { self.chance.millis(shortest, 12_000) };
+        let patience =
+            if self.chance.odds(100) { self.chance.millis(1, 2_000) } else { Duration::from_secs(3_600) };
+        let acquire_renews = self.chance.odds(500);
+        let ttl_ms = self.settings.ttl_ms;
+        self.said.now(What::Asks { op, kind: ask.kind, names: ask.names.clone(), limit: ask.limit, ttl_ms });
+        let asked = async {
+            match &self.source {
+                Source::Library(space) => {
+                    library::acquire(space, &ask, wait, &self.settings.name).await.map(Grant::Library)
+                }
+                Source::Socket(path) => {
+                    socket::acquire(path, &ask, wait, acquire_renews, &self.settings.name)
+                        .await
+                        .map(Grant::Socket)
+                }
+            }
+        };
+        let given_up = |why: &str| Err(Refusal::new(Outcome::Unknown, why.into()));
+        let outcome = tokio::select! {
+            biased;
+            outcome = asked => outcome,
+            () = tokio::time::sleep(patience) => given_up("given up by chance"),
+            () = self.stop.cancelled() => given_up("told to stop"),
+        };
+        match outcome {
+            Ok(grant) => {
+                let (tokens, deadline_ns) = (grant.tokens(), grant.deadline_ns());
+                self.said.now(What::Granted { op, tokens, deadline_ns });
+                Some(Holding {
+                    op,
+                    kind: ask.kind,
+                    grant,
+                    told_ns: deadline_ns,
+                    is_lost: AtomicBool::new(false),
+                })
+            }
+            Err(Refusal { outcome, detail }) => {
+                self.said.now(What::Refused { op, outcome, detail });
+                if outcome == Outcome::Failed {
+                    self.rest(Duration::from_millis(500)).await;
+                }
+                None
+            }
+        }
+    }
+
+    async fn hold(&mut self, mut holding: Holding) {
+        // Mostly short, so that there is much to look at; some last about as long as a lease does without a renewal,
+        // and some outlive it by far, so that renewals count, and so that whoever is cut off or paused for long mostly
+        // holds something that somebody else will be granted meanwhile.
+        let ttl_ms = self.settings.ttl_ms;
+        let (low, high) = match self.chance.below(100) {
+            0..60 => (5, 500),
+            60..80 => (500, ttl_ms),
+            _ => (ttl_ms, 5 * ttl_ms),
+        };
+        let work = self.chance.millis(low, high);
+        let until = tokio::time::Instant::now() + work;
+        let op = holding.op;
+        loop {
+            let pause = self.chance.millis(20, 400);
+            let step = until.min(tokio::time::Instant::now() + pause);
+            tokio::select! {
+                biased;
+                reason = holding.grant.lost() => {
+                    self.said.now(What::Lost { op, reason });
+                    return;
+                }
+                () = holding.grant.renewed(holding.told_ns) => self.renewed(&mut holding),
+                () = tokio::time::sleep_until(step) => self.work(&mut holding).await,
+                () = self.stop.cancelled() => break,
+            }
+            if holding.is_lost.load(Ordering::Relaxed) {
+                return;
+            }
+            if tokio::time::Instant::now() >= until {
+                break;
+            }
+        }
+        self.said.now(What::Releases { op });
+        if let Some(outcome) = holding.grant.release().await {
+            self.said.now(What::Released { op, outcome });
+        }
+    }
+
+    fn renewed(&self, holding: &mut Holding) {
+        let deadline_ns = holding.grant.deadline_ns();
+        if deadline_ns != holding.told_ns {
+            holding.told_ns = deadline_ns;
+            self.said.now(What::Renewed { op: holding.op, deadline_ns });
+        }
+    }
+
+    /// Uses what is protected, if it still holds.
+    async fn work(&mut self, holding: &mut Holding) {
+        let op = holding.op;
+        // Everything that is held for itself alone has something to protect.
+        if !matches!(holding.kind, Kind::Lock | Kind::Multi | Kind::Election) {
+            holding.during(&self.said, holding.grant.proclaim(op)).await;
+            return;
+        }
+        for (name, token) in holding.grant.tokens() {
+            let is_guarded = self.settings.workload == Workload::Guarded;
+            let resource = match (is_guarded, holding.kind) {
+                (true, _) => "data.position".to_owned(),
+                (false, Kind::Election) => format!("elect.{name}"),
+                (false, _) => format!("lock.{name}"),
+            };
+            // First the news, then the time, then the look: what is held at the look was held at that time.
+            self.renewed(holding);
+            let at_ns = now_ns();
+            if !holding.grant.is_held() || at_ns >= holding.told_ns {
+                return;
+            }
+            let value = self.value();
+            self.said.at(at_ns, What::Uses { op, resource: resource.clone(), token, value });
+            let (answer, before) = match is_guarded {
+                true => (holding.during(&self.said, holding.grant.put("position", value)).await, None),
+                false => self.registers.write(&Write { resource, token, value }).await,
+            };
+            self.said.now(What::Used { op, value, answer, before });
+        }
+        if holding.kind == Kind::Election && self.chance.odds(200) {
+            holding.during(&self.said, holding.grant.proclaim(op)).await;
+        }
+    }
+
+    /// A value that nobody else in the run writes: the seed differs from process to process.
+    fn value(&mut self) -> u64 {
+        // Below 2^53, so that no reader of the JSON rounds it.
+        self.chance.bits() >> 11 ^ self.number
+    }
+}
