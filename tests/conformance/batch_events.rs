@@ -62,9 +62,13 @@ pub async fn a_full_buffer_of_a_filter_drops_the_newest_and_goes_on(f: Fixture) 
     let length = EVENT_BUFFER + 246;
     let key = |n: usize| f.key(&format!("k.{n}"));
     let first = f.put_all((0..length).map(|n| own(&key(n), 0, "")).collect()).await;
-    // The followers' tasks have done their work once another follower, begun before, has heard what came later.
+    // The follower has done its work once its buffer is full, and another one of the same connection has heard what
+    // came later.
+    let limit = std::time::Duration::from_secs(30);
+    support::eventually("a full buffer", limit, async || (events.len() >= EVENT_BUFFER - 20).then_some(()))
+        .await;
     let after =
-        f.prime(&mut f.a.follow(&f.key("after.*")).await.expect("followed"), &f.key("after.k"), 0).await;
+        f.prime(&mut f.b.follow(&f.key("after.*")).await.expect("followed"), &f.key("after.k"), 0).await;
     let mut kept = Vec::new();
     while let Ok(event) = events.try_recv() {
         kept.push(event.revision);
