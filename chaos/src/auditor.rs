@@ -84,17 +84,7 @@ impl Auditor {
                 clients.push(client);
             }
         }
-        let state = State {
-            clients,
-            turn: 0,
-            next: None,
-            created: String::new(),
-            last: 0,
-            waiting: BTreeMap::new(),
-            known: BTreeMap::new(),
-            stuck_since: None,
-            recorder,
-        };
+        let state = State::new(clients, None, recorder);
         let task = tokio::spawn(state.run(heard, stop.clone()));
         Auditor { stop, task }
     }
@@ -179,6 +169,21 @@ struct State {
 }
 
 impl State {
+    /// Nothing was heard yet; `next` is due first, if that is known.
+    fn new(clients: Vec<Client>, next: Option<u64>, recorder: Recorder) -> State {
+        State {
+            clients,
+            turn: 0,
+            next,
+            created: String::new(),
+            last: 0,
+            waiting: BTreeMap::new(),
+            known: BTreeMap::new(),
+            stuck_since: None,
+            recorder,
+        }
+    }
+
     async fn run(mut self, mut inbox: mpsc::Receiver<Heard>, stop: CancellationToken) {
         let mut tick = tokio::time::interval(Duration::from_millis(300));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -388,17 +393,7 @@ mod tests {
     async fn told(of: &[(u64, u64)], given_up: bool) -> Vec<i64> {
         let file = std::env::temp_dir().join(format!("lease-chaos-{}-{:p}", std::process::id(), of));
         let (recorder, writer) = Recorder::begin(&file).unwrap();
-        let mut state = State {
-            clients: Vec::new(),
-            turn: 0,
-            next: Some(1),
-            created: String::new(),
-            last: 0,
-            waiting: BTreeMap::new(),
-            known: BTreeMap::new(),
-            stuck_since: None,
-            recorder,
-        };
+        let mut state = State::new(Vec::new(), Some(1), recorder);
         for (revision, written_us) in of {
             state.hear(heard(*revision, *written_us)).await;
         }

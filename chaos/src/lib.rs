@@ -12,7 +12,6 @@
 
 pub mod auditor;
 pub mod availability;
-pub mod chance;
 pub mod checkers;
 pub mod clock;
 pub mod cluster;

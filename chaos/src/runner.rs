@@ -7,7 +7,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::auditor::Auditor;
-use crate::chance::Chance;
 use crate::clock::now_ns;
 use crate::cluster::{Cluster, enclosure};
 use crate::crew::{Camp, Member, fake_clock};
@@ -16,6 +15,7 @@ use crate::nemesis::{self, Nemesis, Undo, World};
 use crate::recorder::Recorder;
 use crate::register;
 use crate::scenario::{Planned, Scenario};
+use support::chance::Chance;
 
 /// What to run, and with what.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::chance::Chance;
 use crate::nemesis::Nemesis;
 use crate::worker::{Via, Workload};
+use support::chance::Chance;
 
 /// A scenario.
 #[derive(Clone, Copy, Debug)]
@@ -303,7 +303,7 @@ impl Scenario {
         let mut first: Vec<Nemesis> = self.nemeses.iter().map(|(_, nemesis)| *nemesis).collect();
         chance.shuffle(&mut first);
         while at < end && self.at_once > 0 {
-            let Some(nemesis) = first.pop().or_else(|| self.draw(&mut chance)) else { return plan };
+            let Some(nemesis) = first.pop().or_else(|| chance.weighted(self.nemeses)) else { return plan };
             let (low, high) = nemesis.span();
             let length = chance.millis(low, high);
             plan.push(Planned { at, length, nemesis, seed: chance.bits() });
@@ -317,18 +317,6 @@ impl Scenario {
             }
         }
         plan
-    }
-
-    fn draw(&self, chance: &mut Chance) -> Option<Nemesis> {
-        let total: u64 = self.nemeses.iter().map(|(weight, _)| u64::from(*weight)).sum();
-        let mut at = chance.below(total);
-        for (weight, nemesis) in self.nemeses {
-            match at.checked_sub(u64::from(*weight)) {
-                None => return Some(*nemesis),
-                Some(rest) => at = rest,
-            }
-        }
-        None
     }
 }
 
@@ -356,7 +344,7 @@ mod tests {
     #[test]
     fn every_nemesis_strikes_somewhere() {
         for nemesis in Nemesis::ALL {
-            let strikes = |scenario: &&Scenario| scenario.nemeses.iter().any(|(_, one)| *one == nemesis);
+            let strikes = |scenario: &&Scenario| scenario.nemeses.iter().any(|(_, one)| one == nemesis);
             assert!(SCENARIOS.iter().find(strikes).is_some(), "{nemesis:?}");
         }
     }

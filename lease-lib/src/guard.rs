@@ -16,7 +16,7 @@ use crate::core::{Core, locked};
 use crate::error::Error;
 use crate::observe::Observation;
 use crate::protocol::{Loss, key};
-use crate::store::{Ack, BatchAck, Body, Entry, Life, Revision, Unreadable, Write, WriteError};
+use crate::store::{Ack, BatchAck, Body, Life, Revision, Unreadable, Write, WriteError};
 
 /// How far revisions may rise between two writes of this process before it asks whether the bucket is the same.
 ///
@@ -77,15 +77,14 @@ struct Noticed {
 }
 
 impl Noticed {
-    /// Whether an acceptance that was written as `entry` is for this regression, and not for an earlier one: it was
+    /// Whether an acceptance that was written as `note` is for this regression, and not for an earlier one: it was
     /// written after this one was noticed; or before that, but after the highest revision was acknowledged, and under a
     /// lower number, so that the store had lost that one by then.
-    fn is_accepted_by(&self, entry: &Entry) -> bool {
+    fn is_accepted_by(&self, note: &Note) -> bool {
         let Some((highest, noticed)) = self.micros else { return false };
-        let found = entry.value().and_then(|value| serde_json::from_slice::<Regression>(value).ok());
-        let accepts = found.is_some_and(|found| found.accepted_by.is_some());
-        let written = entry.written_micros;
-        accepts && (written > noticed || (written > highest && entry.revision <= self.what.had))
+        let is_newer = note.written_micros > noticed;
+        let is_between = note.written_micros > highest && note.revision <= self.what.had;
+        note.what.accepted_by.is_some() && (is_newer || is_between)
     }
 }
 
@@ -205,12 +204,10 @@ impl Guard {
 
     /// Reads, once when a space is opened, whether an earlier process noted a regression that nobody accepted.
     pub(crate) async fn recall(&self, core: &Core) -> Result<(), Unreadable> {
-        let found = core.store.read(key::REGRESSION).await?;
-        let noticed = found.and_then(|entry| {
-            let what = Regression::read(entry.value()?);
-            let (now, written) = (core.now(), entry.written_micros);
-            let noticed = Noticed { what, moments: (now, now), micros: Some((written, written)) };
-            noticed.what.accepted_by.is_none().then_some(noticed)
+        let now = core.now();
+        let noticed = noted(core).await?.filter(|note| note.what.accepted_by.is_none()).map(|note| {
+            let micros = Some((note.written_micros, note.written_micros));
+            Noticed { what: note.what, moments: (now, now), micros }
         });
         locked(&self.state).regressed = noticed;
         Ok(())
@@ -224,10 +221,9 @@ impl Guard {
         let what = match known {
             Some(what) => what,
             None => {
-                let unreadable = |Unreadable(why)| Error::Unreachable(why);
-                let found = core.asked("read", core.store.read(key::REGRESSION)).await.map_err(unreadable)?;
-                let noted = found.and_then(|entry| Some(Regression::read(entry.value()?)));
-                noted.unwrap_or(Regression { had: 0, saw: 0, at: core.timestamp(), accepted_by: None })
+                let note = noted(core).await.map_err(|Unreadable(why)| Error::Unreachable(why))?;
+                let unknown = || Regression { had: 0, saw: 0, at: core.timestamp(), accepted_by: None };
+                note.map_or_else(unknown, |note| note.what)
             }
         };
         note_down(core, &Regression { accepted_by: Some(by.to_owned()), ..what }).await?;
@@ -307,14 +303,12 @@ impl Guard {
                     Some((micros.saturating_sub(ago(highest)), micros.saturating_sub(ago(lower))));
             }
         }
-        let Ok(Some(entry)) = core.asked("read", core.store.read(key::REGRESSION)).await else {
-            return false;
-        };
+        let Ok(Some(note)) = noted(core).await else { return false };
         let mut state = locked(&self.state);
         // Since another upheaval it is about that one.
         let is_same = state.upheavals == then.upheavals;
         let accepted =
-            is_same && state.regressed.as_ref().is_some_and(|noticed| noticed.is_accepted_by(&entry));
+            is_same && state.regressed.as_ref().is_some_and(|noticed| noticed.is_accepted_by(&note));
         if accepted {
             state.forget();
         }
@@ -339,6 +333,23 @@ impl State {
         self.regressed = None;
         self.high = 0;
     }
+}
+
+/// What stands under [`key::REGRESSION`].
+#[derive(Debug)]
+struct Note {
+    what: Regression,
+    revision: Revision,
+    written_micros: u64,
+}
+
+/// Reads the note; as old as any read.
+async fn noted(core: &Core) -> Result<Option<Note>, Unreadable> {
+    let found = core.asked("read", core.store.read(key::REGRESSION)).await?;
+    Ok(found.and_then(|entry| {
+        let (revision, written_micros) = (entry.revision, entry.written_micros);
+        Some(Note { what: Regression::read(entry.value()?), revision, written_micros })
+    }))
 }
 
 /// Writes the note over whatever is there; gives up after a few tries, since the store may be in any state.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lease::{Holder, Space};
 use serde_json::Value;
+use support::chance::Chance;
 use support::{Cluster, Launch, Process, eventually};
 
 use super::Spread;
@@ -225,36 +226,23 @@ impl Outcome {
     }
 }
 
-/// Small numbers by chance, the same for the same seed.
-struct Dice(u64);
+/// From `LEASE_TESTS_SEED`, or new; printed either way.
+fn chance() -> Chance {
+    let given = std::env::var("LEASE_TESTS_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0));
+    println!("LEASE_TESTS_SEED={seed}");
+    Chance::new(seed)
+}
 
-impl Dice {
-    /// From `LEASE_TESTS_SEED`, or new; printed either way.
-    fn new() -> Dice {
-        let given = std::env::var("LEASE_TESTS_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0));
-        println!("LEASE_TESTS_SEED={seed}");
-        Dice(seed)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        // splitmix64
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
-    }
-
-    /// Adds others to these, up to `DEAD` of them.
-    fn draw(&mut self, mut drawn: Vec<usize>) -> Vec<usize> {
-        while drawn.len() < DEAD {
-            let index = self.below(PROCESSES);
-            if !drawn.contains(&index) {
-                drawn.push(index);
-            }
+/// Adds other processes to these, up to `DEAD` of them.
+fn draw(chance: &mut Chance, mut drawn: Vec<usize>) -> Vec<usize> {
+    while drawn.len() < DEAD {
+        let index = chance.below(PROCESSES as u64) as usize;
+        if !drawn.contains(&index) {
+            drawn.push(index);
         }
-        drawn
     }
+    drawn
 }
 
 /// Everybody comes back for more: who has just given the lock back competes with those who stand in line.
@@ -280,7 +268,7 @@ async fn everybody_is_served_in_the_order_of_places() {
 async fn five_dead_processes_delay_the_others_by_seconds() {
     let _alone = super::alone().await;
     let cluster = Cluster::three().await;
-    let mut dice = Dice::new();
+    let mut chance = chance();
     let hold = Duration::from_millis(20);
 
     let (mut crowd, first) = Crowd::gather(&cluster, "none", 1, hold).await;
@@ -296,7 +284,7 @@ async fn five_dead_processes_delay_the_others_by_seconds() {
         first.release().await.expect("released");
         crowd.granted(PROCESSES * WAITERS / 4).await;
         let holding = if holder_dies { vec![crowd.kill_holding().await] } else { Vec::new() };
-        let dead = dice.draw(holding.clone());
+        let dead = draw(&mut chance, holding.clone());
         if holder_dies {
             for index in dead.iter().filter(|index| !holding.contains(index)) {
                 crowd.processes[*index].kill9();

@@ -8,8 +8,8 @@ use std::time::Duration;
 use lease::{Ambient, Moment, Task};
 use tokio::time::Instant;
 
-use crate::chance::Chance;
 use crate::exec::{Exec, Group, WORLD};
+use support::chance::Chance;
 
 /// The wall clock at the start of every run: 2026, as the microseconds that first revisions are made of.
 pub const START_MICROS: u64 = 1_790_000_000_000_000;

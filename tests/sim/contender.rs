@@ -6,12 +6,12 @@ use std::time::Duration;
 use lease::{Attempt, Error, Lease, Loss, MultiAttempt, Space};
 use tokio::time::{sleep, timeout};
 
-use crate::chance::Chance;
 use crate::checks::{Waiting, notice};
 use crate::clock::ProcessAmbient;
 use crate::grant::Grant;
 use crate::profile::{Kind, permits};
 use crate::sim::{Pid, Sim};
+use support::chance::Chance;
 
 /// How a user asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

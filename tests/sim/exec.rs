@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use lease::Task;
 use tokio::sync::oneshot;
 
-use crate::chance::Chance;
+use support::chance::Chance;
 
 /// Tasks that run and stop together: a process, or [`WORLD`].
 pub type Group = usize;

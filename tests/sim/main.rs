@@ -7,7 +7,6 @@
 //! `--seed N` runs one seed and prints who did what when. Read a trace backwards from its last line; lines with `·`
 //! are what the store applied.
 
-mod chance;
 mod checks;
 mod clock;
 mod contender;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use crate::chance::Chance;
 use crate::clock::START_MICROS;
 use crate::exec::{Strike, WORLD};
 use crate::process;
 use crate::profile::Plague;
 use crate::sim::{Pid, Sim};
 use crate::weather::Reach;
+use support::chance::Chance;
 
 /// Longest outage: "unreachable for up to 20 s".
 const OUTAGE_MS: u64 = 20_000;

@@ -7,13 +7,13 @@ use std::time::Duration;
 use lease::{Observation, Observer, Space, SpaceOptions};
 use tokio::time::sleep;
 
-use crate::chance::Chance;
 use crate::clock::ProcessAmbient;
 use crate::contender::Contender;
 use crate::net::FaultyStore;
 use crate::observer;
 use crate::profile::Kind;
 use crate::sim::{Pid, Sim};
+use support::chance::Chance;
 
 /// Shows in the trace what the library tells its observer.
 struct Shown {

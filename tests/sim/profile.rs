@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::chance::Chance;
+use support::chance::Chance;
 
 /// What befalls one write on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

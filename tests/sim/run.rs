@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::time::sleep;
 
-use crate::chance::Chance;
 use crate::checks::ending;
 use crate::exec::{Exec, WORLD};
 use crate::nemesis::Nemesis;
 use crate::process;
 use crate::profile::{Kind, Profile};
 use crate::sim::{Counts, Pid, Sim};
+use support::chance::Chance;
 
 /// How long after the last fault everybody must have been served, beyond the longest TTL.
 const SERVED: Duration = Duration::from_secs(15);

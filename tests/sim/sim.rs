@@ -10,7 +10,6 @@ use lease::Space;
 use lease::store::{Ack, Batch, BatchAck, BatchWrite, Body, Entry, MemoryStore, Store, Write, WriteError};
 use tokio::time::Instant;
 
-use crate::chance::Chance;
 use crate::checks::{Checks, Wrote, records};
 use crate::clock::{START_MICROS, StoreClock};
 use crate::exec::{Exec, Group};
@@ -18,6 +17,7 @@ use crate::grant::Grant;
 use crate::history::History;
 use crate::profile::Profile;
 use crate::weather::Weather;
+use support::chance::Chance;
 
 /// A process: its seat, how often it was started, and its tasks' group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

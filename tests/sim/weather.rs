@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::chance::Chance;
+use support::chance::Chance;
 
 /// How the store is out of reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

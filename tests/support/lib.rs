@@ -24,6 +24,7 @@
 //! panics) and when the test process itself dies, whatever kills it. See [`run`] for how.
 
 pub mod binary;
+pub mod chance;
 pub mod child;
 pub mod cluster;
 pub mod daemon;

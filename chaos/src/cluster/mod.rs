@@ -2,7 +2,6 @@
 
 pub mod disk;
 pub mod enclosure;
-pub mod monitor;
 pub mod network;
 pub mod process;
 pub mod server;
@@ -91,7 +90,7 @@ impl Cluster {
             if !server.is_up() {
                 return Some(format!("{} is down", server.name));
             }
-            let health = monitor::ask(server.address, "/healthz").await;
+            let health = server.ask("/healthz").await;
             if health.as_ref().is_none_or(|health| health["status"] != "ok") {
                 return Some(format!("{} says {}", server.name, health.unwrap_or_default()));
             }
@@ -106,7 +105,7 @@ impl Cluster {
     /// Which server says that it is the meta leader, and how it sees the others.
     async fn meta(&self) -> Option<(usize, Value)> {
         for (index, server) in self.servers.iter().enumerate() {
-            let Some(mut state) = monitor::ask(server.address, "/jsz").await else { continue };
+            let Some(mut state) = server.ask("/jsz").await else { continue };
             if state["meta_cluster"]["leader"] == server.name.as_str() {
                 return Some((index, state["meta_cluster"].take()));
             }
@@ -122,7 +121,7 @@ impl Cluster {
     /// Which server leads a stream, as that server itself says. One look: `None` during an election.
     pub async fn stream_leader(&self, stream: &str) -> Option<usize> {
         for (index, server) in self.servers.iter().enumerate() {
-            let Some(state) = monitor::ask(server.address, "/jsz?accounts=true&streams=true").await else {
+            let Some(state) = server.ask("/jsz?accounts=true&streams=true").await else {
                 continue;
             };
             let accounts = state["account_details"].as_array().into_iter().flatten();

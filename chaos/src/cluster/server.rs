@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
+use support::http::json_tcp;
 use tokio::process::Child;
 
 use super::disk::Disk;
@@ -15,6 +17,10 @@ use super::process;
 pub const PORT: u16 = 4222;
 /// The port for other servers.
 const ROUTES: u16 = 6222;
+/// The port where it says how it is.
+const MONITOR: u16 = 8222;
+/// A living server answers in milliseconds.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// A server, running or not.
 #[derive(Debug)]
@@ -54,6 +60,11 @@ impl Server {
     /// Its address for clients.
     pub fn url(&self) -> String {
         format!("nats://{}:{PORT}", self.address)
+    }
+
+    /// What its monitoring port says to a question such as `/jsz`; `None` if there is no answer, or none that is JSON.
+    pub async fn ask(&self, target: &str) -> Option<Value> {
+        json_tcp(&format!("{}:{MONITOR}", self.address), target, ANSWER).await
     }
 
     /// The folder that its data is in.
@@ -123,7 +134,7 @@ fn config(name: &str, address: Ipv4Addr, all: &[Ipv4Addr], store: &Path, sync_in
     let routes: Vec<String> = all.iter().map(|address| format!("\"nats://{address}:{ROUTES}\"")).collect();
     // Writing to a string cannot fail. In quotes: a bare 2m is read as two million seconds.
     let _ = writeln!(text, "server_name: {name}\nlisten: \"{address}:{PORT}\"");
-    let _ = writeln!(text, "http: \"{address}:{}\"", super::monitor::PORT);
+    let _ = writeln!(text, "http: \"{address}:{}\"", MONITOR);
     let _ = writeln!(text, "log_file: \"{log}.log\"\nlogtime: true");
     let _ = writeln!(text, "jetstream {{ store_dir: \"{store}\", sync_interval: \"{sync_interval}\" }}");
     // The shortest that the server takes is 30 s; clients are told to go within the grace period and the rest.

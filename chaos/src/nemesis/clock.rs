@@ -4,7 +4,7 @@
 //! clock. That servers' clocks agree within the slack is what the library asks for; beyond that nothing is tried.
 
 use super::{Begun, Struck, Undo, World};
-use crate::chance::Chance;
+use support::chance::Chance;
 
 /// Back and forth, by less than a ttl, by more, and by a day.
 const JUMPS: [i64; 8] = [-86_400, -3_600, -30, -3, 3, 30, 3_600, 86_400];
@@ -13,7 +13,7 @@ pub(super) fn jump(world: &mut World, chance: &mut Chance) -> Struck {
     if !world.can_fake_clocks {
         return Err("there is no libfaketime; on Debian: apt-get install libfaketime".into());
     }
-    let (Some(seconds), Some(victim)) = (chance.pick(&JUMPS).copied(), world.member(chance)) else {
+    let (Some(seconds), Some(victim)) = (chance.choose(&JUMPS).copied(), world.member(chance)) else {
         return Ok(None);
     };
     world.crew[victim].set_clock(seconds)?;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Begun, Struck, Undo, World};
-use crate::chance::Chance;
 use crate::shell::run;
+use support::chance::Chance;
 
 pub(super) const NO_DISKS: &str = "servers have no disks of their own: loop devices take root";
 
@@ -29,7 +29,7 @@ pub(super) async fn empty(world: &mut World, server: usize) -> Result<(), String
 /// Writes wait for a tenth of a second to two seconds, again and again, as on a disk that somebody else keeps busy.
 pub(super) fn stall(world: &mut World, chance: &mut Chance) -> Struck {
     let free: Vec<usize> = (0..world.busy.len()).filter(|index| !world.busy[*index]).collect();
-    let Some(victim) = chance.pick(&free).copied() else { return Ok(None) };
+    let Some(victim) = chance.choose(&free).copied() else { return Ok(None) };
     if world.cluster.servers[victim].disk.is_none() {
         return Err(NO_DISKS.into());
     }

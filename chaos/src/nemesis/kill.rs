@@ -1,7 +1,7 @@
 //! SIGKILL: for servers, workers and daemons. Their files stay, as after a crash of the process (not of the machine).
 
 use super::{Begun, Struck, Undo, World};
-use crate::chance::Chance;
+use support::chance::Chance;
 
 pub(super) async fn server(world: &mut World, chance: &mut Chance, is_leader: bool) -> Struck {
     let Some(victim) = world.server(chance, is_leader).await else { return Ok(None) };

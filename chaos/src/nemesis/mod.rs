@@ -22,10 +22,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::chance::Chance;
 use crate::cluster::Cluster;
 use crate::crew::Member;
 use crate::worker::BUCKET;
+use support::chance::Chance;
 
 /// All that can be broken.
 #[derive(Debug)]
@@ -40,153 +40,97 @@ pub struct World {
     pub can_fake_clocks: bool,
 }
 
-/// Every nemesis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Nemesis {
+/// Declares the nemeses, each with its word in the history.
+macro_rules! nemeses {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+        /// Every nemesis.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Nemesis {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Nemesis {
+            /// Every one.
+            pub const ALL: &[Nemesis] = &[$(Nemesis::$name,)*];
+
+            /// Its word in the history.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Nemesis::$name => $word,)*
+                }
+            }
+        }
+    };
+}
+
+nemeses! {
     /// SIGKILL for a server.
-    Kill,
+    Kill = "kill",
     /// SIGKILL for the server that leads the stream.
-    KillLeader,
+    KillLeader = "kill-leader",
     /// SIGKILL for a worker.
-    KillWorker,
+    KillWorker = "kill-worker",
     /// SIGKILL for a daemon.
-    KillDaemon,
+    KillDaemon = "kill-daemon",
     /// SIGTERM for a server.
-    Stop,
+    Stop = "stop",
     /// SIGTERM for a daemon, which drains.
-    StopDaemon,
+    StopDaemon = "stop-daemon",
     /// SIGSTOP for a server.
-    Pause,
+    Pause = "pause",
     /// SIGSTOP for the server that leads the stream.
-    PauseLeader,
+    PauseLeader = "pause-leader",
     /// SIGSTOP for a worker, also past its deadline.
-    PauseWorker,
+    PauseWorker = "pause-worker",
     /// SIGSTOP for a daemon.
-    PauseDaemon,
+    PauseDaemon = "pause-daemon",
     /// One server is cut off from the other two; clients reach all.
-    CutOff,
+    CutOff = "partition",
     /// The server that leads the stream is cut off from the other two; clients reach all.
-    CutOffLeader,
+    CutOffLeader = "partition-leader",
     /// What one server sends does not reach another, but the other way round it does.
-    OneWay,
+    OneWay = "partition-one-way",
     /// Two servers cannot reach each other, and a third reaches both.
-    Bridge,
+    Bridge = "bridge",
     /// One server and half of the workers are cut off from all others.
-    Split,
+    Split = "split",
     /// A worker reaches no server.
-    CutWorker,
+    CutWorker = "cut-worker",
     /// A worker reaches the servers, but their answers do not reach it.
-    Deaf,
+    Deaf = "deaf-worker",
     /// Packets are lost everywhere.
-    Loss,
+    Loss = "loss",
     /// Packets are late, everywhere.
-    Delay,
+    Delay = "delay",
     /// A server's link has little room, so that packets queue.
-    Narrow,
+    Narrow = "narrow-link",
     /// TCP connections of a server are reset.
-    Reset,
+    Reset = "reset",
     /// The stream's leader steps down.
-    StepDown,
+    StepDown = "step-down",
     /// The meta leader steps down.
-    StepDownMeta,
+    StepDownMeta = "step-down-meta",
     /// All servers are stopped and started, one after the other.
-    Rolling,
+    Rolling = "rolling-restart",
     /// A server goes into lame duck mode.
-    LameDuck,
+    LameDuck = "lame-duck",
     /// A server's disk is full.
-    DiskFull,
+    DiskFull = "disk-full",
     /// A server's disk stalls, again and again.
-    DiskStall,
+    DiskStall = "disk-stall",
     /// A server loses power: what was not synced is gone.
-    Power,
+    Power = "power",
     /// All servers lose power at once.
-    PowerAll,
+    PowerAll = "power-all",
     /// A worker's wall clock jumps.
-    Clock,
+    Clock = "clock",
     /// The bucket is deleted and made again.
-    Bucket,
+    Bucket = "bucket",
     /// The stream goes down to one replica, and up again.
-    Membership,
+    Membership = "membership",
 }
 
 impl Nemesis {
-    /// Every one.
-    pub const ALL: [Nemesis; 32] = {
-        use Nemesis::*;
-        [
-            Kill,
-            KillLeader,
-            KillWorker,
-            KillDaemon,
-            Stop,
-            StopDaemon,
-            Pause,
-            PauseLeader,
-            PauseWorker,
-            PauseDaemon,
-            CutOff,
-            CutOffLeader,
-            OneWay,
-            Bridge,
-            Split,
-            CutWorker,
-            Deaf,
-            Loss,
-            Delay,
-            Narrow,
-            Reset,
-            StepDown,
-            StepDownMeta,
-            Rolling,
-            LameDuck,
-            DiskFull,
-            DiskStall,
-            Power,
-            PowerAll,
-            Clock,
-            Bucket,
-            Membership,
-        ]
-    };
-
-    /// Its word in the history.
-    pub fn word(self) -> &'static str {
-        match self {
-            Nemesis::Kill => "kill",
-            Nemesis::KillLeader => "kill-leader",
-            Nemesis::KillWorker => "kill-worker",
-            Nemesis::KillDaemon => "kill-daemon",
-            Nemesis::Stop => "stop",
-            Nemesis::StopDaemon => "stop-daemon",
-            Nemesis::Pause => "pause",
-            Nemesis::PauseLeader => "pause-leader",
-            Nemesis::PauseWorker => "pause-worker",
-            Nemesis::PauseDaemon => "pause-daemon",
-            Nemesis::CutOff => "partition",
-            Nemesis::CutOffLeader => "partition-leader",
-            Nemesis::OneWay => "partition-one-way",
-            Nemesis::Bridge => "bridge",
-            Nemesis::Split => "split",
-            Nemesis::CutWorker => "cut-worker",
-            Nemesis::Deaf => "deaf-worker",
-            Nemesis::Loss => "loss",
-            Nemesis::Delay => "delay",
-            Nemesis::Narrow => "narrow-link",
-            Nemesis::Reset => "reset",
-            Nemesis::StepDown => "step-down",
-            Nemesis::StepDownMeta => "step-down-meta",
-            Nemesis::Rolling => "rolling-restart",
-            Nemesis::LameDuck => "lame-duck",
-            Nemesis::DiskFull => "disk-full",
-            Nemesis::DiskStall => "disk-stall",
-            Nemesis::Power => "power",
-            Nemesis::PowerAll => "power-all",
-            Nemesis::Clock => "clock",
-            Nemesis::Bucket => "bucket",
-            Nemesis::Membership => "membership",
-        }
-    }
-
     /// For how long it lasts, in milliseconds: from, to. Around what matters: a failover takes 4 to 9 s, and a lease
     /// its ttl.
     pub fn span(self) -> (u64, u64) {
@@ -338,20 +282,20 @@ impl World {
             return (!self.busy[leader]).then_some(leader);
         }
         let free: Vec<usize> = (0..self.busy.len()).filter(|index| !self.busy[*index]).collect();
-        chance.pick(&free).copied()
+        chance.choose(&free).copied()
     }
 
     /// A member whose worker no fault has in its hands.
     fn member(&self, chance: &mut Chance) -> Option<usize> {
         let free: Vec<usize> = (0..self.crew.len()).filter(|index| !self.crew[*index].is_busy).collect();
-        chance.pick(&free).copied()
+        chance.choose(&free).copied()
     }
 
     /// A member whose daemon no fault has in its hands.
     fn member_with_daemon(&self, chance: &mut Chance) -> Option<usize> {
         let is_free = |index: &usize| self.crew[*index].has_daemon() && !self.crew[*index].is_daemon_busy;
         let free: Vec<usize> = (0..self.crew.len()).filter(is_free).collect();
-        chance.pick(&free).copied()
+        chance.choose(&free).copied()
     }
 
     fn name(&self, server: usize) -> String {

@@ -1,9 +1,9 @@
 //! A bad network: packets that are lost, late, or have to queue.
 
 use super::{Begun, Struck, Undo, World};
-use crate::chance::Chance;
 use crate::cluster::network::{Rule, inside};
 use crate::shell::run;
+use support::chance::Chance;
 
 /// A share of the packets from each server is lost, wherever they go.
 pub(super) async fn loss(world: &mut World, fault: u64, chance: &mut Chance) -> Struck {
@@ -34,7 +34,7 @@ pub(super) async fn delay(world: &mut World, chance: &mut Chance) -> Struck {
 
 /// What one server sends goes through a link with little room, and queues there for up to two seconds.
 pub(super) async fn narrow(world: &mut World, chance: &mut Chance) -> Struck {
-    let Some(server) = chance.pick(&world.cluster.servers) else { return Ok(None) };
+    let Some(server) = chance.choose(&world.cluster.servers) else { return Ok(None) };
     let kbit = 150 + chance.below(450);
     let hosts = [server.name.clone()];
     let queue = format!("tbf rate {kbit}kbit burst 3000 latency 2s");

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use super::{Begun, Struck, Undo, World};
-use crate::chance::Chance;
 use crate::cluster::network::Rule;
+use support::chance::Chance;
 
 /// A host, with its address.
 type Host = (String, Ipv4Addr);
@@ -55,7 +55,7 @@ pub(super) async fn bridge(world: &mut World, fault: u64, chance: &mut Chance) -
 /// A worker hears no server; unless it is only deaf, no server hears it either.
 pub(super) async fn worker(world: &mut World, fault: u64, chance: &mut Chance, is_deaf: bool) -> Struck {
     let hosts: Vec<Host> = world.crew.iter().map(|member| (member.host.clone(), member.address)).collect();
-    let Some(worker) = chance.pick(&hosts).cloned() else { return Ok(None) };
+    let Some(worker) = chance.choose(&hosts).cloned() else { return Ok(None) };
     let servers = servers(world);
     if !is_deaf {
         return between(world, fault, &[worker], &servers).await;

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use super::{Begun, Struck, Undo, World};
-use crate::chance::Chance;
+use support::chance::Chance;
 
 pub(super) async fn server(world: &mut World, chance: &mut Chance, is_leader: bool) -> Struck {
     let Some(victim) = world.server(chance, is_leader).await else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! Power that fails: a server ends in the middle of what it does, and what it had written and not synced is gone.
 
 use super::{Begun, Struck, Undo, World};
-use crate::chance::Chance;
+use support::chance::Chance;
 
 pub(super) async fn fail(world: &mut World, chance: &mut Chance, is_for_all: bool) -> Struck {
     let all: Vec<usize> = (0..world.busy.len()).collect();

@@ -1,13 +1,13 @@
 //! TCP connections that are reset: both ends learn of it, at once, in the middle of whatever they were at.
 
 use super::{Begun, Struck, Undo, World};
-use crate::chance::Chance;
 use crate::cluster::network::Rule;
+use support::chance::Chance;
 
 /// Whatever passes between a server and the workers (or, half of the time, the other servers too) is answered with a
 /// reset to its sender.
 pub(super) async fn reset(world: &mut World, fault: u64, chance: &mut Chance) -> Struck {
-    let Some(server) = chance.pick(&world.cluster.servers) else { return Ok(None) };
+    let Some(server) = chance.choose(&world.cluster.servers) else { return Ok(None) };
     let with_servers = chance.odds(500);
     let workers = world.crew.iter().map(|member| (member.host.clone(), member.address));
     let servers = world.cluster.servers.iter().map(|other| (other.name.clone(), other.address));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::{Begun, Struck, Undo, World, stop};
-use crate::chance::Chance;
+use support::chance::Chance;
 
 /// How long an operator waits for the cluster to be current again before going on regardless.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -46,7 +46,7 @@ impl Rolling {
 /// SIGUSR2: the server hands its leaderships on and sends its clients away, one by one.
 pub(super) fn lame_duck(world: &mut World, chance: &mut Chance) -> Struck {
     let free: Vec<usize> = (0..world.busy.len()).filter(|index| !world.busy[*index]).collect();
-    let Some(victim) = chance.pick(&free).copied() else { return Ok(None) };
+    let Some(victim) = chance.choose(&free).copied() else { return Ok(None) };
     if !world.cluster.servers[victim].signal(Signal::USR2) {
         return Ok(None);
     }

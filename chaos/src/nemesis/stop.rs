@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::{Begun, Struck, Undo, World};
-use crate::chance::Chance;
+use support::chance::Chance;
 
 /// A server that has not ended by then is killed.
 const LIMIT: Duration = Duration::from_secs(10);

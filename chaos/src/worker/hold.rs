@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::grant::{Ask, Grant, Refusal};
 use super::say::Said;
 use super::{Settings, Workload, library, socket};
-use crate::chance::Chance;
 use crate::clock::now_ns;
 use crate::history::{Kind, Op, Outcome, What};
 use crate::register::{Registers, Write};
+use support::chance::Chance;
 
 /// Where locks come from.
 #[derive(Clone, Debug)]

@@ -9,7 +9,6 @@
 
 mod grant;
 mod hold;
-mod http;
 mod library;
 mod say;
 mod socket;
@@ -22,8 +21,8 @@ use clap::{Args, ValueEnum};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio_util::sync::CancellationToken;
 
-use crate::chance::Chance;
 pub use say::Said;
+use support::chance::Chance;
 
 /// The bucket that all workers use.
 pub const BUCKET: &str = "leases";

@@ -5,23 +5,27 @@
 //! where the client does.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
-use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
+use support::{Api, Lines, Response};
 use tokio::sync::{oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::grant::{Ask, Refusal};
-use super::http::{Answer, send};
 use crate::clock::now_ns;
 use crate::history::{self, Freed, Kind, Outcome};
+
+const OK: u16 = 200;
+const NOT_FOUND: u16 = 404;
+const CONFLICT: u16 = 409;
 
 /// What the daemon granted. Dropping it closes the connection of a `hold`.
 #[derive(Debug)]
 pub(super) struct Granted {
-    socket: PathBuf,
+    api: Api,
     /// Its path in the API: `/v1/leases/ID`.
     path: String,
     tokens: BTreeMap<String, u64>,
@@ -74,9 +78,9 @@ impl Granted {
     /// Writes a value under the lease into the bucket.
     pub(super) async fn put(&self, key: &str, value: u64) -> history::Answer {
         let path = format!("{}/data/{key}", self.path);
-        match send(&self.socket, Method::PUT, &path, value).await {
-            Ok(answer) if answer.status == StatusCode::OK => history::Answer::Accepted,
-            Ok(answer) => match refused(answer).await.outcome {
+        match self.api.try_send("PUT", &path, &value.to_string()).await {
+            Ok(answer) if answer.status == OK => history::Answer::Accepted,
+            Ok(answer) => match refused(&answer).outcome {
                 Outcome::Unknown => history::Answer::Unknown,
                 Outcome::Held | Outcome::Failed => history::Answer::Refused,
             },
@@ -89,7 +93,7 @@ impl Granted {
     pub(super) async fn proclaim(&self, value: u64) {
         // What came of it is of no interest: it must only not disturb the rest.
         let path = format!("{}/value", self.path);
-        let _ = send(&self.socket, Method::PUT, &path, json!({ "value": value })).await;
+        let _ = self.api.try_send("PUT", &path, &json!({ "value": value }).to_string()).await;
     }
 
     /// `None` after a `hold`: closing the connection gives it back, and nobody says how that went.
@@ -131,32 +135,34 @@ pub(super) async fn acquire(
     if ask.kind != Kind::Group {
         body["wait"] = json!(format!("{}ms", wait.as_millis()));
     }
+    let (api, body) = (Api::new(socket), body.to_string());
     match ask.kind {
-        Kind::Election => hold(socket, ask, &format!("/v1/{path}/campaign"), &body).await,
-        Kind::Group => hold(socket, ask, &format!("/v1/{path}/join"), &body).await,
-        _ if renews => lease(socket, ask, &format!("/v1/{path}/acquire"), &body).await,
-        _ => hold(socket, ask, &format!("/v1/{path}/hold"), &body).await,
+        Kind::Election => hold(api, ask, &format!("/v1/{path}/campaign"), &body).await,
+        Kind::Group => hold(api, ask, &format!("/v1/{path}/join"), &body).await,
+        _ if renews => lease(api, ask, &format!("/v1/{path}/acquire"), &body).await,
+        _ => hold(api, ask, &format!("/v1/{path}/hold"), &body).await,
     }
 }
 
-async fn hold(socket: &Path, ask: &Ask, path: &str, body: &Value) -> Result<Granted, Refusal> {
-    let mut answer = send(socket, Method::POST, path, body).await.map_err(failed)?;
-    if answer.status != StatusCode::OK {
-        return Err(refused(answer).await);
+async fn hold(api: Api, ask: &Ask, path: &str, body: &str) -> Result<Granted, Refusal> {
+    let mut answer = api.try_open("POST", path, body).await.map_err(failed)?;
+    if answer.status() != OK {
+        let told = event(&mut answer).await.ok().flatten().unwrap_or_default();
+        return Err(refusal(answer.status(), &told));
     }
     loop {
-        let event = match answer.line().await {
+        let event = match event(&mut answer).await {
             Ok(Some(event)) => event,
             // Whatever was granted and not told ends with the connection.
             Ok(None) => return Err(Refusal::new(Outcome::Unknown, "the stream ended".into())),
-            Err(why) => return Err(Refusal::new(Outcome::Unknown, why)),
+            Err(why) => return Err(Refusal::new(Outcome::Unknown, why.to_string())),
         };
         match event["event"].as_str() {
             Some("held" | "elected" | "joined") => {
                 let (tell_deadline, deadline) = watch::channel(number(&event, "deadline_boottime_ns"));
                 let (tell_lost, lost) = watch::channel(None);
                 let keeper = AbortOnDropHandle::new(tokio::spawn(follow(answer, tell_deadline, tell_lost)));
-                return Ok(granted(socket, ask, &event, deadline, lost, None, keeper));
+                return Ok(granted(api, ask, &event, deadline, lost, None, keeper));
             }
             Some("timeout") => return Err(Refusal::new(Outcome::Held, "timeout".into())),
             Some("lost") => return Err(Refusal::new(Outcome::Failed, event["reason"].to_string())),
@@ -165,8 +171,14 @@ async fn hold(socket: &Path, ask: &Ask, path: &str, body: &Value) -> Result<Gran
     }
 }
 
+/// The next line of a stream.
+async fn event(answer: &mut Lines) -> io::Result<Option<Value>> {
+    let line = answer.try_line().await?;
+    line.map(|line| serde_json::from_str(&line).map_err(io::Error::other)).transpose()
+}
+
 fn granted(
-    socket: &Path,
+    api: Api,
     ask: &Ask,
     told: &Value,
     deadline: watch::Receiver<u64>,
@@ -179,15 +191,14 @@ fn granted(
     let tokens = several.map(|tokens| {
         tokens.iter().map(|(name, token)| (name.clone(), token.as_u64().unwrap_or_default())).collect()
     });
-    let path = format!("/v1/leases/{}", told["lease"].as_str().unwrap_or_default());
     let tokens = tokens.unwrap_or_else(one);
-    Granted { socket: socket.to_path_buf(), path, tokens, deadline, lost, release, _keeper: keeper }
+    Granted { api, path: path_of(told), tokens, deadline, lost, release, _keeper: keeper }
 }
 
 /// Hears what becomes of a `hold`.
-async fn follow(mut answer: Answer, deadline: watch::Sender<u64>, lost: watch::Sender<Option<String>>) {
+async fn follow(mut answer: Lines, deadline: watch::Sender<u64>, lost: watch::Sender<Option<String>>) {
     let reason = loop {
-        match answer.line().await {
+        match event(&mut answer).await {
             Ok(Some(event)) => match event["event"].as_str() {
                 Some("alive") => {
                     deadline.send_replace(number(&event, "deadline_boottime_ns"));
@@ -203,24 +214,23 @@ async fn follow(mut answer: Answer, deadline: watch::Sender<u64>, lost: watch::S
     // The daemon may keep the lock a little for a client at work: closing the connection ends that.
 }
 
-async fn lease(socket: &Path, ask: &Ask, path: &str, body: &Value) -> Result<Granted, Refusal> {
-    let answer = send(socket, Method::POST, path, body).await.map_err(failed)?;
-    if answer.status != StatusCode::OK {
-        return Err(refused(answer).await);
+async fn lease(api: Api, ask: &Ask, path: &str, body: &str) -> Result<Granted, Refusal> {
+    let answer = api.try_send("POST", path, body).await.map_err(failed)?;
+    if answer.status != OK {
+        return Err(refused(&answer));
     }
-    let told = answer.whole().await.map_err(|why| Refusal::new(Outcome::Unknown, why))?;
+    let told = whole(&answer).map_err(|why| Refusal::new(Outcome::Unknown, why.to_string()))?;
     let (tell_deadline, deadline) = watch::channel(number(&told, "deadline_boottime_ns"));
     let (tell_lost, lost) = watch::channel(None);
     let (release, asked) = oneshot::channel();
-    let path = format!("/v1/leases/{}", told["lease"].as_str().unwrap_or_default());
-    let keeper = keep(socket.to_path_buf(), path, ask.ttl / 5, tell_deadline, tell_lost, asked);
+    let keeper = keep(api.clone(), path_of(&told), ask.ttl / 5, tell_deadline, tell_lost, asked);
     let keeper = AbortOnDropHandle::new(tokio::spawn(keeper));
-    Ok(granted(socket, ask, &told, deadline, lost, Some(release), keeper))
+    Ok(granted(api, ask, &told, deadline, lost, Some(release), keeper))
 }
 
 /// Renews a lease until it is lost or asked to be given back.
 async fn keep(
-    socket: PathBuf,
+    api: Api,
     path: String,
     every: Duration,
     deadline: watch::Sender<u64>,
@@ -231,9 +241,9 @@ async fn keep(
     loop {
         tokio::select! {
             asked = &mut asked => {
-                let freed = match send(&socket, Method::DELETE, &path, "{}").await {
-                    Ok(answer) if answer.status == StatusCode::OK => Freed::Clean,
-                    Ok(answer) if [StatusCode::CONFLICT, StatusCode::NOT_FOUND].contains(&answer.status) => Freed::Lost,
+                let freed = match api.try_send("DELETE", &path, "{}").await {
+                    Ok(answer) if answer.status == OK => Freed::Clean,
+                    Ok(answer) if [CONFLICT, NOT_FOUND].contains(&answer.status) => Freed::Lost,
                     _ => Freed::Unknown,
                 };
                 if let Ok(tell) = asked {
@@ -244,16 +254,16 @@ async fn keep(
             () = tokio::time::sleep(every) => {}
         }
         // No answer is no renewal; whether it is lost, the clock says.
-        let renewed = tokio::time::timeout(every * 2, send(&socket, Method::POST, &renewal, "{}"));
+        let renewed = tokio::time::timeout(every * 2, api.try_send("POST", &renewal, "{}"));
         let Ok(Ok(answer)) = renewed.await else { continue };
         match answer.status {
-            StatusCode::OK => {
-                if let Ok(told) = answer.whole().await {
+            OK => {
+                if let Ok(told) = whole(&answer) {
                     deadline.send_replace(number(&told, "deadline_boottime_ns"));
                 }
             }
-            StatusCode::CONFLICT | StatusCode::NOT_FOUND => {
-                let told = answer.whole().await.unwrap_or_default();
+            CONFLICT | NOT_FOUND => {
+                let told = whole(&answer).unwrap_or_default();
                 let reason = told["reason"].as_str().or(told["code"].as_str()).unwrap_or("lost").to_owned();
                 lost.send_replace(Some(reason));
                 // The sender stays until the holder lets go, so that this is not taken for the keeper's death.
@@ -269,16 +279,27 @@ fn number(event: &Value, field: &str) -> u64 {
     event[field].as_u64().unwrap_or_default()
 }
 
-fn failed(why: String) -> Refusal {
-    Refusal::new(Outcome::Failed, why)
+/// Where a lease is in the API.
+fn path_of(told: &Value) -> String {
+    format!("/v1/leases/{}", told["lease"].as_str().unwrap_or_default())
 }
 
-async fn refused(answer: Answer) -> Refusal {
-    let status = answer.status;
-    let told = answer.whole().await.unwrap_or_default();
+fn whole(answer: &Response) -> serde_json::Result<Value> {
+    serde_json::from_slice(&answer.body)
+}
+
+fn failed(error: io::Error) -> Refusal {
+    Refusal::new(Outcome::Failed, error.to_string())
+}
+
+fn refused(answer: &Response) -> Refusal {
+    refusal(answer.status, &whole(answer).unwrap_or_default())
+}
+
+fn refusal(status: u16, told: &Value) -> Refusal {
     let code = told["code"].as_str().unwrap_or_default();
     let outcome = match (status, code) {
-        (StatusCode::CONFLICT, _) => Outcome::Held,
+        (CONFLICT, _) => Outcome::Held,
         (_, "outcome-unknown") => Outcome::Unknown,
         _ => Outcome::Failed,
     };

@@ -2,12 +2,13 @@
 //!
 //! It takes namespaces. Where those are not to be had it says so, and tries that the command says so too.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use chaos::cluster::enclosure;
 use chaos::history::{Line, What};
+use support::Folder;
 
 /// Three servers that start on a busy machine take a while.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -17,12 +18,6 @@ fn start(scenario: &str, folder: &Path) -> Child {
     command.args(["run", scenario, "--seed", "5", "--seconds", "60", "--out"]).arg(folder);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("chaos starts")
-}
-
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("lease-chaos-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    folder
 }
 
 /// Every whole line so far.
@@ -55,12 +50,12 @@ fn processes(folder: &Path) -> usize {
 fn nothing_is_left_of_a_run_that_is_killed() {
     if let Err(why) = enclosure::check() {
         eprintln!("SKIPPED, nothing of it was tried: {why}");
-        let folder = folder("refused");
-        let status = start("calm", &folder).wait().expect("it ends");
+        let status = start("calm", Folder::new("chaos").path()).wait().expect("it ends");
         assert_eq!(status.code(), Some(69));
         return;
     }
-    let folder = folder("killed");
+    let kept = Folder::new("chaos");
+    let folder = kept.path().to_owned();
     // With disks: loop devices and mounts are what is most easily left behind.
     let mut run = start("disk", &folder);
     let history = wait("a fault, a grant of each door, and a revision", || {
@@ -86,5 +81,4 @@ fn nothing_is_left_of_a_run_that_is_killed() {
         let devices = Command::new("losetup").arg("--list").output().expect("losetup");
         (!String::from_utf8_lossy(&devices.stdout).contains(&wanted)).then_some(())
     });
-    std::fs::remove_dir_all(&folder).expect("the folder goes");
 }

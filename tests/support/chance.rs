@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-/// A source of numbers. Each part of the simulation has its own, so that one that draws more does not shift the rest.
+/// A source of numbers. Each part of a run has its own, so that one that draws more does not shift the rest.
 #[derive(Clone, Debug)]
 pub struct Chance([u64; 4]);
 
@@ -50,7 +50,7 @@ impl Chance {
 
     /// A number from `low` to `high`, both included.
     pub fn range(&mut self, low: u64, high: u64) -> u64 {
-        low + self.below(high - low + 1)
+        low + self.below(high.saturating_sub(low) + 1)
     }
 
     /// `true` in `permille` of 1,000 cases.
@@ -88,7 +88,22 @@ impl Chance {
     }
 
     /// One of several things.
+    ///
+    /// # Panics
+    /// If there are none.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
+    }
+
+    /// One of several things; `None` of none.
+    pub fn choose<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+        from.get(self.below(from.len() as u64) as usize)
+    }
+
+    /// Puts things into a random order.
+    pub fn shuffle<T>(&mut self, things: &mut [T]) {
+        for last in (1..things.len()).rev() {
+            things.swap(last, self.below(last as u64 + 1) as usize);
+        }
     }
 }
