@@ -35,7 +35,8 @@ async fn the_client_hears_of_a_hand_over_before_the_store_has_answered() {
     assert_eq!(lost["reason"], "handed-over", "{lost}");
     let granted = two.event("held", SOON).await;
     assert!(granted["token"].as_u64() > held["token"].as_u64(), "{granted}");
-    assert!(unanswered.fired() >= 1, "its answer was held back");
+    // The recipient may have been faster than the answer.
+    unanswered.fired_once(SOON).await;
     unanswered.release();
     assert_eq!(asked.await.expect("no panic"), 200);
 }
