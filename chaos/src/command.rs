@@ -88,7 +88,7 @@ struct NightsArgs {
     /// The seed of the first run; each further one has the next
     #[arg(long)]
     seed: Option<u64>,
-    /// For how many seconds faults strike in each of the six runs
+    /// For how many seconds faults strike in each of the eight runs
     #[arg(long, default_value_t = 1_800)]
     seconds: u64,
     /// Where the folders of the runs go
@@ -243,7 +243,8 @@ async fn ci(args: CiArgs) -> u8 {
 }
 
 /// Power that fails is beyond the promise where writes are not synced, so disks are for those that are.
-const NIGHTS: [(&str, &str); 3] = [("night", "2m"), ("night", "always"), ("night-disk", "always")];
+const NIGHTS: [(&str, &str); 4] =
+    [("night", "2m"), ("night-disk", "always"), ("night", "always"), ("night-operator", "2m")];
 
 async fn nights(args: NightsArgs) -> u8 {
     let mut runs = Vec::new();

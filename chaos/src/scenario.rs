@@ -260,6 +260,27 @@ pub const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "night-operator",
+        about: "what operators do, the bucket's end among it, while servers and workers die, for long",
+        crew: KINDS,
+        nemeses: &[
+            (3, StepDown),
+            (2, StepDownMeta),
+            (2, Rolling),
+            (2, LameDuck),
+            (2, Membership),
+            (1, Bucket),
+            (2, KillLeader),
+            (2, KillWorker),
+            (1, PauseWorker),
+            (1, Loss),
+        ],
+        at_once: 2,
+        seconds: 900,
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
         name: "lax-power",
         about: "power that fails while writes are synced every two minutes: acknowledged writes are lost, and it must show",
         crew: MUTEX,
