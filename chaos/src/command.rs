@@ -1,5 +1,6 @@
 //! What the command takes, and what it does with it.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use chaos::cluster::enclosure;
@@ -7,6 +8,7 @@ use chaos::runner::{self, Ending, Order};
 use chaos::scenario::{SCENARIOS, Scenario, named};
 use chaos::worker;
 use clap::{Args, Parser, Subcommand};
+use futures_util::{StreamExt, stream};
 use support::binary::{OLDEST, PINNED};
 use support::programs::program_beside;
 use support::{Release, server_binary};
@@ -228,6 +230,9 @@ fn drawn(seed: Option<u64>) -> u64 {
     seed.unwrap_or_else(|| chaos::clock::now_ns() % 1_000_000)
 }
 
+/// How many scenarios run at a time in CI. Each has a cluster of its own, and much of a run is waiting: faults, healing.
+const CI_AT_ONCE: usize = 2;
+
 async fn ci(args: CiArgs) -> u8 {
     let seed = drawn(args.seed);
     let one = |scenario: &Scenario| RunArgs {
@@ -239,7 +244,7 @@ async fn ci(args: CiArgs) -> u8 {
         ttl_ms: None,
         out: Some(args.out.join(format!("{}-{seed}", scenario.name))),
     };
-    series(SCENARIOS.iter().filter(|scenario| scenario.is_for_ci).map(one).collect()).await
+    series(SCENARIOS.iter().filter(|scenario| scenario.is_for_ci).map(one).collect(), CI_AT_ONCE).await
 }
 
 /// Power that fails is beyond the promise where writes are not synced, so disks are for those that are.
@@ -260,25 +265,29 @@ async fn nights(args: NightsArgs) -> u8 {
             out: Some(args.out.join(format!("{scenario}-{release}-{sync}-{number}"))),
         });
     }
-    series(runs).await
+    series(runs, 1).await
 }
 
-/// Runs one after the other, and judges; also after one that failed. The first failure's code is the result.
-async fn series(runs: Vec<RunArgs>) -> u8 {
+/// Runs, some at once, and judges; also after one that failed. The first failure's code is the result.
+async fn series(runs: Vec<RunArgs>, at_once: usize) -> u8 {
     let begun = std::time::Instant::now();
-    let (mut worst, mut ends) = (0, String::new());
-    for run in runs {
+    let is_interrupted = Cell::new(false);
+    let one = async |run: RunArgs| {
+        if is_interrupted.get() {
+            return (130, String::new());
+        }
         let folder = run.out.clone().unwrap_or_default();
         let mut code = scenario(run).await;
-        if code == 130 {
-            return code;
-        }
+        is_interrupted.set(is_interrupted.get() || code == 130);
         if code == 0 {
             code = judge(&folder);
         }
-        ends += &format!("{:4} s  exit code {code}  {}\n", begun.elapsed().as_secs(), folder.display());
-        worst = if worst == 0 { code } else { worst };
+        (code, format!("{:4} s  exit code {code}  {}\n", begun.elapsed().as_secs(), folder.display()))
+    };
+    let ends: Vec<(u8, String)> = stream::iter(runs).map(one).buffered(at_once).collect().await;
+    println!();
+    for (_, end) in &ends {
+        print!("{end}");
     }
-    print!("\n{ends}");
-    worst
+    ends.iter().map(|(code, _)| *code).find(|code| *code != 0).unwrap_or(0)
 }

@@ -11,7 +11,7 @@ use crate::clock::now_ns;
 use crate::cluster::{Cluster, enclosure};
 use crate::crew::{Camp, Member, fake_clock};
 use crate::history::{Line, Phase, What};
-use crate::nemesis::{self, Nemesis, Undo, World};
+use crate::nemesis::{self, Begun, Nemesis, Undo, World};
 use crate::recorder::Recorder;
 use crate::register;
 use crate::scenario::{Planned, Scenario};
@@ -44,6 +44,10 @@ pub struct Order {
 
 /// How long a worker may take to give back what it holds, once told to stop: as long as a release is tried.
 const FAREWELL: Duration = Duration::from_secs(20);
+/// When it is tried again to undo a fault that could not be undone.
+const AGAIN: Duration = Duration::from_secs(1);
+/// For how long at least that is tried.
+const INSIST: Duration = Duration::from_secs(120);
 /// What settling takes besides a ttl.
 const SETTLE: Duration = Duration::from_secs(15);
 
@@ -65,6 +69,9 @@ struct Active {
     fault: u64,
     nemesis: Nemesis,
     target: String,
+    /// When it was to be over.
+    due: Instant,
+    /// When it is undone: when it is due, or a little later if others kept it from that.
     until: Instant,
     undo: Undo,
 }
@@ -107,7 +114,8 @@ pub async fn run(order: Order) -> Result<Ending, String> {
     drop(recorder);
     // The auditor and the readers of workers have let go of it by now, unless something hangs.
     match tokio::time::timeout(Duration::from_secs(10), writer).await {
-        Ok(Ok(Ok(()))) if died.is_empty() => ran,
+        // Where the run itself failed, that is why workers died.
+        Ok(Ok(Ok(()))) if died.is_empty() || ran.is_err() => ran,
         Ok(Ok(Ok(()))) => Err(format!("died by themselves: {}", died.join(", "))),
         Ok(Ok(Err(error))) => Err(format!("the history cannot be written: {error}")),
         Ok(Err(error)) => Err(format!("the history cannot be written: {error}")),
@@ -264,7 +272,8 @@ impl Run {
             self.active.iter().map(|active| format!("{} {}", active.nemesis.word(), active.target)).collect();
         let faults = if faults.is_empty() { "calm".to_owned() } else { faults.join("; ") };
         eprintln!(
-            "{:4} s  {} grants, {} refused, {} lost, {} revisions, {} gaps  {faults}",
+            "{:14} {:4} s  {} grants, {} refused, {} lost, {} revisions, {} gaps  {faults}",
+            self.order.scenario.name,
             self.begun.elapsed().as_secs(),
             counts.grants,
             counts.refusals,
@@ -287,7 +296,8 @@ impl Run {
                 let what = self.phase(fault, nemesis, &begun.target, Phase::Begins);
                 self.recorder.line(Line { at_ns, who: "runner".into(), what }).await;
                 let until = Instant::now() + length;
-                self.active.push(Active { fault, nemesis, target: begun.target, until, undo: begun.undo });
+                let Begun { target, undo } = begun;
+                self.active.push(Active { fault, nemesis, target, due: until, until, undo });
             }
             Ok(None) => {}
             Err(reason) => {
@@ -299,10 +309,18 @@ impl Run {
         Ok(())
     }
 
+    /// Undoes a fault. One that cannot be undone amid others, or so soon after them, stays in force and is tried again.
     async fn heal(&mut self, active: Active) -> Result<(), String> {
-        let Active { fault, nemesis, target, undo, .. } = active;
-        let undone = nemesis::end(undo, &mut self.world).await;
-        undone.map_err(|why| format!("{} of {target} cannot be undone: {why}", nemesis.word()))?;
+        let Active { fault, nemesis, target, due, undo, .. } = active;
+        match nemesis::end(undo, &mut self.world).await {
+            Ok(()) => {}
+            Err((Some(undo), _)) if !self.active.is_empty() || due.elapsed() < INSIST => {
+                let until = Instant::now() + AGAIN;
+                self.active.push(Active { fault, nemesis, target, due, until, undo });
+                return Ok(());
+            }
+            Err((_, why)) => return Err(format!("{} of {target} cannot be undone: {why}", nemesis.word())),
+        }
         self.recorder.say(self.phase(fault, nemesis, &target, Phase::Ends)).await;
         if nemesis == Nemesis::Bucket {
             self.quiet_until = Instant::now() + QUIET;

@@ -174,29 +174,37 @@ impl Store for FaultyStore {
     }
 
     fn last<'a>(&'a self, filter: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>> {
-        let filter = filter.to_owned();
+        let (filter, index) = (filter.to_owned(), self.pid.index);
         Box::pin(async move {
             let read = move |sim: &Sim, as_of| match as_of {
                 Some(then) => Ok(sim.lock().history.matching(&filter, then).pop()),
-                None => now(sim.store.last(&filter)),
+                None => {
+                    let ghost = sim.lock().ghosts(index, &filter).pop();
+                    let last = now(sim.store.last(&filter))?;
+                    Ok(last.into_iter().chain(ghost).max_by_key(|entry| entry.revision))
+                }
             };
             self.ask(read).await?
         })
     }
 
     fn first<'a>(&'a self, filter: &'a str) -> Reply<'a, Result<Option<Entry>, Unreadable>> {
-        let filter = filter.to_owned();
+        let (filter, index) = (filter.to_owned(), self.pid.index);
         Box::pin(async move {
             let read = move |sim: &Sim, as_of| match as_of {
                 Some(then) => Ok(sim.lock().history.matching(&filter, then).into_iter().next()),
-                None => now(sim.store.first(&filter)),
+                None => {
+                    let ghost = sim.lock().ghosts(index, &filter).into_iter().next();
+                    let first = now(sim.store.first(&filter))?;
+                    Ok(first.into_iter().chain(ghost).min_by_key(|entry| entry.revision))
+                }
             };
             self.ask(read).await?
         })
     }
 
     fn scan<'a>(&'a self, filter: &'a str, from: Revision) -> Reply<'a, Result<Page, Unreadable>> {
-        let filter = filter.to_owned();
+        let (filter, index) = (filter.to_owned(), self.pid.index);
         Box::pin(async move {
             let read = move |sim: &Sim, as_of| match as_of {
                 Some(then) => {
@@ -204,7 +212,14 @@ impl Store for FaultyStore {
                     entries.retain(|entry| entry.revision >= from);
                     Ok(Page { entries, next: None })
                 }
-                None => now(sim.store.scan(&filter, from)),
+                None => {
+                    let mut page = now(sim.store.scan(&filter, from))?;
+                    let ghosts = sim.lock().ghosts(index, &filter);
+                    let end = page.next.unwrap_or(Revision::MAX);
+                    page.entries.extend(ghosts.into_iter().filter(|it| (from..end).contains(&it.revision)));
+                    page.entries.sort_by_key(|entry| entry.revision);
+                    Ok(page)
+                }
             };
             self.ask(read).await?
         })

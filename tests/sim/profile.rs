@@ -144,6 +144,8 @@ pub struct Profile {
     pub eager: bool,
     /// Which of a repeat's id and revision the store looks at first.
     pub revisions_first: bool,
+    /// The process whose server shows places in line that were given up, if there is one.
+    pub haunted: Option<usize>,
 }
 
 impl Profile {
@@ -197,6 +199,7 @@ impl Profile {
             gap_ms: chance.pick(&[1_500, 3_000, 6_000, 15_000]),
             eager: chance.odds(300),
             revisions_first: chance.odds(400),
+            haunted: None,
         };
         if !calm && chance.odds(120) {
             profile.plagues.push((6, Plague::Recreate));
@@ -205,6 +208,13 @@ impl Profile {
             profile.plagues.push((3, Plague::Regress));
         }
         profile
+    }
+
+    /// The same, perhaps with a server that came back from a crash with what had been removed.
+    pub fn perhaps_haunted(mut self, chance: &mut Chance) -> Profile {
+        let who = chance.below(self.processes as u64) as usize;
+        self.haunted = (!self.plagues.is_empty() && chance.odds(100)).then_some(who);
+        self
     }
 
     /// The same, for another kind.

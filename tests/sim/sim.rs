@@ -259,6 +259,14 @@ impl State {
         }
     }
 
+    /// What the server that this process reads from shows besides what is there.
+    pub fn ghosts(&self, index: usize, filter: &str) -> Vec<Entry> {
+        if self.profile.haunted != Some(index) {
+            return Vec::new();
+        }
+        self.history.ghosts(filter)
+    }
+
     /// A fault, by its name, and how long it may be felt.
     pub fn fault(&mut self, at: Duration, name: &'static str, who: Option<usize>, felt: Duration) {
         *self.counts.faults.entry(name).or_default() += 1;

@@ -14,7 +14,7 @@ pub(super) async fn shrink(world: &mut World) -> Struck {
 }
 
 pub(super) async fn grow(world: &mut World) -> Result<(), String> {
-    for _ in 0..20 {
+    for _ in 0..6 {
         if replicas(world, 3).await == Some(true) {
             return Ok(());
         }

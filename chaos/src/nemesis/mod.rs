@@ -251,9 +251,12 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
 /// Undoes a fault.
 ///
 /// # Errors
-/// With what could not be undone: the run is worth nothing then.
-pub async fn end(undo: Undo, world: &mut World) -> Result<(), String> {
-    match undo {
+/// With what could not be undone, and how to try it again once other faults are over, where that may help. Without that,
+/// the run is worth nothing.
+pub async fn end(undo: Undo, world: &mut World) -> Result<(), (Option<Undo>, String)> {
+    let done = match undo {
+        Undo::MakeBucket => return bucket::make(world).await.map_err(|why| (Some(Undo::MakeBucket), why)),
+        Undo::Replicas => return membership::grow(world).await.map_err(|why| (Some(Undo::Replicas), why)),
         Undo::Nothing => Ok(()),
         Undo::Launch(servers) => kill::launch(world, &servers),
         Undo::PowerOn(servers) => power::on(world, &servers).await,
@@ -269,9 +272,8 @@ pub async fn end(undo: Undo, world: &mut World) -> Result<(), String> {
         Undo::LameDuck(server) => rolling::after_lame_duck(world, server).await,
         Undo::Rolling(rolling) => rolling.finish(world).await,
         Undo::ClockRight(member) => clock::right(world, member),
-        Undo::MakeBucket => bucket::make(world).await,
-        Undo::Replicas => membership::grow(world).await,
-    }
+    };
+    done.map_err(|why| (None, why))
 }
 
 impl World {

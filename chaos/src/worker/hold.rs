@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use lease::Space;
@@ -40,23 +40,39 @@ struct Holding {
     kind: Kind,
     grant: Grant,
     /// Until when it was said to be good.
-    told_ns: u64,
+    told_ns: AtomicU64,
     /// Whether it was said to be lost.
     is_lost: AtomicBool,
 }
 
 impl Holding {
-    /// Waits for a step that may outlast the grant, and says when that is lost at the moment when it is.
+    fn told_ns(&self) -> u64 {
+        self.told_ns.load(Ordering::Relaxed)
+    }
+
+    /// Says that it was renewed, if it was since that was said last.
+    fn renewed(&self, said: &Said) {
+        let deadline_ns = self.grant.deadline_ns();
+        if deadline_ns != self.told_ns() {
+            self.told_ns.store(deadline_ns, Ordering::Relaxed);
+            said.now(What::Renewed { op: self.op, deadline_ns });
+        }
+    }
+
+    /// Waits for a step that may outlast the grant, and says what becomes of that at the moment when it does: lost or
+    /// renewed.
     async fn during<T>(&self, said: &Said, step: impl Future<Output = T>) -> T {
         let mut step = std::pin::pin!(step);
         loop {
+            let is_lost = self.is_lost.load(Ordering::Relaxed);
             tokio::select! {
                 biased;
                 done = &mut step => return done,
-                reason = self.grant.lost(), if !self.is_lost.load(Ordering::Relaxed) => {
+                reason = self.grant.lost(), if !is_lost => {
                     self.is_lost.store(true, Ordering::Relaxed);
                     said.now(What::Lost { op: self.op, reason });
                 }
+                () = self.grant.renewed(self.told_ns()), if !is_lost => self.renewed(said),
             }
         }
     }
@@ -155,7 +171,7 @@ impl Lane {
                     op,
                     kind: ask.kind,
                     grant,
-                    told_ns: deadline_ns,
+                    told_ns: AtomicU64::new(deadline_ns),
                     is_lost: AtomicBool::new(false),
                 })
             }
@@ -169,7 +185,7 @@ impl Lane {
         }
     }
 
-    async fn hold(&mut self, mut holding: Holding) {
+    async fn hold(&mut self, holding: Holding) {
         // Mostly short, so that there is much to look at; some last about as long as a lease does without a renewal,
         // and some outlive it by far, so that renewals count, and so that whoever is cut off or paused for long mostly
         // holds something that somebody else will be granted meanwhile.
@@ -191,8 +207,8 @@ impl Lane {
                     self.said.now(What::Lost { op, reason });
                     return;
                 }
-                () = holding.grant.renewed(holding.told_ns) => self.renewed(&mut holding),
-                () = tokio::time::sleep_until(step) => self.work(&mut holding).await,
+                () = holding.grant.renewed(holding.told_ns()) => holding.renewed(&self.said),
+                () = tokio::time::sleep_until(step) => self.work(&holding).await,
                 () = self.stop.cancelled() => break,
             }
             if holding.is_lost.load(Ordering::Relaxed) {
@@ -208,16 +224,8 @@ impl Lane {
         }
     }
 
-    fn renewed(&self, holding: &mut Holding) {
-        let deadline_ns = holding.grant.deadline_ns();
-        if deadline_ns != holding.told_ns {
-            holding.told_ns = deadline_ns;
-            self.said.now(What::Renewed { op: holding.op, deadline_ns });
-        }
-    }
-
     /// Uses what is protected, if it still holds.
-    async fn work(&mut self, holding: &mut Holding) {
+    async fn work(&mut self, holding: &Holding) {
         let op = holding.op;
         // Everything that is held for itself alone has something to protect.
         if !matches!(holding.kind, Kind::Lock | Kind::Multi | Kind::Election) {
@@ -232,9 +240,9 @@ impl Lane {
                 (false, _) => format!("lock.{name}"),
             };
             // First the news, then the time, then the look: what is held at the look was held at that time.
-            self.renewed(holding);
+            holding.renewed(&self.said);
             let at_ns = now_ns();
-            if !holding.grant.is_held() || at_ns >= holding.told_ns {
+            if !holding.grant.is_held() || at_ns >= holding.told_ns() {
                 return;
             }
             let value = self.value();

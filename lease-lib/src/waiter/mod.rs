@@ -106,6 +106,10 @@ pub(super) struct Waiter {
     told: std::collections::BTreeSet<String>,
     /// The processes ahead that were found to be gone.
     gone: std::collections::BTreeSet<String>,
+    /// The place ahead that the line showed last and its key did not.
+    unseen: Option<Revision>,
+    /// The places that a server shows and that are not there, by order.
+    refuted: std::collections::BTreeSet<Revision>,
 }
 
 /// How a stage of the attempt ended, other than by going on.
@@ -157,6 +161,8 @@ pub(crate) fn start_as(
         refusals: 0,
         told: Default::default(),
         gone: Default::default(),
+        unseen: None,
+        refuted: Default::default(),
     };
     let shared = Arc::clone(&waiter.core);
     shared.spawn(waiter.run());
@@ -364,7 +370,8 @@ impl Waiter {
 
     /// Everything in line, by order; empty if it cannot be read.
     async fn places(&self) -> Vec<line::Place> {
-        let places = crate::line::read(&self.core, &self.scope).await.unwrap_or_default();
+        let mut places = crate::line::read(&self.core, &self.scope).await.unwrap_or_default();
+        places.retain(|place| !self.refuted.contains(&place.order));
         if self.wanted.target.by_priority() { line::by_priority(places) } else { places }
     }
 }

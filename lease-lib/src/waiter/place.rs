@@ -99,21 +99,35 @@ impl Waiter {
         self.core.spawn(async move {
             core.presence.leave(core.now());
             // The number is not used again before this is done, so whatever stands there is ours.
-            let marker = remove(&core, key, order, granted, true).await;
+            let marker = match remove(&core, key, order, granted, true).await {
+                Removal::Done(marker) => Some(marker),
+                Removal::NotThere | Removal::Undecided => None,
+            };
             core.post.unwait(&name, &place, marker);
         });
     }
 }
 
+/// What came of removing a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// It is gone, by the marker of this revision.
+    Done(Revision),
+    /// It was not there any more, says the store.
+    NotThere,
+    /// The store does not take it now, or did not answer.
+    Undecided,
+}
+
 /// Removes a place by CAS on the revision that made it, so that a later one under the same key is not hit; with
-/// `whatever` on any revision that is found there. Returns the marker's revision, if the store named it.
+/// `whatever` on any revision that is found there.
 pub(super) async fn remove(
     core: &Core,
     key: String,
     order: Revision,
     granted: bool,
     whatever: bool,
-) -> Option<Revision> {
+) -> Removal {
     let note = Bytes::from(serde_json::to_vec(&Left { granted }).unwrap_or_default());
     let mut write = Write {
         key,
@@ -133,14 +147,14 @@ pub(super) async fn remove(
                 conflicts += 1;
                 doubled(Duration::from_millis(5), conflicts - 1)
             }
-            Ok(ack) => return Some(ack.revision),
-            // Not there any more, or not ours to remove.
-            Err(WriteError::Conflict { .. } | WriteError::Refused(_)) => return None,
+            Ok(ack) => return Removal::Done(ack.revision),
+            Err(WriteError::Conflict { .. }) => return Removal::NotThere,
+            Err(WriteError::Refused(_)) => return Removal::Undecided,
             Err(WriteError::InFlight) => Duration::from_millis(5),
             // Sent again, unchanged: if it had been applied, the answer is a conflict or a duplicate.
             Err(WriteError::NotTaken | WriteError::Unknown(_)) => PAUSE,
         };
         sleep_until(core.ambient.as_ref(), core.now() + pause).await;
     }
-    None
+    Removal::Undecided
 }

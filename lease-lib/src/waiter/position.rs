@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Waiter, place};
+use super::Waiter;
+use super::place::{self, Removal};
 use crate::protocol::key;
 use crate::protocol::line::{self, Note, Place};
 use crate::store::{Entry, Events, Revision};
@@ -20,6 +21,8 @@ pub(super) struct Ahead {
 
 /// How many processes that were found to be gone a waiter remembers. Beyond that each is found out again.
 const MOST_GONE: usize = 64;
+/// How many places that are not there it remembers. Beyond that each is found out again.
+const MOST_REFUTED: usize = 4_096;
 /// How many places of such processes it removes before it reads the line again.
 const MOST_PASSED: usize = 64;
 
@@ -63,6 +66,17 @@ pub(super) enum OutOfLine {
 impl Waiter {
     /// Finds the place directly ahead of `order`, and follows it unless `was` does so already.
     pub(super) async fn locate(&mut self, order: Revision, was: Position) -> Result<Position, OutOfLine> {
+        let mut was = Some(was);
+        for _ in 0..MOST_PASSED {
+            if let Some(position) = self.find(order, was.take().unwrap_or(Position::Unknown)).await? {
+                return Ok(position);
+            }
+        }
+        Ok(Position::Unknown)
+    }
+
+    /// As [`Self::locate`]; `None` if what the line shows directly ahead was found not to be there: to be read again.
+    async fn find(&mut self, order: Revision, was: Position) -> Result<Option<Position>, OutOfLine> {
         let places = self.places().await;
         // The list may be old; one that shows our own place is new enough to show everything that came before it.
         let Some(index) = places.iter().position(|place| place.order == order) else {
@@ -73,20 +87,20 @@ impl Waiter {
                         let ready = places.len();
                         self.ahead.send_if_modified(|ahead| ahead.replace(ready) != Some(ready));
                     }
-                    Ok(Position::Unknown)
+                    Ok(Some(Position::Unknown))
                 }
                 // A marker, or something else that is newer than our place, if it is not there; else too old to tell.
                 Ok(entry) => {
                     let there = entry.map(|entry| entry.revision).filter(|revision| *revision > order);
                     Err(OutOfLine::Unseen(there.unwrap_or_default()))
                 }
-                Err(_) => Ok(Position::Unknown),
+                Err(_) => Ok(Some(Position::Unknown)),
             };
         };
         self.ahead.send_if_modified(|ahead| ahead.replace(index) != Some(index));
         let nearest = match self.nearest(places.into_iter().take(index).collect()).await {
-            Ok(None) => return Ok(Position::First),
-            Err(Unsure) => return Ok(Position::Unknown),
+            Ok(None) => return Ok(Some(Position::First)),
+            Err(Unsure) => return Ok(Some(Position::Unknown)),
             Ok(Some(nearest)) => nearest,
         };
         let ahead = match was {
@@ -101,9 +115,17 @@ impl Waiter {
                             && !self.wanted.target.by_priority()
                             && self.is_first(order).await =>
                     {
-                        return Ok(Position::First);
+                        return Ok(Some(Position::First));
                     }
-                    Ok(_) => return Ok(Position::Unknown),
+                    // Left just now, or the line shows what is not there: then it will do so again.
+                    Ok(_) => {
+                        let again = self.unseen.replace(nearest.order) == Some(nearest.order);
+                        let haunted = again || !self.refuted.is_empty();
+                        return match haunted && self.pass_over(&nearest).await {
+                            true => Ok(None),
+                            false => Ok(Some(Position::Unknown)),
+                        };
+                    }
                     // Unreadable says nothing; the next look asks again.
                     Err(_) => {}
                 }
@@ -111,7 +133,7 @@ impl Waiter {
             }
         };
         self.tell_ahead(order, &ahead).await;
-        Ok(Position::Behind(ahead))
+        Ok(Some(Position::Behind(ahead)))
     }
 
     /// Who is directly ahead, if anybody. A process has many places, often one behind the other: those of one that is known to be gone
@@ -200,10 +222,25 @@ impl Waiter {
         }
     }
 
-    /// Removes a place ahead; `false` if it was not there any more.
-    pub(super) async fn pass_over(&self, ahead: &Place) -> bool {
+    /// Removes a place ahead; `false` if it may still be there.
+    ///
+    /// A server that came back from a crash may show a place for as long as a day that was given up long ago, and that
+    /// the others have forgotten (measured on 2.12.8): the marker that removed it has expired, and the place came back.
+    /// Reading again shows it again; a refused write has told that it is not there, and that is remembered. Should a leader
+    /// that was cut off have refused it, somebody is overtaken, and nothing worse: the line only decides who tries.
+    pub(super) async fn pass_over(&mut self, ahead: &Place) -> bool {
         let process = &ahead.waiter.process;
         tracing::info!(line = self.scope, process, "passing over a waiter that is gone");
-        place::remove(&self.core, ahead.key.clone(), ahead.order, false, false).await.is_some()
+        match place::remove(&self.core, ahead.key.clone(), ahead.order, false, false).await {
+            Removal::Done(_) => true,
+            Removal::NotThere => {
+                if self.refuted.len() >= MOST_REFUTED {
+                    self.refuted.clear();
+                }
+                self.refuted.insert(ahead.order);
+                true
+            }
+            Removal::Undecided => false,
+        }
     }
 }
