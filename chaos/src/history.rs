@@ -20,6 +20,9 @@ pub struct Line {
     pub what: What,
 }
 
+/// The target of the fault that says when an operator accepts that the store lost what it had acknowledged.
+pub const ACCEPTANCE: &str = "an operator accepts lost writes";
+
 /// The number of an operation: one acquire and all that comes of it; unique in its worker.
 pub type Op = u64;
 

@@ -10,7 +10,7 @@ use crate::auditor::Auditor;
 use crate::clock::now_ns;
 use crate::cluster::{Cluster, enclosure};
 use crate::crew::{Camp, Member, fake_clock};
-use crate::history::{Line, Phase, What};
+use crate::history::{ACCEPTANCE, Line, Phase, What};
 use crate::nemesis::{self, Begun, Nemesis, Undo, World};
 use crate::recorder::Recorder;
 use crate::register;
@@ -214,7 +214,7 @@ impl Run {
             eprintln!("chaos: after healing, {why}");
         }
         if self.order.scenario.may_lose_writes(&self.order.sync_interval) {
-            let (fault, target) = (self.next_fault, "an operator accepts lost writes");
+            let (fault, target) = (self.next_fault, ACCEPTANCE);
             self.recorder.say(self.phase(fault, Nemesis::Power, target, Phase::Begins)).await;
             if let Err(why) = nemesis::bucket::accept_losses(&self.world.cluster.urls()).await {
                 eprintln!("chaos: {why}");

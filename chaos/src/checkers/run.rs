@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::audit::{Audit, Revision};
 use super::fault::Band;
 use super::operation::{Grant, Mark, Operation, Read, Use, Used};
-use crate::history::{Line, Op, Phase, What};
+use crate::history::{ACCEPTANCE, Line, Op, Phase, What};
 
 /// How long after its end a pause may still be felt by whoever was paused: it has to be scheduled again.
 const WAKING_NS: u64 = 1_000_000_000;
@@ -95,6 +95,11 @@ impl Run {
             |band: &Band| by_socket && band.target.split(['|', ',', ' ']).any(|it| it.starts_with('d'));
         let paused = |band: &&Band| band.pauses() && (band.befalls(worker) || daemon(band));
         self.faults.iter().filter(paused).any(|band| band.touches(from, to, WAKING_NS))
+    }
+
+    /// How often an operator had accepted by then that the store had lost writes.
+    pub fn acceptances(&self, at_ns: u64) -> usize {
+        self.faults.iter().filter(|band| band.target == ACCEPTANCE && band.from.at_ns <= at_ns).count()
     }
 
     /// Whether what the contract assumes was broken on purpose, up to `after` nanoseconds before `from`.

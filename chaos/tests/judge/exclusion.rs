@@ -1,8 +1,8 @@
 //! Tokens, belief, the fenced resource and the register.
 
-use chaos::history::{Kind, What};
+use chaos::history::{ACCEPTANCE, Kind, What};
 
-use super::story::Story;
+use super::story::{FIRST, Story};
 
 #[test]
 fn one_holder_per_token() {
@@ -140,4 +140,24 @@ fn what_is_protected_is_one_register() {
     story.uses("w1", 1, 10, 4, (90, 100), Some(2));
     let finding = story.violates("what is protected is linearizable", "No order of the operations on r");
     assert_eq!(finding.violations[0].lines, [13], "the write that says it replaced what had been replaced");
+}
+
+#[test]
+fn tokens_that_rose_may_be_given_again_only_once_lost_writes_were_accepted() {
+    let property = "tokens rise in real-time order";
+    for (target, is_accepted) in [(ACCEPTANCE, true), ("n0,n1,n2", false)] {
+        let mut story = Story::new();
+        story.holds("w1", 1, Kind::Lock, "a", FIRST + 9, (10, 20));
+        story.fault(30, 40, "power-beyond-promise", target);
+        story.holds("w2", 1, Kind::Lock, "a", FIRST + 5, (50, 60));
+        if is_accepted {
+            let shown = story.holds_for(property).notes;
+            assert!(shown.iter().any(|it| it.sentence.contains("had been accepted in between")), "{shown:?}");
+            // Among those that were granted afterwards, they rise again.
+            story.holds("w3", 1, Kind::Lock, "a", FIRST + 4, (70, 80));
+            story.violates(property, "w3's op 1");
+        } else {
+            story.violates(property, "w2's op 1");
+        }
+    }
 }
