@@ -10,6 +10,8 @@ use crate::worker::BUCKET;
 
 /// The cluster may be in the middle of an election.
 const TRIES: u32 = 20;
+/// How long it is tried at a time to make the bucket again.
+const MAKE_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) async fn delete(world: &mut World) -> Struck {
     let answer = world.ask(&format!("$JS.API.STREAM.DELETE.KV_{BUCKET}"), "", false).await;
@@ -22,7 +24,9 @@ pub(super) async fn delete(world: &mut World) -> Struck {
 
 /// Makes the bucket, or finds it made.
 pub(super) async fn make(world: &mut World) -> Result<(), String> {
-    open(&world.cluster.urls()).await
+    // While this waits no other fault is undone, and that may be what it waits for.
+    let made = tokio::time::timeout(MAKE_WITHIN, open(&world.cluster.urls())).await;
+    made.unwrap_or_else(|_| Err("the bucket cannot be opened in time".into()))
 }
 
 /// Makes the bucket, or finds it made.
