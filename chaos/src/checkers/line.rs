@@ -15,6 +15,7 @@ const FELT_NS: u64 = 20_000_000_000;
 #[derive(Clone)]
 struct Place {
     line: usize,
+    at_ns: u64,
     attempt: String,
     by: String,
     overtaken: u32,
@@ -37,10 +38,11 @@ pub fn check(run: &Run) -> Finding {
             }
             let attempt = write.value.as_ref().and_then(|it| it.get("attempt")).and_then(|it| it.as_str());
             if let Some(attempt) = attempt.filter(|it| !write.is_deletion && !sets.contains(*it)) {
-                let (attempt, at) = (attempt.to_owned(), write.at.line);
+                let (attempt, at) = (attempt.to_owned(), write.at);
+                let (line_of, at_ns, by) = (at.line, at.at_ns, String::new());
                 line.insert(
                     write.revision,
-                    Place { line: at, attempt, by: String::new(), overtaken: 0, stepped: 0 },
+                    Place { line: line_of, at_ns, attempt, by, overtaken: 0, stepped: 0 },
                 );
                 places.insert(&write.key, write.revision);
             }
@@ -55,6 +57,11 @@ pub fn check(run: &Run) -> Finding {
             continue;
         }
         let Some(line) = lines.get_mut(wanted.as_str()) else { continue };
+        // With a bucket that is deleted go its places, and nobody writes that they do.
+        let bucket = run.faults.iter().filter(|band| band.nemesis == "bucket").map(|band| band.from.at_ns);
+        if let Some(deleted) = bucket.filter(|at| *at <= write.at.at_ns).max() {
+            line.retain(|_, place| place.at_ns >= deleted);
+        }
         let order = line.iter().find(|(_, place)| place.attempt == record.attempt).map(|(order, _)| *order);
         let is_troubled = troubled(run, write.at.at_ns);
         for (place_order, place) in line.iter_mut() {

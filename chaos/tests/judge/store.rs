@@ -173,11 +173,20 @@ fn no_reader_is_written_over_while_it_stands() {
 
 /// `often` times in a row the same process is granted it that stands behind another in line.
 fn overtaken(often: u32, others_place: bool) -> Story {
+    overtaken_after("", often, others_place)
+}
+
+/// The same, long after that befell the bucket, unless it is empty.
+fn overtaken_after(nemesis: &str, often: u32, others_place: bool) -> Story {
     let mut story = Story::new();
     let place = |attempt: &str| json!({ "place": attempt, "attempt": attempt, "process": "p" });
     story.writes(10, "line.lock.a.1", 86_400, place("waits"));
+    if !nemesis.is_empty() {
+        story.fault(20, 30, nemesis, "KV_leases");
+    }
+    let begin = if nemesis.is_empty() { 100 } else { 60_000 };
     for turn in 0..u64::from(often) {
-        let (at, attempt) = (100 + turn * 100, format!("turn{turn}"));
+        let (at, attempt) = (begin + turn * 100, format!("turn{turn}"));
         if others_place {
             story.writes(at, "line.lock.a.2", 86_400, place(&attempt));
         }
@@ -188,6 +197,13 @@ fn overtaken(often: u32, others_place: bool) -> Story {
         story.deletes(at + 3, "lock.a");
     }
     story
+}
+
+#[test]
+fn a_place_goes_with_its_bucket() {
+    let property = "nobody is overtaken again and again";
+    overtaken_after("step-down", 5, true).violates(property, "passed by 5 times in a row");
+    overtaken_after("bucket", 5, true).is_untested(property);
 }
 
 #[test]
