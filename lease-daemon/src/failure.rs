@@ -16,9 +16,14 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// `EX_USAGE`, for a log filter that cannot be read.
-    pub fn log(error: impl Display) -> Failure {
-        Failure { text: format!("--log: {error}"), code: 64 }
+    /// `EX_USAGE`, for flags and variables that make no sense.
+    pub fn usage(error: impl Display) -> Failure {
+        Failure { text: error.to_string(), code: 64 }
+    }
+
+    /// `EX_CONFIG`, for a configuration file that cannot be read or makes no sense.
+    pub fn config(error: impl Display) -> Failure {
+        Failure { text: error.to_string(), code: 78 }
     }
 
     /// `EX_SOFTWARE`.

@@ -2,15 +2,13 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::os::unix::net::UnixStream as Probe;
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
-/// Owner and group may connect. Whoever may connect may take any lock: the group of the socket's folder (set-gid, or
-/// changed after the start) says who that is.
-const MODE: u32 = 0o660;
+use crate::config;
 
 /// Whoever could open the lock file could lock it, and keep daemons from starting.
 const LOCK_MODE: u32 = 0o600;
@@ -30,6 +28,9 @@ pub enum ListenError {
     /// The path does not fit into a socket's address.
     #[error("{} is too long for a socket: at most {MAX_PATH} bytes; choose another with --socket", .0.display())]
     TooLong(PathBuf),
+    /// Its group is not there.
+    #[error(transparent)]
+    Group(#[from] config::Wrong),
     /// The operating system refuses.
     #[error("cannot {what} {}: {error}; choose another path with --socket, $LEASE_SOCKET or $XDG_RUNTIME_DIR", path.display())]
     Refused {
@@ -56,12 +57,14 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Makes the socket at `path`. What a killed daemon left there is replaced; a living one's is not. The last
-    /// folder of the path is made if it is missing.
+    /// Makes the socket. What a killed daemon left in its place is replaced; a living one's is not. The last folder of
+    /// the path is made if it is missing. Who may connect, the mode and the group say: without a group that of the
+    /// folder if it is set-gid, else the daemon's own.
     ///
     /// # Errors
     /// [`ListenError`]
-    pub fn bind(path: &Path) -> Result<Socket, ListenError> {
+    pub fn bind(wanted: &config::socket::Socket) -> Result<Socket, ListenError> {
+        let path = wanted.path.as_path();
         if path.as_os_str().len() > MAX_PATH {
             return Err(ListenError::TooLong(path.to_owned()));
         }
@@ -83,7 +86,10 @@ impl Socket {
         let new = with_suffix(path, ".new");
         make_way(&new)?;
         let listener = UnixListener::bind(&new).map_err(refused("bind", path))?;
-        fs::set_permissions(&new, fs::Permissions::from_mode(MODE))
+        if let Some(gid) = wanted.gid()? {
+            lchown(&new, None, Some(gid)).map_err(refused("set the group of", path))?;
+        }
+        fs::set_permissions(&new, fs::Permissions::from_mode(wanted.mode.0))
             .map_err(refused("set the mode of", path))?;
         let inode = fs::metadata(&new).map(|m| (m.dev(), m.ino())).map_err(refused("look at", path))?;
         fs::rename(&new, path).map_err(refused("make", path))?;
@@ -134,6 +140,11 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::socket::Mode;
+
+    fn bind(path: &Path) -> Result<Socket, ListenError> {
+        Socket::bind(&config::socket::Socket { path: path.to_owned(), mode: Mode(0o660), group: None })
+    }
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("lease-listen-{name}-{}", std::process::id()));
@@ -145,12 +156,12 @@ mod tests {
     async fn one_daemon_at_a_time_and_nothing_left_behind() {
         let folder = folder("one");
         let path = folder.join("lease.sock");
-        let first = Socket::bind(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
-        assert!(matches!(Socket::bind(&path), Err(ListenError::InUse(_))));
+        let first = bind(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+        assert!(matches!(bind(&path), Err(ListenError::InUse(_))));
         drop(first);
         assert!(!path.exists());
-        drop(Socket::bind(&path).unwrap());
+        drop(bind(&path).unwrap());
         fs::remove_dir_all(&folder).unwrap();
     }
 
@@ -160,15 +171,15 @@ mod tests {
         let path = folder.join("lease.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        drop(Socket::bind(&path).unwrap());
+        drop(bind(&path).unwrap());
         let stranger = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        assert!(matches!(Socket::bind(&path), Err(ListenError::InUse(_))));
+        assert!(matches!(bind(&path), Err(ListenError::InUse(_))));
         drop(stranger);
         fs::remove_file(&path).unwrap();
         fs::write(&path, "precious").unwrap();
-        assert!(matches!(Socket::bind(&path), Err(ListenError::NoSocket(_))));
+        assert!(matches!(bind(&path), Err(ListenError::NoSocket(_))));
         let long = folder.join("n".repeat(MAX_PATH));
-        assert!(matches!(Socket::bind(&long), Err(ListenError::TooLong(_))));
+        assert!(matches!(bind(&long), Err(ListenError::TooLong(_))));
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -19,11 +19,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What trying again would not mend: credentials, the bucket's settings, the server's release.
 pub async fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Space, Error> {
     let observer: Arc<dyn lease::Observer> = Arc::clone(metrics) as _;
-    let nats = NatsOptions { bucket: config.bucket.clone(), ..NatsOptions::default() };
+    let nats = NatsOptions { bucket: config.nats.bucket.clone(), ..NatsOptions::default() };
     let options = SpaceOptions { nats, observer, ..SpaceOptions::default() };
-    let Some(url) = &config.nats else {
+    let Some(url) = &config.nats.url else {
         tracing::warn!(
-            "no --nats: locks are kept in this process, HOLD ON THIS HOST ONLY, and end with the daemon"
+            "no NATS server is named: locks are kept in this process, HOLD ON THIS HOST ONLY, and end with the daemon"
         );
         let store = MemoryStore::new(Arc::clone(&options.ambient));
         return Space::on(store, options).await;

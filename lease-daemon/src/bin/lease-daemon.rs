@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser as _;
 use lease_daemon::app::App;
 use lease_daemon::config::Config;
+use lease_daemon::config::environment::{self, Asked};
 use lease_daemon::drain::{self, Signals};
 use lease_daemon::failure::Failure;
 use lease_daemon::listen::Socket;
@@ -17,44 +17,59 @@ use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = match Config::try_parse() {
-        Ok(config) => config,
-        Err(usage) => {
-            // Without a terminal to write to there is nobody to tell.
-            let _ = usage.print();
-            return if usage.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
-        }
+    let config = match configure() {
+        Ok(Some(config)) => config,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(failure) => return report(&failure),
     };
     match run(&config).await {
         // The process ends here and now: leases that are left to their TTL must not be dropped one by one, because
         // dropping a lease releases it.
         Ok(()) => std::process::exit(0),
-        Err(failure) => {
-            // As above.
-            let _ = writeln!(std::io::stderr(), "lease-daemon: {failure}");
-            failure.exit_code()
-        }
+        Err(failure) => report(&failure),
     }
 }
 
+/// The settings; none if they were only to be shown.
+fn configure() -> Result<Option<Config>, Failure> {
+    let args = match environment::read(std::env::args_os())? {
+        Asked::Run(args) => args,
+        Asked::Show(text) => return show(&text),
+    };
+    let config = Config::load(&args)?;
+    if args.check { show(&config.to_toml()?) } else { Ok(Some(config)) }
+}
+
+fn show(text: &str) -> Result<Option<Config>, Failure> {
+    // Whoever does not read to the end has seen enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(None)
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    // There may be nobody to tell.
+    let _ = writeln!(std::io::stderr(), "lease-daemon: {failure}");
+    failure.exit_code()
+}
+
 async fn run(config: &Config) -> Result<(), Failure> {
-    let filter = config.log.parse::<tracing_subscriber::EnvFilter>().map_err(Failure::log)?;
+    let filter = config.log.parse::<tracing_subscriber::EnvFilter>().map_err(Failure::internal)?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     limits::raise();
 
     let metrics = Arc::new(Metrics::new().map_err(Failure::internal)?);
-    let store = if config.nats.is_some() { "nats" } else { "embedded" };
+    let store = if config.nats.url.is_some() { "nats" } else { "embedded" };
     let app = Arc::new(App::new(store, Arc::clone(&metrics)));
 
     let mut signals = Signals::new().map_err(Failure::internal)?;
-    let path = config.socket();
-    let socket = Arc::new(Socket::bind(&path)?);
+    let path = &config.socket.path;
+    let socket = Arc::new(Socket::bind(&config.socket)?);
     let stop = CancellationToken::new();
     let serving = {
         let (socket, app, stop) = (Arc::clone(&socket), Arc::clone(&app), stop.clone());
         tokio::spawn(async move { serve::unix(&socket, api::router(Arc::clone(&app)), app, stop).await })
     };
-    if let Some(address) = config.metrics {
+    if let Some(address) = config.metrics.address {
         let listener = serve::bind_tcp(address).await?;
         tokio::spawn(serve::tcp(listener, api::metrics_router(Arc::clone(&app))));
     }
@@ -65,7 +80,7 @@ async fn run(config: &Config) -> Result<(), Failure> {
     };
     if opened {
         tracing::info!(socket = %path.display(), store, "ready");
-        try_next(&path);
+        try_next(path);
         let signal = signals.next().await;
         tracing::info!(signal, "stopping; a second signal stops at once");
     }

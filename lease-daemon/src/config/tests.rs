@@ -1,0 +1,92 @@
+//! What is read, from where, and what is said if it cannot be.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Parser as _;
+
+use super::args::Args;
+use super::socket::Mode;
+use super::*;
+
+/// A file of these settings, gone when dropped.
+struct Written(PathBuf);
+
+impl Written {
+    fn new(text: &str) -> Written {
+        let name = format!("lease-config-{}-{}.toml", std::process::id(), text.len());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        Written(path)
+    }
+
+    fn load(&self, words: &[&str]) -> Result<Config, String> {
+        let file = ["lease-daemon", "--config", self.0.to_str().unwrap()];
+        let args = Args::try_parse_from(file.iter().chain(words)).unwrap();
+        Config::load(&args).map_err(|failure| failure.to_string())
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn flags_win_over_the_file_and_the_rest_is_as_usual() {
+    let file = Written::new(
+        "log = 'warn'\n[nats]\nurl = 'nats://a'\nbucket = 'b'\n[socket]\npath = '/a'\nmode = '0600'\ngroup = '7'\n[metrics]\naddress = '9187'\n",
+    );
+    let config = file.load(&["--nats", "nats://c", "--socket", "/b"]).unwrap();
+    assert_eq!((config.nats.url.as_deref(), config.nats.bucket.as_str()), (Some("nats://c"), "b"));
+    let socket = Socket { path: "/b".into(), mode: Mode(0o600), group: Some("7".into()) };
+    assert_eq!((config.log.as_str(), config.socket), ("warn", socket));
+    assert_eq!(config.metrics.address, Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9187))));
+    let usual = Written::new("").load(&[]).unwrap();
+    assert_eq!(usual, Config::default());
+}
+
+#[test]
+fn what_is_printed_is_read_back() {
+    let file = Written::new("[nats]\nurl = 'nats://me:hunter2@a:4222'\n[metrics]\naddress = ':1'\n\n\n");
+    let printed = file.load(&["--socket", "/s"]).unwrap().to_toml().unwrap();
+    assert!(!printed.contains("hunter2") && printed.contains("nats://***@a:4222"), "{printed}");
+    let again = Written::new(&printed).load(&[]).unwrap().to_toml().unwrap();
+    assert_eq!(again, printed);
+}
+
+#[test]
+fn wrong_files_are_refused_by_line_and_key() {
+    for (text, line, said) in [
+        ("log = 'info'\n[nats]\nulr = 'x'\n", 3, "unknown field `ulr`, expected"),
+        ("[natz]\n", 1, "unknown field `natz`"),
+        ("[socket]\nmode = 660\n", 2, "mode: invalid type: integer `660`"),
+        ("[socket]\nmode = '999'\n", 2, "\"999\" is no mode"),
+        (
+            "[socket]\npath = '/a'\n# why not\ngroup = 'no-such-group'\n",
+            4,
+            "socket.group = \"no-such-group\"",
+        ),
+        ("[metrics]\naddress = 'here'\n", 2, "\"here\": write a port"),
+        ("log = 'a=='\n", 1, "log = \"a==\""),
+        ("[nats\nurl = 'a'\n", 1, "table"),
+        ("\n[nats]\nbucket = 'a.b'\n", 3, "nats.bucket = \"a.b\": a bucket's name has"),
+    ] {
+        let file = Written::new(text);
+        let refused = file.load(&[]).unwrap_err();
+        let place = format!("{}:{line}: ", file.0.display());
+        assert!(refused.starts_with(&place) && refused.contains(said), "{text:?}: {refused}");
+        assert_eq!(refused.lines().count(), 1, "{refused}");
+    }
+}
+
+#[test]
+fn what_flags_say_wrong_is_not_the_files_fault() {
+    let file = Written::new("[nats]\nbucket = 'good'\n# \n");
+    let refused = file.load(&["--bucket", "a b"]).unwrap_err();
+    assert!(refused.starts_with("nats.bucket = \"a b\": "), "{refused}");
+    let args = Args::try_parse_from(["lease-daemon", "--config", "/no/such/file"]).unwrap();
+    let refused = Config::load(&args).unwrap_err().to_string();
+    assert!(refused.starts_with("/no/such/file: "), "{refused}");
+}
