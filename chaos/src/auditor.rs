@@ -90,11 +90,26 @@ impl Auditor {
     }
 
     /// Waits until everything up to the end of the stream was read or given up.
-    pub async fn finish(self) {
+    ///
+    /// # Errors
+    /// If it broke off: then revisions are missing, and nobody said so.
+    pub async fn finish(mut self) -> Result<(), String> {
         self.stop.cancel();
-        if tokio::time::timeout(GIVE_UP * 3, self.task).await.is_err() {
-            eprintln!("chaos: the auditor did not come to an end");
+        match tokio::time::timeout(GIVE_UP * 3, &mut self.task).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(format!("the auditor broke off: {error}")),
+            Err(_) => {
+                eprintln!("chaos: the auditor did not come to an end");
+                Ok(())
+            }
         }
+    }
+}
+
+impl Drop for Auditor {
+    /// One that is not waited for has nothing to say any more.
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

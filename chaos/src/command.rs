@@ -1,9 +1,11 @@
 //! What the command takes, and what it does with it.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use chaos::cluster::enclosure;
+use chaos::cluster::enclosure::{self, End};
+use chaos::interrupt::Interrupt;
 use chaos::runner::{self, Ending, Order};
 use chaos::scenario::{SCENARIOS, Scenario, named};
 use chaos::worker;
@@ -190,11 +192,23 @@ async fn scenario(mut args: RunArgs) -> u8 {
         false => Vec::new(),
     };
     let programs = [(SERVER, server), (DAEMON, program_beside("chaos", "lease-daemon"))];
-    let code = enclosure::enter(rights, &words, &programs, &disks).await;
-    if code == 0 {
-        println!("{}", out.display());
+    let ended = enclosure::enter(rights, &words, &programs, &disks).await;
+    for disk in &disks {
+        // A run that came to its end has done so itself.
+        let _ = std::fs::remove_file(chaos::cluster::disk::image(disk));
     }
-    code
+    match ended {
+        Ok(End::Exit(0)) => {
+            println!("{}", out.display());
+            0
+        }
+        Ok(End::Exit(code)) => code,
+        Ok(End::Interrupted) => {
+            let folder = out.display();
+            fail(enclosure::INTERRUPTED, &format!("interrupted; what it saw: `chaos judge {folder}`"))
+        }
+        Err(why) => fail(69, &format!("no namespaces to be had here: {why}")),
+    }
 }
 
 async fn inside(scenario: &'static Scenario, args: RunArgs) -> u8 {
@@ -221,7 +235,7 @@ async fn inside(scenario: &'static Scenario, args: RunArgs) -> u8 {
         Order { scenario, seed, release, seconds, sync_interval, ttl_ms, folder, server, daemon, command };
     match runner::run(order).await {
         Ok(Ending::Complete) => 0,
-        Ok(Ending::Interrupted) => 130,
+        Ok(Ending::Interrupted) => enclosure::INTERRUPTED,
         Err(why) => fail(70, &why),
     }
 }
@@ -271,14 +285,23 @@ async fn nights(args: NightsArgs) -> u8 {
 /// Runs, some at once, and judges; also after one that failed. The first failure's code is the result.
 async fn series(runs: Vec<RunArgs>, at_once: usize) -> u8 {
     let begun = std::time::Instant::now();
-    let is_interrupted = Cell::new(false);
+    let mut interrupt = match Interrupt::listen() {
+        Ok(interrupt) => interrupt,
+        Err(why) => return fail(70, &why),
+    };
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    let told = is_interrupted.clone();
+    // Not only while a run listens: between two, and while one is judged, a signal would be lost.
+    tokio::spawn(async move {
+        interrupt.told().await;
+        told.store(true, Ordering::Relaxed);
+    });
     let one = async |run: RunArgs| {
-        if is_interrupted.get() {
-            return (130, String::new());
+        if is_interrupted.load(Ordering::Relaxed) {
+            return (enclosure::INTERRUPTED, String::new());
         }
         let folder = run.out.clone().unwrap_or_default();
         let mut code = scenario(run).await;
-        is_interrupted.set(is_interrupted.get() || code == 130);
         if code == 0 {
             code = judge(&folder);
         }

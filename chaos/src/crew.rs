@@ -70,6 +70,13 @@ struct Worker {
     reader: JoinHandle<()>,
 }
 
+impl Drop for Worker {
+    /// Its process is killed with it, and nobody is to wonder why.
+    fn drop(&mut self) {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).is_expected = true;
+    }
+}
+
 #[derive(Debug, Default)]
 struct End {
     is_expected: bool,
@@ -224,7 +231,7 @@ impl Member {
         }
         process::kill(&mut worker.child).await;
         // It has said its last: the end of its output is there.
-        let _ = tokio::time::timeout(Duration::from_secs(5), worker.reader).await;
+        let _ = tokio::time::timeout(Duration::from_secs(5), &mut worker.reader).await;
     }
 
     /// SIGSTOP or SIGCONT; `false` if it is gone.

@@ -129,6 +129,8 @@ pub enum What {
     Healed,
     /// The runner: the run is over. Always the last line.
     Ended,
+    /// The runner: it was told to end before that. Always the last line; what had been seen until then stands before it.
+    Interrupted,
     /// The runner: a worker's process has started.
     Started {
         /// Which one.

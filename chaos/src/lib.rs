@@ -17,6 +17,7 @@ pub mod clock;
 pub mod cluster;
 pub mod crew;
 pub mod history;
+pub mod interrupt;
 pub mod judge;
 pub mod linear;
 pub mod nemesis;

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -79,6 +80,14 @@ impl Recorder {
         }
         // The writer ends early only if the disk is full; then its handle says so at the end.
         let _ = self.lines.send(line).await;
+    }
+
+    /// Waits until nobody else has anything to tell, for so long.
+    pub async fn alone(&self, limit: Duration) {
+        let until = Instant::now() + limit;
+        while self.lines.strong_count() > 1 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// A worker or a daemon died by itself: whatever the checkers say, that is an error.

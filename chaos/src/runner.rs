@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::auditor::Auditor;
@@ -11,6 +10,7 @@ use crate::clock::now_ns;
 use crate::cluster::{Cluster, enclosure};
 use crate::crew::{Camp, Member, fake_clock};
 use crate::history::{ACCEPTANCE, Line, Phase, What};
+use crate::interrupt::Interrupt;
 use crate::nemesis::{self, Begun, Nemesis, Undo, World};
 use crate::recorder::Recorder;
 use crate::register;
@@ -48,6 +48,8 @@ const FAREWELL: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_secs(1);
 /// For how long at least that is tried.
 const INSIST: Duration = Duration::from_secs(120);
+/// How long after an interruption it is waited for what workers that were killed had said before.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// What settling takes besides a ttl.
 const SETTLE: Duration = Duration::from_secs(15);
 
@@ -83,9 +85,6 @@ struct Run {
     active: Vec<Active>,
     next_fault: u64,
     begun: Instant,
-    interrupt: Signal,
-    terminate: Signal,
-    is_interrupted: bool,
     /// Until when the bucket grants nothing.
     quiet_until: Instant,
     untried: Vec<Nemesis>,
@@ -105,10 +104,22 @@ pub async fn run(order: Order) -> Result<Ending, String> {
         slack_ms: 2_000,
     };
     recorder.say(began).await;
-    let ran = enclosed(order, &recorder).await;
-    // Without its last line a history is not whole, and nothing is judged by it.
-    if ran == Ok(Ending::Complete) {
-        recorder.say(What::Ended).await;
+    let mut interrupt = Interrupt::listen()?;
+    // Whatever is under way is dropped, and what it started is killed with it: nothing of that can take long, and
+    // nothing is healed for nobody.
+    let ran = tokio::select! {
+        biased;
+        () = interrupt.told() => Ok(Ending::Interrupted),
+        ran = enclosed(order, &recorder) => ran,
+    };
+    // Without its last line a history is not whole: it may show a violation, and nothing else.
+    match ran {
+        Ok(Ending::Complete) => recorder.say(What::Ended).await,
+        Ok(Ending::Interrupted) => {
+            recorder.alone(LAST_WORDS).await;
+            recorder.say(What::Interrupted).await;
+        }
+        Err(_) => {}
     }
     let died = recorder.counts().died;
     drop(recorder);
@@ -124,9 +135,6 @@ pub async fn run(order: Order) -> Result<Ending, String> {
 }
 
 async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
-    let say = |error: std::io::Error| format!("signals: {error}");
-    let interrupt = signal(SignalKind::interrupt()).map_err(say)?;
-    let terminate = signal(SignalKind::terminate()).map_err(say)?;
     let scenario = order.scenario;
     eprintln!("chaos: {} with seed {}: starting three servers", scenario.name, order.seed);
     let with_disks = scenario.needs_disks() && enclosure::has_disks();
@@ -169,16 +177,13 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
         active: Vec::new(),
         next_fault: 1,
         begun: Instant::now(),
-        interrupt,
-        terminate,
-        is_interrupted: false,
         quiet_until: Instant::now(),
         untried: Vec::new(),
     };
     let done = run.through().await;
-    auditor.finish().await;
+    let heard = auditor.finish().await;
     run.world.cluster.finish().await;
-    done.map(|()| if run.is_interrupted { Ending::Interrupted } else { Ending::Complete })
+    done.and(heard).map(|()| Ending::Complete)
 }
 
 impl Run {
@@ -187,9 +192,6 @@ impl Run {
         let end = self.begun + Duration::from_secs(self.order.seconds);
         for planned in plan {
             self.wait_until(self.begun + planned.at).await?;
-            if self.is_interrupted {
-                break;
-            }
             self.strike(&planned).await?;
         }
         self.wait_until(end).await?;
@@ -246,16 +248,12 @@ impl Run {
                 self.heal(active).await?;
                 continue;
             }
-            if now >= at || self.is_interrupted {
+            if now >= at {
                 return Ok(());
             }
             let soonest = self.active.iter().map(|active| active.until).min();
             let next = [Some(at), soonest, Some(self.next_second(now))].into_iter().flatten().min();
-            tokio::select! {
-                () = tokio::time::sleep_until(next.unwrap_or(at)) => {}
-                _ = self.interrupt.recv() => self.is_interrupted = true,
-                _ = self.terminate.recv() => self.is_interrupted = true,
-            }
+            tokio::time::sleep_until(next.unwrap_or(at)).await;
             if Instant::now() >= self.next_second(now) {
                 self.show();
             }

@@ -25,6 +25,7 @@ pub async fn run_with(line: &str, input: &str) -> Result<String, String> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| format!("`{line}`: {error}"))?;

@@ -9,7 +9,9 @@ pub fn check(run: &Run) -> Finding {
     if run.began.is_none() {
         missing.push("it does not say how it began".to_owned());
     }
-    if run.ended.is_none() {
+    if let Some(interrupted) = run.interrupted {
+        missing.push(format!("the runner was told to end at line {}, before its time", interrupted.line));
+    } else if run.ended.is_none() {
         missing.push(format!("it breaks off after line {}: the runner did not finish", run.lines));
     }
     if let Some(first) = run.unreadable.first() {

@@ -49,6 +49,8 @@ pub struct Run {
     pub healed: Option<Mark>,
     /// The last line, if it is the runner's.
     pub ended: Option<Mark>,
+    /// The last line, if the runner was told to end before its time.
+    pub interrupted: Option<Mark>,
     /// How many lines there are.
     pub lines: usize,
     /// The lines that cannot be read.
@@ -158,7 +160,7 @@ impl Reading {
         } else {
             (span.0.min(at.at_ns), span.1.max(at.at_ns))
         };
-        self.run.ended = None;
+        (self.run.ended, self.run.interrupted) = (None, None);
         match line.what {
             What::Began { scenario, seed, release, command, slack_ms } if number == 1 => {
                 self.run.began = Some(Began { scenario, seed, release, command, slack_ms });
@@ -167,6 +169,7 @@ impl Reading {
             What::Untried { nemesis, reason } => self.run.untried.push((nemesis, reason)),
             What::Healed => self.run.healed = Some(at),
             What::Ended => self.run.ended = Some(at),
+            What::Interrupted => self.run.interrupted = Some(at),
             What::Fault { fault, nemesis, target, phase } => self.fault(at, fault, nemesis, target, phase),
             What::Started { worker, via, workload, .. } => {
                 self.run.lives.push(Life { worker, started: at, gone: None, via, workload });

@@ -14,6 +14,11 @@ pub struct Disk {
     mount: PathBuf,
 }
 
+/// The file of the disk that is mounted there.
+pub fn image(mount: &Path) -> PathBuf {
+    mount.with_extension("img")
+}
+
 /// Tells a mounted ext4 to stop at once, without writing out its journal: what `xfs_io -x -c shutdown` does. The call
 /// is `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`. In Python, because it takes an `ioctl`, and this
 /// workspace has no unsafe code.
@@ -26,7 +31,7 @@ impl Disk {
     /// # Errors
     /// With the command that failed.
     pub async fn make(mount: &Path) -> Result<Disk, String> {
-        let disk = Disk { image: mount.with_extension("img"), mount: mount.to_path_buf() };
+        let disk = Disk { image: image(mount), mount: mount.to_path_buf() };
         let say = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
         let image = std::fs::File::create(&disk.image).map_err(|error| say(&disk.image, error))?;
         image.set_len(SIZE_MB << 20).map_err(|error| say(&disk.image, error))?;

@@ -16,12 +16,13 @@
 //! outside its processes, for the end of the outer process, and thaws.
 
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{ChildStdin, Command};
-use tokio::signal::unix::{SignalKind, signal};
+
+use crate::interrupt::Interrupt;
 
 /// Set for the inner process.
 const INSIDE: &str = "LEASE_CHAOS_INSIDE";
@@ -106,29 +107,28 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
+/// How a run in an enclosure ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this exit code.
+    Exit(u8),
+    /// It was told to, or was killed for not doing so in time.
+    Interrupted,
+}
+
 /// Runs this very program again, with these arguments and variables, in an enclosure, and waits for its end. Ctrl-C and
-/// SIGTERM are passed on. Gives its exit code. What is mounted at `disks` may be frozen by the end.
+/// SIGTERM are passed on; a second one, or ten seconds, end it the hard way. What is mounted at `disks` may be frozen by
+/// the end.
+///
+/// # Errors
+/// If there is no enclosure to be had.
 pub async fn enter(
     rights: Rights,
     arguments: &[String],
     variables: &[(&str, PathBuf)],
     disks: &[PathBuf],
-) -> u8 {
-    match inner(rights, arguments, variables, disks).await {
-        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(137),
-        Err(why) => {
-            eprintln!("chaos: no namespaces to be had here: {why}");
-            69
-        }
-    }
-}
-
-async fn inner(
-    rights: Rights,
-    arguments: &[String],
-    variables: &[(&str, PathBuf)],
-    disks: &[PathBuf],
-) -> Result<ExitStatus, String> {
+) -> Result<End, String> {
+    let mut interrupt = Interrupt::listen()?;
     let own = std::env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
     // The parent death signal is tied to this thread, which is the main one: it lives as long as the process.
     let mut command = Command::new("setpriv");
@@ -142,27 +142,58 @@ async fn inner(
         .args(arguments)
         .env(INSIDE, "1")
         .envs(variables.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        // A group of its own, so that a signal reaches it in one way only, from here: Ctrl-C tells a whole group.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| error.to_string())?;
-    let say = |error: std::io::Error| error.to_string();
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(say)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(say)?;
-    let unshare = child.id();
+    let unshare = child.id().unwrap_or_default();
     // Kept: its end is what the shell waits for.
-    let _thawer = match unshare {
-        Some(unshare) if !disks.is_empty() && rights == Rights::Root => Some(thawer(unshare, disks).await?),
+    let mut thawer = match rights {
+        Rights::Root if !disks.is_empty() => Some(thawer(unshare, disks).await?),
         _ => None,
     };
-    loop {
+    let mut told: Option<Instant> = None;
+    let status = loop {
         tokio::select! {
-            status = child.wait() => return status.map_err(say),
-            // From a terminal both get it, and the second one ends the inner one at once: so it is not passed on.
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => pass_on(unshare),
+            status = child.wait() => break status.map_err(|error| error.to_string())?,
+            () = interrupt.told() => match told {
+                None => {
+                    eprintln!("chaos: told to end; once more ends it the hard way");
+                    told = Some(Instant::now());
+                    pass_on(unshare);
+                }
+                // It takes the inner process along, and that one all others.
+                Some(_) => drop(child.start_kill()),
+            },
+            () = tokio::time::sleep(LOOK) => {
+                if told.is_some_and(|told| told.elapsed() > GRACE) {
+                    drop(child.start_kill());
+                }
+                // It has come to its end, by a panic say, and waits for that of the others: one of which may write to
+                // a disk that is frozen, and cannot even be killed.
+                if inner(unshare).is_some_and(is_ending) {
+                    thawer = None;
+                }
+            }
         }
-    }
+    };
+    drop(thawer);
+    Ok(match status.code().and_then(|code| u8::try_from(code).ok()) {
+        _ if told.is_some() => End::Interrupted,
+        Some(INTERRUPTED) => End::Interrupted,
+        Some(code) => End::Exit(code),
+        None => End::Exit(137),
+    })
 }
+
+/// The exit code of the inner process when it was told to end.
+pub const INTERRUPTED: u8 = 130;
+/// How long it may take after it was told.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(300);
 
 /// Thaws again and again for two seconds: a process that was held up by one disk may have been about to freeze another.
 const THAW: &str = "cat >/dev/null; for try in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; \
@@ -192,12 +223,20 @@ async fn thawer(unshare: u32, disks: &[PathBuf]) -> Result<ChildStdin, String> {
     shell.stdin.take().ok_or_else(|| "a shell without standard input".into())
 }
 
-/// `unshare` itself blocks SIGTERM; its one child is the inner process.
-fn pass_on(unshare: Option<u32>) {
-    let Some(unshare) = unshare else { return };
-    let children = std::fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children"));
-    let inner = children.ok().and_then(|text| text.split_whitespace().next()?.parse().ok());
-    if let Some(inner) = inner.and_then(Pid::from_raw) {
+/// The inner process: the one child of `unshare`.
+fn inner(unshare: u32) -> Option<Pid> {
+    let children = std::fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok().and_then(Pid::from_raw)
+}
+
+/// Whether a process is there and has no memory any more: it only waits for others.
+fn is_ending(pid: Pid) -> bool {
+    std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).is_ok_and(|line| line.is_empty())
+}
+
+/// `unshare` itself blocks SIGTERM.
+fn pass_on(unshare: u32) {
+    if let Some(inner) = inner(unshare) {
         // Gone already: then there is nothing to tell.
         let _ = kill_process(inner, Signal::TERM);
     }

@@ -18,7 +18,8 @@ pub fn command(host: &str, program: &Path) -> Command {
             command.env_remove(&name);
         }
     }
-    command.stdin(Stdio::null()).kill_on_drop(true);
+    // A group of its own: a signal to the runner's whole group is for the runner alone.
+    command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
     command
 }
 
