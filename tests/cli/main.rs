@@ -9,6 +9,7 @@ mod kinds;
 mod kit;
 mod list;
 mod lost;
+mod measuring;
 mod paused;
 mod signals;
 mod terminal;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lease::{DEFAULT_TTL, Filter, Name};
 
+use super::bench::Bench;
+use super::completions::Completions;
 use super::durations;
 use super::wanted::What;
 use crate::wire::Span;
@@ -54,6 +56,14 @@ pub(super) enum Verb {
     Break(Break),
     /// Hand what a command is run under to somebody who waits for it: to be called by that command.
     HandOver(HandOver),
+    /// Measure how fast locks are here, beside what any request costs.
+    ///
+    /// Five parts, one after the other: `request` (a round trip to the daemon), `store` (one that asks the store), `cycle`
+    /// (a lock taken and given back) by one client and by all of them, each with a name of its own, and `hand-over`
+    /// (all of them want the same lock: how often a second it changes hands). Compare figures of one run only.
+    Bench(Bench),
+    /// Write a shell's completion script to standard output.
+    Completions(Completions),
 }
 
 /// Where the locks are.

@@ -16,7 +16,9 @@
 mod args;
 #[cfg(test)]
 mod args_props;
+mod bench;
 mod breaking;
+mod completions;
 mod durations;
 mod exit;
 #[cfg(any(test, fuzzing))]
@@ -83,6 +85,8 @@ pub fn main() -> ExitCode {
             Verb::HandOver(args) => hand_over::hand_over(args).await,
             Verb::Ls(args) => ls::ls(args).await,
             Verb::Show(args) => show::show(args).await,
+            Verb::Bench(args) => bench::bench(args).await,
+            Verb::Completions(args) => completions::completions(&args),
         }
     });
     // Nothing that still runs in the background is worth waiting for.
