@@ -113,7 +113,7 @@ impl Held {
             orders,
             end: Mutex::new(Some(end)),
         };
-        (held, Keeper::new(grip, renewed_by, fate, inbox, ended))
+        (held, Keeper::new(grip, fate, inbox, ended))
     }
 
     /// Until when the holder may believe, unless a renewal is confirmed before.

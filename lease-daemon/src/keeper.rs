@@ -1,18 +1,12 @@
 //! The task that keeps one lease for a client, and alone owns it.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use lease::{End, GuardedValue, Loss, Payload};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::grip::Grip;
-use crate::held::{Fate, Outcome, RenewedBy};
+use crate::held::{Fate, Outcome};
 use crate::wire::Problem;
-
-/// How long a lease is kept for a client that has been told that the daemon is stopping: longer than a command that is
-/// asked to stop takes before it is killed, short enough for the daemon to exit within 10 s.
-pub const GRACE: Duration = Duration::from_secs(5);
 
 /// Where an answer goes; whoever asked may have gone.
 type Tell<T> = oneshot::Sender<Result<T, Problem>>;
@@ -48,7 +42,6 @@ pub struct Ending {
 pub struct Keeper {
     /// Gone once it was handed over.
     grip: Option<Grip>,
-    renewed_by: RenewedBy,
     fate: watch::Sender<Option<Fate>>,
     orders: mpsc::Receiver<Order>,
     end: oneshot::Receiver<Ending>,
@@ -66,19 +59,17 @@ impl Keeper {
     /// A keeper of `grip`, which tells its `fate`, and takes `orders` until one to `end` comes.
     pub fn new(
         grip: Grip,
-        renewed_by: RenewedBy,
         fate: watch::Sender<Option<Fate>>,
         orders: mpsc::Receiver<Order>,
         end: oneshot::Receiver<Ending>,
     ) -> Keeper {
-        Keeper { grip: Some(grip), renewed_by, fate, orders, end }
+        Keeper { grip: Some(grip), fate, orders, end }
     }
 
     /// Keeps the lease until it is lost, given back or handed over.
     ///
-    /// If the daemon is stopping, the holder is told, and the lease is kept until it lets go, for at most [`GRACE`]:
-    /// nobody is granted it under a client that still works. A client that renews by itself cannot be told before it
-    /// asks; its lease is left to its TTL.
+    /// If the daemon is stopping, the holder is told, and the lease is kept until it lets go; should the process end before,
+    /// it is left to its TTL. Nobody is granted it under a client that still works.
     pub async fn run(mut self) {
         let (grip, last) = self.keep().await;
         let fate = match &last {
@@ -90,7 +81,7 @@ impl Keeper {
         let Some(grip) = grip else { return };
         let ending = match last {
             Last::Asked(ending) => Some(ending),
-            Last::Lost(Loss::Draining) => self.let_go().await,
+            Last::Lost(Loss::Draining) => Some(self.let_go().await),
             Last::Lost(_) | Last::HandedOver => None,
         };
         match ending {
@@ -106,17 +97,14 @@ impl Keeper {
     }
 
     /// Waits until the client of a daemon that is stopping lets go.
-    async fn let_go(&mut self) -> Option<Ending> {
-        let grace = async {
-            match self.renewed_by {
-                RenewedBy::Daemon => tokio::time::sleep(GRACE).await,
-                RenewedBy::Client => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            Ok(ending) = &mut self.end, if !self.end.is_terminated() => Some(ending),
-            () = grace => None,
+    async fn let_go(&mut self) -> Ending {
+        if !self.end.is_terminated()
+            && let Ok(ending) = (&mut self.end).await
+        {
+            return ending;
         }
+        // Nobody is left who could ask, and what nobody gave back may be in use: it is kept until the process ends.
+        std::future::pending().await
     }
 
     /// Hands it over, and tells that before anybody else can be granted it: from the moment at which it is given away, not

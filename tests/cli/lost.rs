@@ -124,23 +124,30 @@ async fn an_early_loss_is_told_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_is_stopped_lets_the_command_end_first() {
     let cluster = Cluster::single().await;
-    let mut bench = Bench::on(["--nats", &cluster.url()]).await;
-    let other = Bench::on(["--nats", &cluster.url()]).await;
-    // More than the daemon waits for its clients: the command must not outlast that.
-    let mut command = stubborn(&bench, &["--kill-after", "14"]).await;
-    let mut waiter = other.script(["-w", "20"], "a", "date").start();
-    other.waiting("a", 1).await;
-    bench.daemon.process().sigterm();
-    command.run.line("the lease of a is lost", LIMIT).await;
-    let next = async {
-        while waiter.running() && waiter.stdout().is_empty() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        command.pids.iter().any(|pid| alive(*pid))
-    };
-    assert!(!next.await, "the next one held while the command still ran");
-    command.all_dead_and_79(LIMIT).await;
-    assert_eq!(waiter.exit(LIMIT).await.code, Some(0), "{}", waiter.stderr());
-    let stopped = bench.daemon.process().exit(Duration::from_secs(10)).await;
-    assert_eq!(stopped.code, Some(0));
+    // Stopped, it waits for its clients: longer than the command takes to end, and not as long.
+    for (drain, ttl, kill_after) in [("8s", "20", "2"), ("500ms", "6", "2.5")] {
+        let mut bench = Bench::on(["--nats", &cluster.url(), "--drain-within", drain]).await;
+        let other = Bench::on(["--nats", &cluster.url()]).await;
+        let mut command = stubborn(&bench, &["--ttl", ttl, "--kill-after", kill_after]).await;
+        let mut waiter = other.script(["-w", "20"], "a", "date").start();
+        other.waiting("a", 1).await;
+        let stopped = Instant::now();
+        bench.daemon.process().sigterm();
+        command.run.line("the lease of a is lost", LIMIT).await;
+        let next = async {
+            while waiter.running() && waiter.stdout().is_empty() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            command.pids.iter().any(|pid| alive(*pid))
+        };
+        assert!(!next.await, "the next one held while the command still ran");
+        let handed = stopped.elapsed();
+        command.all_dead_and_79(LIMIT).await;
+        assert_eq!(waiter.exit(LIMIT).await.code, Some(0), "{}", waiter.stderr());
+        let exit = bench.daemon.process().exit(Duration::from_secs(10)).await;
+        assert_eq!(exit.code, Some(0));
+        eprintln!("{drain}: handed over after {handed:?}");
+        // Given back by its user in the one case, by its TTL in the other.
+        assert_eq!(handed < Duration::from_secs(4), drain == "8s", "{drain}: {handed:?}");
+    }
 }

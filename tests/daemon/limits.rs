@@ -35,8 +35,8 @@ async fn connections_beyond_the_bound_are_refused_and_nobody_else_is_harmed() {
     .await;
 }
 
-/// This test has as many connections as the daemon.
-fn raise_own_limit() {
+/// For a test that has as many connections as the daemon.
+pub fn raise_own_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();

@@ -85,7 +85,7 @@ async fn run(config: &Config) -> Result<(), Failure> {
         tracing::info!(signal, "stopping; a second signal stops at once");
     }
     tokio::select! {
-        () = drain::drain(&app) => {}
+        () = drain::drain(&app, config.drain.within.0) => {}
         signal = signals.next() => {
             tracing::warn!("stopped at once: what is held ends by its TTL");
             std::process::exit(128 + signal);

@@ -120,7 +120,7 @@ async fn believe(mut hold: Hold, events: &[Event], lines: usize) {
                 let as_said = |event: &Event| matches!(event, Event::Alive { deadline_boottime_ns, .. } if until.as_nanos() <= *deadline_boottime_ns);
                 assert!(events.iter().any(as_said), "alive until {until:?}, but nobody said so");
             }
-            News::Lost { why, .. } => {
+            News::Lost(why) => {
                 let as_said = |event: &Event| matches!(event, Event::Lost { reason, detail } if *reason == why || detail.as_ref() == Some(&why));
                 assert!(events.iter().any(as_said), "lost for {why:?}, but nobody said so");
                 return;

@@ -15,11 +15,7 @@ use super::http::{Answer, Cut, send, silent};
 use super::server::Server;
 use super::source::{ANSWER, Refusal, Source, encode, exit_for, refusal};
 use super::wanted::Wanted;
-use crate::keeper::GRACE;
 use crate::wire::{Code, Event, Grant, Lease, Span};
-
-/// How long a daemon that is stopping keeps the lease for a client at work; less what the way of that news took.
-const KEPT: Duration = GRACE.saturating_sub(Duration::from_secs(1));
 
 /// A place in line.
 pub(super) struct Line {
@@ -110,7 +106,15 @@ impl Line {
             State::Open(answer) => {
                 let deadline = believable(lease.deadline_boottime_ns, lease.expires_in);
                 let server = self.server.clone();
-                Step::Held(Hold { server, id: lease.lease, what: lease.what, deadline, answer, over: false })
+                Step::Held(Hold {
+                    server,
+                    id: lease.lease,
+                    what: lease.what,
+                    deadline,
+                    answer,
+                    over: false,
+                    kept: false,
+                })
             }
             State::Opening(_) | State::Over => {
                 Step::Refused(Refusal::unavailable("the daemon granted too late"))
@@ -129,7 +133,10 @@ pub(super) struct Hold {
     deadline: Moment,
     /// Its end tells the daemon that we have gone, so it is kept until nothing works under the lease any more.
     answer: Answer,
+    /// There will be no more news.
     over: bool,
+    /// It is lost because the daemon stops, which keeps it from others until it is given back.
+    kept: bool,
 }
 
 impl Hold {
@@ -162,8 +169,8 @@ impl Hold {
                 }
                 Ok(Event::Lost { reason, detail }) => {
                     self.over = true;
-                    let kept = (reason == Loss::Draining.code()).then_some(KEPT);
-                    return News::Lost { why: detail.unwrap_or(reason), kept };
+                    self.kept = reason == Loss::Draining.code();
+                    return News::Lost(detail.unwrap_or(reason));
                 }
                 Ok(_) => {}
                 Err(Cut(why)) => {
@@ -182,7 +189,7 @@ impl Hold {
     /// # Errors
     /// With a message, if it is not known to be free: then its TTL frees it.
     pub(super) async fn release(self, within: Duration) -> Result<(), String> {
-        if self.over {
+        if self.over && !self.kept {
             // Lost, or the daemon has gone: nothing to give back.
             return Ok(());
         }
@@ -227,13 +234,8 @@ pub(super) enum Step {
 pub(super) enum News {
     /// A renewal was confirmed: it holds until then.
     Alive(Moment),
-    /// It is lost.
-    Lost {
-        /// For people.
-        why: String,
-        /// It is not given to anybody else for so long, or until the deadline, if that comes first.
-        kept: Option<Duration>,
-    },
+    /// It is lost, for this reason.
+    Lost(String),
     /// There will be no more news, for this reason: it holds until the last deadline that was told.
     Silence(String),
 }

@@ -51,10 +51,9 @@ impl Notice {
         self.deadline = self.deadline.max(deadline);
     }
 
-    /// The lease is lost, said by whoever renews it. If it is kept from others until some moment, that ends it too.
-    pub(super) fn lost(&mut self, kept_until: Option<Moment>) {
+    /// The lease is lost, said by whoever renews it. (A daemon that is stopping keeps it from others until the deadline.)
+    pub(super) fn lost(&mut self) {
         self.lost = true;
-        self.deadline = kept_until.map_or(self.deadline, |until| self.deadline.min(until));
     }
 
     /// The last moment at which the lease is known to hold.
@@ -143,7 +142,7 @@ mod tests {
     #[test]
     fn an_early_loss_is_told_at_once() {
         let mut notice = Notice::new(OnLost::Term, ms(3_000), at(20_000));
-        notice.lost(None);
+        notice.lost();
         assert_eq!(notice.due(at(1_000)), Some(Act::Term));
         assert_eq!(notice.due(at(3_999)), None);
         assert_eq!(notice.due(at(4_000)), Some(Act::Kill));
@@ -152,17 +151,9 @@ mod tests {
     #[test]
     fn an_early_loss_near_the_deadline_leaves_less() {
         let mut notice = Notice::new(OnLost::Term, ms(30_000), at(20_000));
-        notice.lost(None);
+        notice.lost();
         assert_eq!(notice.due(at(1_000)), Some(Act::Term));
         assert_eq!(notice.wake(), Some(at(19_750)));
-    }
-
-    #[test]
-    fn a_daemon_that_is_stopping_leaves_less() {
-        let mut notice = Notice::new(OnLost::Term, ms(10_000), at(20_000));
-        notice.lost(Some(at(5_000)));
-        assert_eq!(notice.due(at(1_000)), Some(Act::Term));
-        assert_eq!(notice.wake(), Some(at(4_750)));
     }
 
     #[test]
@@ -176,11 +167,11 @@ mod tests {
     fn kill_and_ignore() {
         let mut kill = Notice::new(OnLost::Kill, ms(3_000), at(20_000));
         assert_eq!(kill.wake(), Some(at(19_750)));
-        kill.lost(None);
+        kill.lost();
         assert_eq!(kill.due(at(5)), Some(Act::Kill));
         let mut ignore = Notice::new(OnLost::Ignore, ms(3_000), at(20_000));
         assert_eq!(ignore.wake(), Some(at(20_000)));
-        ignore.lost(None);
+        ignore.lost();
         assert_eq!((ignore.due(at(1)), ignore.due(at(99_000))), (Some(Act::Tell), None));
         assert!(ignore.is_over(at(1)));
     }

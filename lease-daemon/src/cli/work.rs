@@ -123,9 +123,9 @@ impl Work<'_> {
     fn heard(&mut self, news: News) {
         match news {
             News::Alive(deadline) => self.notice.alive(deadline),
-            News::Lost { why, kept } => {
+            News::Lost(why) => {
                 say(format_args!("the lease of {} is lost: {why}", self.name));
-                self.notice.lost(kept.map(|kept| System.now() + kept));
+                self.notice.lost();
             }
             News::Silence(why) => {
                 let left = System.now().until(self.notice.deadline());

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::life::DrainArgs;
 use super::metrics::MetricsArgs;
 use super::nats::NatsArgs;
 use super::socket::SocketArgs;
@@ -39,6 +40,10 @@ pub struct Args {
     #[command(flatten)]
     #[allow(missing_docs, reason = "as above")]
     pub metrics: MetricsArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "as above")]
+    pub drain: DrainArgs,
 }
 
 const AFTER_HELP: &str = "\

@@ -99,6 +99,7 @@ impl Config {
         self.nats.override_with(&args.nats);
         self.socket.override_with(&args.socket);
         self.metrics.override_with(&args.metrics);
+        self.drain.override_with(&args.drain);
     }
 
     /// Whether the settings make sense, each by itself and together.

@@ -90,3 +90,13 @@ fn what_flags_say_wrong_is_not_the_files_fault() {
     let refused = Config::load(&args).unwrap_err().to_string();
     assert!(refused.starts_with("/no/such/file: "), "{refused}");
 }
+
+#[test]
+fn the_drain_has_bounds() {
+    assert_eq!(Config::default().drain.within.to_string(), "8s");
+    let file = Written::new("[drain]\nwithin = '1m'\n");
+    assert_eq!(file.load(&[]).unwrap().drain.within.to_string(), "1m");
+    assert_eq!(file.load(&["--drain-within", "0s"]).unwrap().drain.within.to_string(), "0s");
+    let refused = file.load(&["--drain-within", "61m"]).unwrap_err();
+    assert!(refused.contains("drain.within") && refused.contains("0s to 1h"), "{refused}");
+}
