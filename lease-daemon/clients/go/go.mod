@@ -1,0 +1,3 @@
+module lease.example/lease
+
+go 1.19
