@@ -16,7 +16,7 @@ use crate::core::{Core, locked};
 use crate::error::Error;
 use crate::observe::Observation;
 use crate::protocol::{Loss, key};
-use crate::store::{Ack, BatchAck, Body, Life, Revision, Unreadable, Write, WriteError};
+use crate::store::{Ack, BatchAck, Body, Life, Revision, Store, Unreadable, Write, WriteError};
 
 /// How far revisions may rise between two writes of this process before it asks whether the bucket is the same.
 ///
@@ -58,12 +58,12 @@ pub(crate) struct Trust {
 
 /// The note under [`key::REGRESSION`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Regression {
-    had: Revision,
-    saw: Revision,
-    at: String,
+pub(crate) struct Regression {
+    pub had: Revision,
+    pub saw: Revision,
+    pub at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    accepted_by: Option<String>,
+    pub accepted_by: Option<String>,
 }
 
 /// A regression that nobody is known to have accepted.
@@ -336,17 +336,21 @@ impl State {
 }
 
 /// What stands under [`key::REGRESSION`].
-#[derive(Debug)]
-struct Note {
-    what: Regression,
+#[derive(Clone, Debug)]
+pub(crate) struct Note {
+    pub what: Regression,
     revision: Revision,
     written_micros: u64,
 }
 
 /// Reads the note; as old as any read.
 async fn noted(core: &Core) -> Result<Option<Note>, Unreadable> {
-    let found = core.asked("read", core.store.read(key::REGRESSION)).await?;
-    Ok(found.and_then(|entry| {
+    core.asked("read", note(core.store.as_ref())).await
+}
+
+/// As [`noted`], of any store.
+pub(crate) async fn note(store: &dyn Store) -> Result<Option<Note>, Unreadable> {
+    Ok(store.read(key::REGRESSION).await?.and_then(|entry| {
         let (revision, written_micros) = (entry.revision, entry.written_micros);
         Some(Note { what: Regression::read(entry.value()?), revision, written_micros })
     }))

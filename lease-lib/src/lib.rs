@@ -83,6 +83,7 @@ mod chronicler;
 mod core;
 mod election;
 mod error;
+mod examine;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod group;
@@ -111,6 +112,7 @@ mod watch;
 pub use ambient::{Ambient, Moment, SharedAmbient, System, Task, fresh_id, sleep_until};
 pub use election::{Candidate, Election, Leader, Leadership, Term};
 pub use error::Error;
+pub use examine::{Finding, Severity, examine};
 pub use group::{Barrier, Group, MAX_MEMBERS, Member, MemberEvent, Membership};
 pub use guarded::{GuardedValue, MAX_GUARDED};
 pub use history::Held;

@@ -10,11 +10,11 @@ use crate::{LIMIT, open, put, settle, try_open};
 
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-async fn guarded(extra: &str) -> Cluster {
+pub async fn guarded(extra: &str) -> Cluster {
     Cluster::start(1, Options { extra: extra.into(), ..Options::default() }).await
 }
 
-fn with(user: &str, password: &str) -> NatsOptions {
+pub fn with(user: &str, password: &str) -> NatsOptions {
     NatsOptions { user: Some(user.into()), password: Some(password.into()), ..NatsOptions::default() }
 }
 
@@ -23,7 +23,7 @@ fn inside(cluster: &Cluster, credentials: &str) -> String {
     cluster.url().replace("nats://", &format!("nats://{credentials}@"))
 }
 
-async fn denied(url: &str, options: NatsOptions) -> String {
+pub async fn denied(url: &str, options: NatsOptions) -> String {
     let begun = Instant::now();
     let refused = try_open(url, options).await.expect_err("not let in");
     assert!(begun.elapsed() < AT_ONCE, "only after {:?}", begun.elapsed());

@@ -11,6 +11,7 @@ mod credentials;
 mod refusals;
 mod relay;
 mod remade;
+mod ways;
 
 use std::sync::Arc;
 use std::time::Duration;

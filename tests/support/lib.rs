@@ -23,6 +23,7 @@
 //! **Nothing is left behind.** Every process started here ends when its handle is dropped (so also when the test
 //! panics) and when the test process itself dies, whatever kills it. See [`run`] for how.
 
+pub mod authority;
 pub mod binary;
 pub mod chance;
 pub mod child;
@@ -31,6 +32,7 @@ pub mod daemon;
 pub mod eventually;
 pub mod folder;
 pub mod http;
+pub mod operator;
 pub mod port;
 pub mod postgres;
 pub mod process;
@@ -40,12 +42,14 @@ pub mod python;
 pub mod run;
 pub mod server;
 
+pub use authority::{Authority, Certified};
 pub use binary::{Release, server_binary};
 pub use cluster::{Cluster, Messages, Options};
 pub use daemon::Daemon;
 pub use eventually::eventually;
 pub use folder::Folder;
 pub use http::{Api, Lines, Response};
+pub use operator::Operator;
 pub use postgres::{Postgres, Session};
 pub use process::{Exit, Launch, Process};
 pub use proxy::{Proxy, Publish, Rule, Way};

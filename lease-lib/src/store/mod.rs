@@ -13,13 +13,18 @@
 //! missing.
 
 mod batch;
+mod facts;
 mod memory;
 mod nats;
 mod nats_batch;
 mod nats_bucket;
 mod nats_call;
+mod nats_facts;
 mod nats_link;
 mod nats_open;
+mod nats_options;
+mod nats_refusal;
+mod nats_secrets;
 mod nats_store;
 mod nats_waiting;
 mod nats_wire;
@@ -32,8 +37,10 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 pub use batch::{Batch, BatchAck, BatchWrite, Condition, MAX_BATCH};
+pub use facts::{AccountFacts, Facts, NatsFacts, Offset, ReplicaFacts, ServerFacts, StreamFacts};
 pub use memory::MemoryStore;
-pub use nats_store::{NatsOptions, NatsStore};
+pub use nats_options::{NatsOptions, NatsTls};
+pub use nats_store::NatsStore;
 #[cfg(any(test, fuzzing))]
 pub(crate) use nats_wire::judge::answers as judge_answers;
 
@@ -262,4 +269,12 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Proves that the store answers, or says what is wrong.
     fn probe(&self) -> Reply<'_, Result<(), Error>>;
+
+    /// How the store is deployed, as far as it can be known. Asks only, and changes nothing; as old as any read.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Denied`] if it does not let itself be asked.
+    fn examine(&self) -> Reply<'_, Result<Facts, Error>> {
+        Box::pin(std::future::ready(Ok(Facts::default())))
+    }
 }

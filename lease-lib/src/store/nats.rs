@@ -19,7 +19,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::nats_call::Failure;
-use super::nats_link::Secrets;
+use super::nats_options::NatsTls;
+use super::nats_refusal::{Kind, refusal};
+use super::nats_secrets::{Login, Opened, Secrets};
 use super::nats_waiting::{Incoming, Waiting};
 use super::nats_wire::{Headers, new_enough};
 use crate::ambient::{Ambient, fresh_id};
@@ -57,6 +59,10 @@ impl Address {
         let _ = (url.set_username(""), url.set_password(None));
         self.0 = ServerAddr::from_url(url).ok()?;
         Some(taken)
+    }
+
+    pub(super) fn host(&self) -> &str {
+        self.0.host()
     }
 
     pub(super) fn tls(&self) -> bool {
@@ -111,6 +117,9 @@ fn hear(shared: &Shared, event: &Event, inbox: &str) {
     match event {
         Event::Disconnected | Event::Closed => shared.end(),
         Event::ServerError(ServerError::Other(text)) => shared.refused(text, inbox),
+        Event::ServerError(ServerError::AuthorizationViolation) => {
+            shared.refused("authorization violation", inbox);
+        }
         Event::SlowConsumer(_) => {
             tracing::warn!("messages from NATS come in faster than they are looked at");
         }
@@ -125,6 +134,7 @@ pub(super) struct Session {
     inbox: String,
     pub address: Address,
     pub server: String,
+    pub version: String,
     /// Whether this server itself runs JetStream.
     pub jetstream: bool,
     /// Other servers of the cluster, as this one knows them.
@@ -139,9 +149,7 @@ impl Session {
     /// [`Error::Unreachable`].
     pub(super) async fn connect(
         address: &Address,
-        secrets: &Secrets,
-        name: &str,
-        tls: bool,
+        access: &Access,
         ambient: &dyn Ambient,
     ) -> Result<Session, Error> {
         let unreachable = |why: &dyn fmt::Display| Error::Unreachable(format!("{address}: {why}"));
@@ -149,11 +157,10 @@ impl Session {
         let inbox = format!("_INBOX.{}", fresh_id(ambient));
         let (listener, prefix) = (shared.clone(), inbox.clone());
         let options = ConnectOptions::new()
-            .name(name)
+            .name(&access.name)
             .connection_timeout(CONNECT_LIMIT)
             .ping_interval(PING_EVERY)
             .subscription_capacity(BACKLOG)
-            .require_tls(tls)
             .ignore_discovered_servers()
             .max_reconnects(1)
             .reconnect_delay_callback(|_| Duration::ZERO)
@@ -161,18 +168,25 @@ impl Session {
                 hear(&listener, &event, &prefix);
                 std::future::ready(())
             });
-        let options = let_in(options, secrets).await?;
+        let Opened { login, mut who } = access.secrets.open(ambient.wall_micros() / 1_000_000).await?;
+        if let (Login::Nobody, Some(file)) = (&login, &access.tls.cert_file) {
+            who = format!("the holder of the TLS certificate {}", file.display());
+        }
+        let options = let_in(options, login, &who)?;
+        let options = with_tls(options, access).await?;
         // Its own limit leaves out the name's resolution. A connection that is given up before or after the greeting
         // has sent nothing that matters.
         let client = match timeout(2 * CONNECT_LIMIT, options.connect(address.0.clone())).await {
             Ok(Ok(client)) => client,
             Ok(Err(error)) => {
-                return Err(match error.kind() {
+                let kind = match error.kind() {
                     ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-                        Error::Denied(format!("{address}: {error}"))
+                        Kind::Credentials
                     }
-                    _ => unreachable(&error),
-                });
+                    ConnectErrorKind::Tls => Kind::Tls,
+                    _ => Kind::Other,
+                };
+                return Err(refusal(kind, address, &who, &access.tls, &error.to_string()));
             }
             Err(_) => return Err(unreachable(&"no answer")),
         };
@@ -185,8 +199,8 @@ impl Session {
         let answers = client.subscribe(format!("{inbox}.*")).await.map_err(|error| unreachable(&error))?;
         ambient.spawn(Box::pin(deliver(shared.clone(), answers)));
         let others = info.connect_urls.iter().filter_map(|url| url.parse().ok()).collect();
-        let (server, jetstream) = (info.server_name, info.jetstream);
-        Ok(Session { client, shared, inbox, address: address.clone(), server, jetstream, others })
+        let (server, version, jetstream) = (info.server_name, info.version, info.jetstream);
+        Ok(Session { client, shared, inbox, address: address.clone(), server, version, jetstream, others })
     }
 
     /// Returns once the connection is over.
@@ -364,22 +378,39 @@ impl Outgoing {
     }
 }
 
+/// As whom, and how, to connect to any of the servers.
+pub(super) struct Access {
+    pub secrets: Secrets,
+    pub tls: NatsTls,
+    pub demands_tls: bool,
+    /// What the server's list of connections says.
+    pub name: String,
+}
+
 /// Adds the credentials.
-async fn let_in(mut options: ConnectOptions, secrets: &Secrets) -> Result<ConnectOptions, Error> {
-    if let Some(user) = &secrets.user {
-        options = options.user_and_password(user.clone(), secrets.password.clone().unwrap_or_default());
+fn let_in(options: ConnectOptions, login: Login, who: &str) -> Result<ConnectOptions, Error> {
+    Ok(match login {
+        Login::Nobody => options,
+        Login::User(user, password) => options.user_and_password(user, password),
+        Login::Token(token) => options.token(token),
+        Login::Nkey(seed) => options.nkey(seed),
+        Login::Credentials(text) => {
+            options.credentials(&text).map_err(|error| Error::Denied(format!("{who}: {error}")))?
+        }
+    })
+}
+
+/// Adds TLS.
+async fn with_tls(options: ConnectOptions, access: &Access) -> Result<ConnectOptions, Error> {
+    let mut options = options.require_tls(access.demands_tls);
+    let NatsTls { ca_file, cert_file, key_file, first } = access.tls.usable().await?;
+    if let Some(file) = ca_file {
+        options = options.add_root_certificates(file);
     }
-    if let Some(token) = &secrets.token {
-        options = options.token(token.clone());
+    if let (Some(cert), Some(key)) = (cert_file, key_file) {
+        options = options.add_client_certificate(cert, key);
     }
-    if let Some(seed) = &secrets.nkey_seed {
-        options = options.nkey(seed.clone());
-    }
-    if let Some(file) = &secrets.credentials_file {
-        // Read for each connection, since credentials are renewed while processes run.
-        options = options.credentials_file(file).await.map_err(|error| Error::Denied(error.to_string()))?;
-    }
-    Ok(options)
+    Ok(if first { options.tls_first() } else { options })
 }
 
 /// Hands answers to those who wait for them, until the connection ends.

@@ -117,6 +117,11 @@ fn within<T>(
 /// # Errors
 /// [`Error::UnsafeBucket`] for the first setting that is not, with the way to mend it.
 pub(super) fn check(names: &Names, config: &Value, replicas: Option<usize>) -> Result<(), Error> {
+    faults(names, config, replicas).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// All that is wrong with a bucket of this configuration: [`Error::UnsafeBucket`], each with the way to mend it.
+pub(super) fn faults(names: &Names, config: &Value, replicas: Option<usize>) -> Vec<Error> {
     use Mend::{Anew, Edit};
     let is = |setting, needed: Value, mend| exactly(config, setting, &needed, mend);
     // -1, or 0 where an old stream says so, is "no limit".
@@ -206,6 +211,11 @@ pub(super) fn check(names: &Names, config: &Value, replicas: Option<usize>) -> R
 /// # Errors
 /// [`Error::UnsafeBucket`] for the first setting that is wrong.
 pub(super) fn check_history(names: &Names, config: &Value) -> Result<(), Error> {
+    faults_of_history(names, config).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// All that is wrong with a history bucket of this configuration.
+pub(super) fn faults_of_history(names: &Names, config: &Value) -> Vec<Error> {
     let rules = [
         exactly(config, "storage", &json!("file"), Mend::Anew),
         exactly(config, "subjects", &json!([names.subject(">")]), Mend::Edit),
@@ -215,10 +225,10 @@ pub(super) fn check_history(names: &Names, config: &Value) -> Result<(), Error> 
     judge(names, config, &rules)
 }
 
-fn judge(names: &Names, config: &Value, rules: &[Rule]) -> Result<(), Error> {
-    match rules.iter().find(|rule| !rule.fits) {
-        None => Ok(()),
-        Some(rule) => Err(Error::UnsafeBucket {
+fn judge(names: &Names, config: &Value, rules: &[Rule]) -> Vec<Error> {
+    let wrong = rules.iter().filter(|rule| !rule.fits);
+    wrong
+        .map(|rule| Error::UnsafeBucket {
             bucket: names.bucket().into(),
             setting: rule.setting,
             found: config
@@ -227,8 +237,8 @@ fn judge(names: &Names, config: &Value, rules: &[Rule]) -> Result<(), Error> {
                 .map_or("unset".into(), Value::to_string),
             needed: rule.needed.clone(),
             mend: mend(names, rule.mend),
-        }),
-    }
+        })
+        .collect()
 }
 
 fn mend(names: &Names, how: Mend) -> String {

@@ -70,10 +70,13 @@ pub(super) struct Info {
     pub created: String,
     pub first_seq: u64,
     pub last_seq: u64,
+    pub bytes: u64,
     /// The server's clock when it said so, microseconds of unix time.
     pub now: u64,
     /// Whether somebody leads it, and has heard from a majority just now.
     pub led: bool,
+    /// What it says of the replicas; null where nothing is replicated.
+    pub cluster: Value,
 }
 
 impl Link {
@@ -233,7 +236,16 @@ impl Link {
     /// A call of the JetStream API about a bucket's stream. What a lost answer means depends on the call.
     pub(super) async fn api(&self, names: &Names, call: &str, body: &Value) -> Result<Value, Fault> {
         let payload = if body.is_null() { Bytes::new() } else { bytes(body) };
-        let answer = self.request(&names.api(call), &[], payload).await.map_err(Fault::Failure)?;
+        self.asked(&names.api(call), payload).await
+    }
+
+    /// What the account uses and may use. Old answers do no harm.
+    pub(super) async fn account(&self, names: &Names) -> Result<Value, Fault> {
+        self.asked(&names.account(), Bytes::new()).await
+    }
+
+    async fn asked(&self, subject: &str, payload: Bytes) -> Result<Value, Fault> {
+        let answer = self.request(subject, &[], payload).await.map_err(Fault::Failure)?;
         let value: Value = serde_json::from_slice(&answer.payload()).map_err(|_| Fault::Garbled)?;
         match value.get("error").filter(|error| !error.is_null()) {
             None => Ok(value),
@@ -258,8 +270,10 @@ impl Link {
                 created: value.get("created")?.as_str()?.into(),
                 first_seq: number("config", "first_seq").unwrap_or(0),
                 last_seq: number("state", "last_seq").unwrap_or(0),
+                bytes: number("state", "bytes").unwrap_or(0),
                 now: micros(value.get("ts")?.as_str()?)?,
                 led: cluster.is_none_or(led),
+                cluster: cluster.cloned().unwrap_or_default(),
                 config: value.get("config")?.clone(),
             })
         };

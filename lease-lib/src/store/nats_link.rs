@@ -1,7 +1,5 @@
 //! Keeping connected to some server of a cluster, and asking through whichever connection stands.
 
-use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,49 +8,30 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::nats::{Address, Answer, Answers, HeaderList, Outgoing, Session, Subscription};
+use super::nats::{Access, Address, Answer, Answers, HeaderList, Outgoing, Session, Subscription};
 use super::nats_call::Failure;
+use super::nats_options::NatsOptions;
+use super::nats_secrets::invalid;
 use super::{EVENT_BUFFER, Events};
 use crate::ambient::{SharedAmbient, fresh_id};
 use crate::error::Error;
 
 /// The pauses between rounds over all servers grow from the first to the second.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+/// A connection that lasts for less counts as a round that failed: a server that lets in and throws out again is not
+/// to be asked without end.
+const LASTING: Duration = Duration::from_secs(10);
 /// How many rounds the first connection gets before it is an error: servers may be starting just now.
 const FIRST_ROUNDS: u32 = 4;
 /// How long the first connection may take, whatever the number of servers.
 const FIRST_LIMIT: Duration = Duration::from_secs(4);
-
-/// How to be let in.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub(super) struct Secrets {
-    pub user: Option<String>,
-    pub password: Option<String>,
-    pub token: Option<String>,
-    pub credentials_file: Option<PathBuf>,
-    pub nkey_seed: Option<String>,
-}
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let masked = |secret: &Option<String>| secret.as_ref().map(|_| "***");
-        f.debug_struct("Secrets")
-            .field("user", &self.user)
-            .field("password", &masked(&self.password))
-            .field("token", &masked(&self.token))
-            .field("credentials_file", &self.credentials_file)
-            .field("nkey_seed", &masked(&self.nkey_seed))
-            .finish()
-    }
-}
 
 /// Where to connect to, and as whom.
 pub(super) struct Reach {
     given: Vec<Address>,
     /// What the last server that let us in knew of its cluster.
     discovered: Mutex<Vec<Address>>,
-    secrets: Secrets,
-    name: String,
+    access: Access,
     ambient: SharedAmbient,
 }
 
@@ -64,18 +43,21 @@ impl Reach {
     /// [`Error::InvalidSetting`], without the credentials.
     pub(super) fn new(
         urls: &str,
-        mut secrets: Secrets,
+        options: &NatsOptions,
         name: String,
         ambient: SharedAmbient,
     ) -> Result<Reach, Error> {
-        let invalid = |url: &str| Error::InvalidSetting {
-            setting: "NATS URL",
-            value: format!("{:?}", url.rsplit('@').next().unwrap_or_default()),
-            allowed: "allowed are nats://host:port and tls://host:port, several separated by commas".into(),
+        let wrong = |url: &str| {
+            let value = format!("{:?}", url.rsplit('@').next().unwrap_or_default());
+            invalid(
+                "NATS URL",
+                value,
+                "allowed are nats://host:port and tls://host:port, several separated by commas",
+            )
         };
-        let mut given = Vec::new();
+        let (mut given, mut secrets) = (Vec::new(), options.secrets());
         for url in urls.split(',').map(str::trim) {
-            let mut address: Address = url.parse().map_err(|()| invalid(url))?;
+            let mut address: Address = url.parse().map_err(|()| wrong(url))?;
             match address.take_user() {
                 Some((user, Some(password))) => {
                     secrets.user = Some(unescape(&user));
@@ -86,7 +68,10 @@ impl Reach {
             }
             given.push(address);
         }
-        Ok(Reach { given, discovered: Mutex::default(), secrets, name, ambient })
+        secrets.check()?;
+        let demands_tls = options.tls.demanded() || given.iter().any(Address::tls);
+        let access = Access { secrets, tls: options.tls.clone(), demands_tls, name };
+        Ok(Reach { given, discovered: Mutex::default(), access, ambient })
     }
 
     /// All known servers in random order, so that the clients of one that died spread over the others. The one just
@@ -104,21 +89,23 @@ impl Reach {
     }
 
     /// Tries each server once.
+    ///
+    /// # Errors
+    /// What another try would not mend, if any of them said so: that helps more than that others are out of reach.
     async fn round(&self, left: Option<&Address>) -> Result<Session, Error> {
-        let tls = self.given.iter().any(Address::tls);
-        let mut failed = Vec::new();
+        let (mut failed, mut refused) = (Vec::new(), None);
         for address in self.candidates(left) {
-            match Session::connect(&address, &self.secrets, &self.name, tls, &*self.ambient).await {
+            match Session::connect(&address, &self.access, &*self.ambient).await {
                 Ok(session) => {
                     tracing::info!(server = session.server, %address, "connected to NATS");
                     *self.discovered.lock().unwrap_or_else(PoisonError::into_inner) = session.others.clone();
                     return Ok(session);
                 }
                 Err(Error::Unreachable(why)) => failed.push(why),
-                Err(error) => return Err(error),
+                Err(error) => refused = refused.or(Some(error)),
             }
         }
-        Err(Error::Unreachable(failed.join("; ")))
+        Err(refused.unwrap_or_else(|| Error::Unreachable(failed.join("; "))))
     }
 
     /// The first connection: what another try will not mend is said at once.
@@ -127,9 +114,7 @@ impl Reach {
             let mut round = 0;
             loop {
                 match self.round(None).await {
-                    Err(Error::Unreachable(_)) if round + 1 < FIRST_ROUNDS => {
-                        sleep(self.pause(round + 2)).await
-                    }
+                    Err(Error::Unreachable(_)) if round + 1 < FIRST_ROUNDS => sleep(self.pause(round)).await,
                     outcome => return outcome,
                 }
                 round += 1;
@@ -141,31 +126,34 @@ impl Reach {
         })
     }
 
-    /// Any later connection: goes on until there is one, and tells `failed` of each round without.
-    async fn again(&self, left: &Address, failed: impl Fn(Error)) -> Session {
-        let mut round = 0;
+    /// Any later connection: goes on until there is one, and tells `failed` of each round without. `round` counts
+    /// those rounds, and goes on from one connection to the next while none of them lasts.
+    async fn again(&self, left: &Address, round: &mut u32, failed: impl Fn(Error)) -> Session {
+        let mut told = None;
         loop {
-            sleep(self.pause(round)).await;
-            match self.round(Some(left)).await {
+            sleep(self.pause(*round)).await;
+            *round = round.saturating_add(1);
+            let error = match self.round(Some(left)).await {
                 Ok(session) => return session,
-                Err(error) => {
-                    if round == 0 {
-                        tracing::warn!(%error, "cannot reconnect to NATS, trying on");
-                    } else {
-                        tracing::debug!(%error, round, "cannot reconnect to NATS, trying on");
-                    }
-                    failed(error);
-                }
+                Err(error) => error,
+            };
+            // The same again is no news, but that a server which did not answer now refuses is.
+            let kind = std::mem::discriminant(&error);
+            if told.replace(kind) == Some(kind) {
+                tracing::debug!(%error, round, "cannot reconnect to NATS, trying on");
+            } else {
+                tracing::warn!(%error, "cannot reconnect to NATS, trying on");
             }
-            round = round.saturating_add(1);
+            failed(error);
         }
     }
 
-    /// A pause that grows with the rounds that failed, between half and all of it at random.
+    /// A pause that grows with the rounds that failed, between an eighth and all of it at random, so that those who lost
+    /// the same server do not come back all at once.
     fn pause(&self, rounds: u32) -> Duration {
         let longest = PAUSES.0.saturating_mul(1 << rounds.min(10)).min(PAUSES.1);
         let share = u32::try_from(self.ambient.random() % 1_000).unwrap_or_default();
-        longest / 2 + longest / 2 * share / 1_000
+        longest / 8 + longest / 8 * 7 * share / 1_000
     }
 }
 
@@ -192,6 +180,7 @@ type Current = Result<Arc<Session>, Error>;
 
 /// Keeps connected for as long as it lives.
 pub(super) struct Link {
+    reach: Arc<Reach>,
     current: watch::Receiver<Current>,
     /// How many connections there were before it.
     count: watch::Receiver<u64>,
@@ -205,13 +194,14 @@ impl Link {
     /// # Errors
     /// What [`Session::connect`] says; [`Error::Unreachable`] after [`FIRST_LIMIT`] at the latest.
     pub(super) async fn start(reach: Reach) -> Result<Link, Error> {
+        let reach = Arc::new(reach);
         let session = Arc::new(reach.first().await?);
         let (sender, current) = watch::channel(Ok(session.clone()));
         let stop = CancellationToken::new();
         let ambient = reach.ambient.clone();
         let (counter, count) = watch::channel(0);
-        ambient.spawn(Box::pin(keep(reach, session, sender, counter, stop.clone())));
-        Ok(Link { current, count, ambient, _stop: stop.drop_guard() })
+        ambient.spawn(Box::pin(keep(reach.clone(), session, sender, counter, stop.clone())));
+        Ok(Link { reach, current, count, ambient, _stop: stop.drop_guard() })
     }
 
     /// The connection that stands.
@@ -225,6 +215,18 @@ impl Link {
     /// Changes with each connection that follows another.
     pub(super) fn connections(&self) -> watch::Receiver<u64> {
         self.count.clone()
+    }
+
+    /// Connects for a moment to each server that is known, up to `most` of them, to see who is where: name, release and
+    /// host of those that let us in.
+    pub(super) async fn visit(&self, most: usize) -> Vec<(String, String, String)> {
+        let mut seen = Vec::new();
+        for address in self.reach.candidates(None).into_iter().take(most) {
+            if let Ok(session) = Session::connect(&address, &self.reach.access, &*self.ambient).await {
+                seen.push((session.server.clone(), session.version.clone(), address.host().to_owned()));
+            }
+        }
+        seen
     }
 
     fn session(&self) -> Result<Arc<Session>, Failure> {
@@ -278,13 +280,15 @@ impl Link {
 
 /// Puts one session after the other into `current`, until told to stop.
 async fn keep(
-    reach: Reach,
+    reach: Arc<Reach>,
     mut session: Arc<Session>,
     current: watch::Sender<Current>,
     count: watch::Sender<u64>,
     stop: CancellationToken,
 ) {
+    let mut round = 0;
     loop {
+        let begun = reach.ambient.now();
         let ended = tokio::select! {
             () = stop.cancelled() => false,
             () = session.ended() => true,
@@ -296,9 +300,12 @@ async fn keep(
             return;
         }
         tracing::info!(server = session.server, "disconnected from NATS");
+        if reach.ambient.now().since(begun) >= LASTING {
+            round = 0;
+        }
         session = tokio::select! {
             () = stop.cancelled() => return,
-            next = reach.again(&session.address, |error| drop(current.send_replace(Err(error)))) => Arc::new(next),
+            next = reach.again(&session.address, &mut round, |error| drop(current.send_replace(Err(error)))) => Arc::new(next),
         };
         drop(current.send_replace(Ok(session.clone())));
         count.send_modify(|count| *count += 1);
@@ -348,7 +355,7 @@ mod tests {
     use crate::ambient::System;
 
     fn reach(urls: &str) -> Result<Reach, Error> {
-        Reach::new(urls, Secrets::default(), "test".into(), Arc::new(System))
+        Reach::new(urls, &NatsOptions::default(), "test".into(), Arc::new(System))
     }
 
     #[test]
@@ -368,11 +375,11 @@ mod tests {
     #[test]
     fn credentials_leave_the_url_and_stay_out_of_sight() {
         let both = reach("nats://al%40ice:s%3acr%t@a:4222,nats://b").unwrap();
-        assert_eq!(both.secrets.user.as_deref(), Some("al@ice"));
-        assert_eq!(both.secrets.password.as_deref(), Some("s:cr%t"));
+        assert_eq!(both.access.secrets.user.as_deref(), Some("al@ice"));
+        assert_eq!(both.access.secrets.password.as_deref(), Some("s:cr%t"));
         assert_eq!(both.given.first().map(ToString::to_string).as_deref(), Some("a:4222"));
-        assert_eq!(reach("nats://t0ken@a").unwrap().secrets.token.as_deref(), Some("t0ken"));
-        let shown = format!("{:?} {}", both.secrets, reach("nats://alice:s3cret@a:x").err().unwrap());
+        assert_eq!(reach("nats://t0ken@a").unwrap().access.secrets.token.as_deref(), Some("t0ken"));
+        let shown = format!("{:?} {}", both.access.secrets, reach("nats://alice:s3cret@a:x").err().unwrap());
         assert!(!shown.contains("s3cret") && !shown.contains("s:cr%t"), "{shown}");
     }
 
@@ -393,7 +400,7 @@ mod tests {
         let reach = reach("nats://a").unwrap();
         for round in 0..40 {
             let pause = reach.pause(round);
-            assert!(pause <= PAUSES.1 && pause >= PAUSES.0 / 2, "{round}: {pause:?}");
+            assert!(pause <= PAUSES.1 && pause >= PAUSES.0 / 8, "{round}: {pause:?}");
         }
     }
 }

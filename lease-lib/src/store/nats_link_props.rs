@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn reach(urls: &str) -> Result<Reach, Error> {
-    Reach::new(urls, Secrets::default(), "test".into(), std::sync::Arc::new(crate::ambient::System))
+    Reach::new(urls, &NatsOptions::default(), "test".into(), std::sync::Arc::new(crate::ambient::System))
 }
 
 fn escape(text: &str) -> String {
@@ -16,8 +16,8 @@ proptest! {
     #[test]
     fn credentials_are_read_back(user in "\\PC{1,9}", password in any::<String>(), port in 1_u16..) {
         let one = reach(&format!("nats://{}:{}x@host:{port}", escape(&user), escape(&password))).unwrap();
-        prop_assert_eq!(one.secrets.user.as_deref(), Some(user.as_str()));
-        prop_assert_eq!(one.secrets.password, Some(password + "x"));
+        prop_assert_eq!(one.access.secrets.user.as_deref(), Some(user.as_str()));
+        prop_assert_eq!(one.access.secrets.password, Some(password + "x"));
         prop_assert_eq!(one.given.first().map(ToString::to_string), Some(format!("host:{port}")));
     }
 

@@ -66,7 +66,7 @@ pub(super) struct Bucket {
     pub names: Names,
     pub history: Names,
     ambient: SharedAmbient,
-    replicas: Option<usize>,
+    pub replicas: Option<usize>,
     slack_secs: u64,
     default_ttl_secs: u64,
     /// What was last on record, in case the history is deleted as well.
@@ -184,6 +184,23 @@ impl Bucket {
         } else {
             Err(Error::Unreachable("the bucket has no leader with a majority at the moment".into()))
         }
+    }
+
+    /// For how long the bucket keeps quiet, as far as can be read; nothing is settled by asking.
+    pub(super) async fn quiet_now(&self, info: &Info) -> Option<u64> {
+        let entry = self.link.read(&self.names, QUIET).await.ok()??;
+        let record = self.record().await.ok().flatten().map(|(_, record)| record);
+        let unknown = || Record {
+            created: info.created.clone(),
+            first_seq: info.first_seq,
+            longest_ttl_secs: self.default_ttl_secs,
+            more: Map::new(),
+        };
+        self.quiet_secs(&entry, info, &record.unwrap_or_else(unknown))
+    }
+
+    pub(super) fn wall_micros(&self) -> u64 {
+        self.ambient.wall_micros()
     }
 
     async fn present(&self) -> Result<Info, Error> {

@@ -1,15 +1,15 @@
 //! The store on NATS: a JetStream KV bucket behind the seam.
 
 use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::nats_link::{Link, Reach, Secrets};
+use super::facts::Facts;
+use super::nats_link::{Link, Reach};
 use super::nats_open::Bucket;
-use super::nats_wire::{Names, carried_entry};
+use super::nats_options::NatsOptions;
+use super::nats_wire::carried_entry;
 use super::{
     Ack, Batch, BatchAck, Entry, Events, Life, Page, Reply, Revision, Store, Unreadable, Write, WriteError,
 };
@@ -17,109 +17,6 @@ use crate::ambient::SharedAmbient;
 use crate::error::Error;
 use crate::name::unfit;
 use crate::protocol::{DEFAULT_TTL, Times};
-
-/// The longest name of a bucket.
-const MAX_BUCKET: usize = 100;
-
-/// How to connect, as whom, and which bucket to open.
-///
-/// Credentials may also stand in a URL. They are not shown by `Debug`, nor in any log or error.
-#[derive(Clone)]
-pub struct NatsOptions {
-    /// The bucket: 1 to 100 of `A-Z a-z 0-9 - _`. Default `leases`.
-    pub bucket: String,
-    /// Replicas of a bucket that has to be made; one with fewer is refused. Default: 3 in a cluster, 1 on a single
-    /// server, and no demand on a bucket that exists.
-    pub replicas: Option<usize>,
-    /// An operator's word that nobody believes in a lease any more that was granted in an earlier life of the bucket,
-    /// so that one made anew need not stay quiet. Default `false`.
-    pub fresh: bool,
-    /// The JetStream domain, if it is not that of the servers connected to.
-    pub domain: Option<String>,
-    /// A user's name.
-    pub user: Option<String>,
-    /// That user's password.
-    pub password: Option<String>,
-    /// A token.
-    pub token: Option<String>,
-    /// A file with a JWT and its seed (`.creds`), read anew for each connection.
-    pub credentials_file: Option<PathBuf>,
-    /// The seed of an NKey (`SU...`).
-    pub nkey_seed: Option<String>,
-    /// How far the servers' wall clocks may be apart or step. Default 2 s.
-    pub slack: Duration,
-}
-
-impl Default for NatsOptions {
-    fn default() -> NatsOptions {
-        NatsOptions {
-            bucket: "leases".into(),
-            replicas: None,
-            fresh: false,
-            domain: None,
-            user: None,
-            password: None,
-            token: None,
-            credentials_file: None,
-            nkey_seed: None,
-            slack: Duration::from_secs(2),
-        }
-    }
-}
-
-impl NatsOptions {
-    fn secrets(&self) -> Secrets {
-        Secrets {
-            user: self.user.clone(),
-            password: self.password.clone(),
-            token: self.token.clone(),
-            credentials_file: self.credentials_file.clone(),
-            nkey_seed: self.nkey_seed.clone(),
-        }
-    }
-
-    /// One token of a subject, which also makes a good file name.
-    fn checked(setting: &'static str, value: &str) -> Result<(), Error> {
-        let good = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
-        if (1..=MAX_BUCKET).contains(&value.len()) && value.bytes().all(good) {
-            return Ok(());
-        }
-        let value = format!("{:?}", value.chars().take(MAX_BUCKET).collect::<String>());
-        Err(Error::InvalidSetting {
-            setting,
-            value,
-            allowed: "allowed are 1 to 100 of A-Z a-z 0-9 - _".into(),
-        })
-    }
-
-    fn names(&self) -> Result<Names, Error> {
-        NatsOptions::checked("bucket", &self.bucket)?;
-        if let Some(domain) = &self.domain {
-            NatsOptions::checked("domain", domain)?;
-        }
-        if self.replicas.is_some_and(|replicas| !(1..=5).contains(&replicas)) {
-            return Err(Error::InvalidSetting {
-                setting: "replicas",
-                value: self.replicas.unwrap_or_default().to_string(),
-                allowed: "allowed is 1 to 5".into(),
-            });
-        }
-        Ok(Names::new(&self.bucket, self.domain.as_deref()))
-    }
-}
-
-impl fmt::Debug for NatsOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NatsOptions")
-            .field("bucket", &self.bucket)
-            .field("replicas", &self.replicas)
-            .field("fresh", &self.fresh)
-            .field("domain", &self.domain)
-            .field("credentials", &self.secrets())
-            .field("slack", &self.slack)
-            .finish()
-    }
-}
 
 /// A store on NATS. Dropping it closes the connection.
 pub struct NatsStore {
@@ -135,13 +32,27 @@ impl NatsStore {
     /// [`Error::UnsafeBucket`] at once; [`Error::Unreachable`] within 5 s if no server answers, and within 15 s if one
     /// does but JetStream does not.
     pub async fn open(urls: &str, options: NatsOptions, ambient: SharedAmbient) -> Result<NatsStore, Error> {
+        let fresh = options.fresh;
+        let store = NatsStore::reach(urls, &options, ambient).await?;
+        store.bucket.open(fresh).await?;
+        Ok(store)
+    }
+
+    /// Connects, and leaves the bucket as it is, or is not: for looking at it.
+    ///
+    /// # Errors
+    /// As for [`NatsStore::open`].
+    pub(crate) async fn reach(
+        urls: &str,
+        options: &NatsOptions,
+        ambient: SharedAmbient,
+    ) -> Result<NatsStore, Error> {
         let (names, times) = (options.names()?, Times::new(DEFAULT_TTL, options.slack)?);
         let slack_secs = times.store_secs().saturating_sub(DEFAULT_TTL.as_secs());
         // What an operator sees in the server's list of connections.
         let name = format!("lease {} pid {}", options.bucket, std::process::id());
-        let link = Link::start(Reach::new(urls, options.secrets(), name, ambient.clone())?).await?;
+        let link = Link::start(Reach::new(urls, options, name, ambient.clone())?).await?;
         let bucket = Bucket::new(link, names, ambient, options.replicas, slack_secs, times.store_secs());
-        bucket.open(options.fresh).await?;
         Ok(NatsStore { bucket })
     }
 }
@@ -259,5 +170,9 @@ impl Store for NatsStore {
 
     fn probe(&self) -> Reply<'_, Result<(), Error>> {
         Box::pin(self.bucket.probe())
+    }
+
+    fn examine(&self) -> Reply<'_, Result<Facts, Error>> {
+        Box::pin(async move { Ok(Facts { nats: Some(self.bucket.examine().await?) }) })
     }
 }

@@ -69,6 +69,11 @@ impl Names {
         format!("{}.{call}.{}", self.api, self.stream())
     }
 
+    /// The API call about what the account uses and may use.
+    pub(super) fn account(&self) -> String {
+        format!("{}.INFO", self.api)
+    }
+
     /// Where the stream announces each write to a key (or filter).
     pub(super) fn event(&self, key: &str) -> String {
         format!("_lease.{}.ev.{key}", self.bucket)
