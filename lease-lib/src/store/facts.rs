@@ -1,4 +1,4 @@
-//! What a store can tell of how it is deployed. Facts only: what they mean, [`examine`](crate::examine) says.
+//! What a store can tell of how it is deployed. Facts only: what they mean, [`examine`](crate::examine()) says.
 
 use crate::error::Error;
 
