@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use lease::{Ambient, Space, System};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::attempts::Attempts;
 use crate::candidates::Candidates;
 use crate::holders::Holders;
@@ -30,6 +31,8 @@ pub struct App {
     pub candidates: Arc<Candidates>,
     /// The watches that are open here.
     pub watches: Watches,
+    /// Who may do what.
+    pub access: Arc<Access>,
     /// What is measured.
     pub metrics: Arc<Metrics>,
     /// Cancelled when the daemon begins to stop: nothing is granted from then on.
@@ -38,7 +41,7 @@ pub struct App {
 
 impl App {
     /// A daemon that has not reached its store yet.
-    pub fn new(store: &'static str, metrics: Arc<Metrics>) -> App {
+    pub fn new(store: &'static str, access: Access, metrics: Arc<Metrics>) -> App {
         App {
             space: OnceLock::new(),
             store,
@@ -46,6 +49,7 @@ impl App {
             attempts: Arc::default(),
             candidates: Arc::default(),
             watches: Watches::default(),
+            access: Arc::new(access),
             metrics,
             draining: CancellationToken::new(),
         }

@@ -15,10 +15,12 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use lease::{MAX_TTL, MIN_TTL, Space};
 
+use crate::access::Access;
 use crate::api;
 use crate::app::App;
 use crate::metrics::Metrics;
 use crate::peer::{Connection, Peer};
+use crate::policy::Policy;
 use crate::wire::{Code, Event, Grant, Lease, PROBLEM, Problem, Span};
 
 pub use crate::cli::fuzzing::{arguments, stream};
@@ -44,13 +46,13 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) fn ask(method: &str, target: &str, body: &[u8]) -> Option<Answer> {
     static METRICS: OnceLock<Arc<Metrics>> = OnceLock::new();
     let request = Request::builder().method(method).uri(target);
-    let peer = Peer { uid: 7, gid: 7, pid: Some(7) };
+    let peer = Peer { uid: 7, gid: 7, pid: Some(7), groups: Box::default() };
     let request = request.extension(Arc::new(Connection::new(peer)));
     let request = request.body(Body::from(body.to_vec())).ok()?;
     let metrics = METRICS.get_or_init(|| Arc::new(Metrics::new().expect("metrics")));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let answer = async {
-        let app = Arc::new(App::new("embedded", Arc::clone(metrics)));
+        let app = Arc::new(App::new("embedded", Access::new(Policy::default()), Arc::clone(metrics)));
         app.open(Space::embedded());
         let answer = TowerToHyperService::new(api::router(app)).call(request).await.expect("an answer");
         let (head, mut body) = answer.into_parts();

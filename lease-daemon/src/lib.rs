@@ -4,15 +4,18 @@
 //!   listen ─► serve ─► api/* ─────► holders ─► held ◄── orders, fate ──► keeper ─► grip ─► the library's lease
 //!   socket    HTTP,    one file     the table  one lease as             one task    one of any kind,
 //!   file      hang-up  a resource              others see it            each        or several together
-//!                      └► watches, candidates: what else lasts as long as a connection
+//!              │       └► watches, candidates: what else lasts as long as a connection
+//!              └► access ─► policy, audit: whether this client may do that
 //!   cli ─► the same API, of a daemon or within its own process
 //! ```
 //!
 //! [`wire`] is what travels over the socket, [`wire::problem`] how it is refused; the daemon and its clients share both.
 
+pub mod access;
 pub mod api;
 pub mod app;
 pub mod attempts;
+pub mod audit;
 pub mod candidates;
 pub mod cli;
 pub mod config;
@@ -30,6 +33,8 @@ pub mod limits;
 pub mod listen;
 pub mod metrics;
 pub mod peer;
+pub mod policy;
+pub mod reload;
 pub mod serve;
 pub mod socket_path;
 pub mod start;

@@ -62,6 +62,11 @@ impl Filter {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it selects `name`.
+    pub fn matches(&self, name: &str) -> bool {
+        matches(&self.0, name)
+    }
 }
 
 /// Whether `subject` matches `filter`, both dotted, by the rules of NATS subjects.

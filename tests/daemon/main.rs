@@ -3,6 +3,7 @@
 //! Most of it runs on the embedded store, which keeps to the same definition as NATS; where the store's own time or
 //! two daemons matter, on a real server.
 
+mod access;
 mod acquire;
 mod attempt;
 mod client;
@@ -15,7 +16,9 @@ mod inputs;
 mod kinds;
 mod limits;
 mod metrics;
+mod policy;
 mod problem;
+mod settings;
 mod start;
 mod turns;
 mod watching;

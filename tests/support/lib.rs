@@ -41,6 +41,7 @@ pub mod proxy;
 pub mod python;
 pub mod run;
 pub mod server;
+pub mod user;
 
 pub use authority::{Authority, Certified};
 pub use binary::{Release, server_binary};
@@ -53,3 +54,4 @@ pub use operator::Operator;
 pub use postgres::{Postgres, Session};
 pub use process::{Exit, Launch, Process};
 pub use proxy::{Proxy, Publish, Rule, Way};
+pub use user::User;

@@ -14,6 +14,7 @@ use crate::child::Child;
 use crate::eventually::eventually;
 use crate::folder::Folder;
 use crate::programs::program;
+use crate::user::User;
 
 /// A program about to be started.
 ///
@@ -93,6 +94,14 @@ impl Launch {
     /// A variable of its environment.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Launch {
         self.envs.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// As another user, which takes root.
+    pub fn as_user(mut self, user: &User) -> Launch {
+        let program = std::mem::replace(&mut self.program, "setpriv".into());
+        let words = user.setpriv().into_iter().map(OsString::from).chain([program.into_os_string()]);
+        self.args.splice(0..0, words);
         self
     }
 
@@ -237,6 +246,11 @@ impl Process {
     /// SIGQUIT; does not wait.
     pub fn sigquit(&mut self) {
         self.child.signal(Signal::QUIT);
+    }
+
+    /// SIGHUP; does not wait.
+    pub fn sighup(&mut self) {
+        self.child.signal(Signal::HUP);
     }
 
     /// SIGSTOP, and waits until it stands still.

@@ -6,9 +6,11 @@ use std::time::Duration;
 use lease::{Attempt, Election, End, Lock, LockAll, MultiAttempt, Payload};
 use tokio::sync::watch;
 
+use crate::access::Permit;
 use crate::app::{self, App};
 use crate::grip::Grip;
 use crate::peer::Peer;
+use crate::policy::Operation;
 use crate::wire::{Code, Holder, Problem, Retry, Wishes};
 
 /// The longest wait that can be named: for longer ones there is the wait without a limit.
@@ -21,6 +23,7 @@ pub(super) struct Terms {
     limit: Option<Duration>,
     owner: String,
     metadata: BTreeMap<String, String>,
+    peer: Peer,
 }
 
 impl Terms {
@@ -38,6 +41,7 @@ impl Terms {
             limit: wait.map(Duration::from),
             owner: owner_of(peer, owner)?,
             metadata: metadata.unwrap_or_default(),
+            peer: peer.clone(),
         })
     }
 }
@@ -61,6 +65,10 @@ pub(super) struct Question {
     pub scope: String,
     /// How long to wait; `None` for as long as the connection stays.
     pub limit: Option<Duration>,
+    /// Who asks, ...
+    peer: Peer,
+    /// ... and for which names.
+    names: Vec<String>,
 }
 
 enum Wanted {
@@ -86,14 +94,19 @@ macro_rules! with_terms {
 impl Question {
     /// One lock, or one permit of a semaphore.
     pub(super) fn lock(lock: Lock, scope: String, terms: Terms) -> Result<Question, Problem> {
-        let limit = terms.limit;
-        Ok(Question { wanted: Wanted::Lock(with_terms!(lock, terms)), scope, limit })
+        let (limit, peer, names) = (terms.limit, terms.peer.clone(), vec![scope.clone()]);
+        Ok(Question { wanted: Wanted::Lock(with_terms!(lock, terms)), scope, limit, peer, names })
     }
 
     /// Several locks.
-    pub(super) fn all(all: LockAll, scope: String, terms: Terms) -> Result<Question, Problem> {
-        let limit = terms.limit;
-        Ok(Question { wanted: Wanted::All(with_terms!(all, terms)), scope, limit })
+    pub(super) fn all(
+        all: LockAll,
+        names: Vec<String>,
+        scope: String,
+        terms: Terms,
+    ) -> Result<Question, Problem> {
+        let (limit, peer) = (terms.limit, terms.peer.clone());
+        Ok(Question { wanted: Wanted::All(with_terms!(all, terms)), scope, limit, peer, names })
     }
 
     /// An office.
@@ -103,8 +116,14 @@ impl Question {
         scope: String,
         terms: Terms,
     ) -> Result<Question, Problem> {
-        let limit = terms.limit;
-        Ok(Question { wanted: Wanted::Office(with_terms!(election, terms), value), scope, limit })
+        let (limit, peer, names) = (terms.limit, terms.peer.clone(), vec![scope.clone()]);
+        Ok(Question {
+            wanted: Wanted::Office(with_terms!(election, terms), value),
+            scope,
+            limit,
+            peer,
+            names,
+        })
     }
 
     /// What it is for, for the attempts at it.
@@ -144,6 +163,7 @@ impl Question {
             at_once: self.limit.is_some_and(|limit| limit.is_zero()),
             scope: self.scope,
             draining: app.draining.clone(),
+            permit: app.access.permit(&self.peer, Operation::Hold, self.names),
         })
     }
 }
@@ -160,6 +180,7 @@ pub(super) struct Wait {
     at_once: bool,
     scope: String,
     draining: tokio_util::sync::CancellationToken,
+    permit: Permit,
 }
 
 enum Waiting {
@@ -193,6 +214,7 @@ impl Wait {
     pub(super) async fn outcome(&mut self) -> Result<Grip, Refusal> {
         let answer = tokio::select! {
             biased;
+            problem = self.permit.withdrawn() => return Err(Refusal::Other(problem)),
             answer = self.waiting.granted() => answer,
             () = self.draining.cancelled() => return Err(Refusal::Other(app::draining())),
         };

@@ -17,6 +17,8 @@ use super::input::{NoQuery, Over, body_of};
 use crate::app::App;
 use crate::held::{Held, unknown_lease};
 use crate::keeper::Order;
+use crate::peer::Connection;
+use crate::policy::Operation;
 use crate::wire::{Code, FENCING_TOKEN, Problem};
 
 /// The revision of the write that made the value.
@@ -24,6 +26,8 @@ const REVISION: HeaderName = HeaderName::from_static("lease-revision");
 
 /// A lease of the client's and a key, as they are in the path.
 pub(super) struct Under {
+    app: Arc<App>,
+    connection: Arc<Connection>,
     held: Arc<Held>,
     key: String,
 }
@@ -37,26 +41,38 @@ impl FromRequestParts<Arc<App>> for Under {
         let path = Path::<(String, String)>::from_request_parts(parts, app).await;
         let Path((id, key)) = path.map_err(|_| unknown_lease())?;
         Name::new(key.clone())?;
-        Ok(Under { held: app.holders.find(&id, connection.peer.uid)?, key })
+        let held = app.holders.find(&id, connection.peer.uid)?;
+        Ok(Under { app: Arc::clone(app), connection, held, key })
+    }
+}
+
+impl Under {
+    /// The lease and the key, if the client may do this with a value of that name: the lease says nothing about it.
+    fn to(self, operation: Operation) -> Result<(Arc<Held>, String), Problem> {
+        self.app.access.check(&self.connection.peer, operation, &self.key)?;
+        Ok((self.held, self.key))
     }
 }
 
 /// Writes a value.
-pub(super) async fn put(Under { held, key }: Under, value: Body) -> Result<Response, Problem> {
+pub(super) async fn put(under: Under, value: Body) -> Result<Response, Problem> {
+    let (held, key) = under.to(Operation::Hold)?;
     let value = body_of(value, MAX_GUARDED).await?;
     held.ask(|tell| Order::Put(key, value.into(), tell)).await?;
     Ok(leased(&held))
 }
 
 /// Deletes a value.
-pub(super) async fn delete(Under { held, key }: Under) -> Result<Response, Problem> {
+pub(super) async fn delete(under: Under) -> Result<Response, Problem> {
+    let (held, key) = under.to(Operation::Hold)?;
     held.ask(|tell| Order::Delete(key, tell)).await?;
     Ok(leased(&held))
 }
 
 /// Reads a value, never one that is older than the grant. The header `Fencing-Token` has the token under which it was
 /// written, `Lease-Revision` the revision.
-pub(super) async fn get(Under { held, key }: Under) -> Result<Response, Problem> {
+pub(super) async fn get(under: Under) -> Result<Response, Problem> {
+    let (held, key) = under.to(Operation::Observe)?;
     let missing = format!("nothing was ever written to {key}, or it was deleted");
     let found = held.ask(|tell| Order::Get(key, tell)).await?;
     let found = found.ok_or_else(|| Problem::new(Code::NotFound, missing))?;

@@ -12,6 +12,7 @@ use super::breaking::Breaking;
 use super::hold::{self, Words};
 use super::input::{Input, Named, NoQuery, Over};
 use super::leases::{lease_of, say};
+use super::may::{MayBreak, MayHold, MayObserve};
 use super::watch::follow;
 use crate::app::App;
 use crate::keeper::Order;
@@ -23,7 +24,7 @@ use crate::wire::{
 /// Stands for office, and leads, as long as the connection stays.
 pub(super) async fn campaign(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayHold(name): MayHold,
     Over(connection): Over,
     Input(asked): Input<CampaignRequest>,
 ) -> Result<Response, Problem> {
@@ -74,7 +75,7 @@ pub(super) async fn hand_over(
 /// Who leads, and who stands.
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayObserve(name): MayObserve,
     _: NoQuery,
 ) -> Result<Response, Problem> {
     let election = app.space()?.election(name.as_str());
@@ -91,12 +92,12 @@ pub(super) async fn show(
 /// Follows who leads, beginning with what is so now.
 pub(super) async fn watch(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayObserve(name): MayObserve,
     Over(connection): Over,
     _: NoQuery,
 ) -> Result<Response, Problem> {
     let open = |space: &Space| Ok(space.election(name.as_str()).observe()?);
-    follow(&app, &connection, open, |known| {
+    follow(&app, &connection, Some(name.as_str()), open, |known| {
         Some(match known {
             Leadership::Leader(leader) => Leading::Leader(leader.into()),
             Leadership::Unconfirmed(leader) => Leading::Unconfirmed(leader.into()),
@@ -108,7 +109,7 @@ pub(super) async fn watch(
 /// The last terms that have ended.
 pub(super) async fn history(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayObserve(name): MayObserve,
     _: NoQuery,
 ) -> Result<Response, Problem> {
     let terms = app.space()?.election(name.as_str()).history().await?;
@@ -118,7 +119,7 @@ pub(super) async fn history(
 /// Ends a term by force.
 pub(super) async fn break_by_force(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayBreak(name): MayBreak,
     Over(connection): Over,
     breaking: Breaking,
 ) -> Result<Response, Problem> {

@@ -14,9 +14,11 @@ use super::ask::owner_of;
 use super::hold::{self, Words};
 use super::input::{Input, Named, NoQuery, Over};
 use super::leases::{lease_of, say};
+use super::may::{MayHold, MayObserve};
 use super::watch::follow;
 use crate::app::{self, App};
 use crate::held::RenewedBy;
+use crate::policy::Operation;
 use crate::wire::{
     Code, Group, JoinRequest, Member, Membership, Previous, Problem, Retry, Span, ValueRequest,
 };
@@ -24,7 +26,7 @@ use crate::wire::{
 /// Is a member as long as the connection stays.
 pub(super) async fn join(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayHold(name): MayHold,
     Over(connection): Over,
     Input(asked): Input<JoinRequest>,
 ) -> Result<Response, Problem> {
@@ -47,7 +49,7 @@ pub(super) async fn join(
 /// Who is there.
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayObserve(name): MayObserve,
     _: NoQuery,
 ) -> Result<Response, Problem> {
     let members = app.space()?.group(name.as_str()).members().await?;
@@ -76,7 +78,8 @@ struct Expected {
 /// Waits until so many have joined.
 pub(super) async fn barrier(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayObserve(name): MayObserve,
+    Over(connection): Over,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let expected = Query::<Expected>::try_from_uri(&uri).map_err(|error| {
@@ -87,10 +90,12 @@ pub(super) async fn barrier(
     let Expected { members, wait } = expected.0;
     let barrier = app.granting()?.group(name.as_str()).barrier(members);
     let _seat = app.holders.seat()?;
+    let mut permit = app.access.permit(&connection.peer, Operation::Observe, vec![name.as_str().to_owned()]);
     // As good as without a limit.
     let limit = wait.map_or(Duration::from_secs(30 * 24 * 3600), Duration::from);
     let opened = tokio::select! {
         biased;
+        problem = permit.withdrawn() => return Err(problem),
         opened = tokio::time::timeout(limit, barrier.wait()) => opened,
         () = app.draining.cancelled() => return Err(app::draining()),
     };
@@ -105,12 +110,12 @@ pub(super) async fn barrier(
 /// Follows who comes and goes, beginning with those who are there.
 pub(super) async fn watch(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayObserve(name): MayObserve,
     Over(connection): Over,
     _: NoQuery,
 ) -> Result<Response, Problem> {
     let open = |space: &Space| Ok(space.group(name.as_str()).watch()?);
-    follow(&app, &connection, open, |event| Some(told(event)))
+    follow(&app, &connection, Some(name.as_str()), open, |event| Some(told(event)))
 }
 
 fn told(event: Result<MemberEvent, Error>) -> Membership {

@@ -20,15 +20,17 @@ use super::answer::{fenced, json, line};
 use super::ask::{Question, Terms};
 use super::breaking::Breaking;
 use super::hold::{self, Words};
-use super::input::{Input, Named, NoQuery, Over};
+use super::input::{Input, NoQuery, Over};
+use super::may::{MayBreak, MayHold, MayObserve};
 use crate::app::App;
 use crate::peer::Connection;
+use crate::policy::Operation;
 use crate::wire::{AcquireRequest, Code, History, HoldRequest, Lock, NDJSON, Problem, Span, Wishes};
 
 /// Holds it as long as the connection stays.
 pub(super) async fn hold(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayHold(name): MayHold,
     Over(connection): Over,
     Input(asked): Input<HoldRequest>,
 ) -> Result<Response, Problem> {
@@ -39,7 +41,7 @@ pub(super) async fn hold(
 /// Grants a lease on it that the caller renews.
 pub(super) async fn acquire(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayHold(name): MayHold,
     Over(connection): Over,
     Input(asked): Input<AcquireRequest>,
 ) -> Result<Response, Problem> {
@@ -65,7 +67,7 @@ fn question(
 /// One lock, held or not, with its line.
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayObserve(name): MayObserve,
     _: NoQuery,
 ) -> Result<Response, Problem> {
     let lock = Lock::seen(app.space()?.look(name.as_str()).await?, true);
@@ -78,7 +80,7 @@ pub(super) async fn show(
 /// The last holds of it that have ended.
 pub(super) async fn history(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayObserve(name): MayObserve,
     _: NoQuery,
 ) -> Result<Response, Problem> {
     let holds = app.space()?.history(name.as_str()).await?;
@@ -88,7 +90,7 @@ pub(super) async fn history(
 /// Breaks the grant by force.
 pub(super) async fn break_by_force(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayBreak(name): MayBreak,
     Over(connection): Over,
     breaking: Breaking,
 ) -> Result<Response, Problem> {
@@ -103,11 +105,12 @@ struct Wanted {
     filter: Option<String>,
 }
 
-/// The locks that are held: as one JSON object, or one a line for whoever accepts `application/x-ndjson`. Either is
+/// The locks that are held and may be observed: as one JSON object, or one a line for whoever accepts `application/x-ndjson`. Either is
 /// written while the store is read, so a list needs little memory however long it is; if the store stops answering
 /// in the middle, the connection is closed before the list's end.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
+    Over(connection): Over,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -115,7 +118,12 @@ pub(super) async fn list(
         Problem::new(Code::InvalidQuery, format!("{}; known is: filter", error.body_text()))
     })?;
     let filter = wanted.0.filter.unwrap_or_else(|| ">".to_owned());
-    let locks = app.space()?.list(&filter).map_err(no_filter)?;
+    app.access.check_many(&connection.peer, &filter)?;
+    let policy = app.access.policy();
+    let locks = app.space()?.list(&filter).map_err(no_filter)?.filter(move |seen| {
+        let shown = |seen: &Seen| policy.allows(&connection.peer, Operation::Observe, &seen.name).is_ok();
+        std::future::ready(seen.as_ref().map_or(true, shown))
+    });
     let mut locks = Box::pin(locks).fuse();
     // While nothing has been written, a store out of reach is still a plain refusal.
     let first = locks.next().await.transpose()?;

@@ -14,7 +14,8 @@
 //!   GET    /healthz  /readyz  /metrics
 //! ```
 //!
-//! Names are percent-encoded in paths: a `/` in a name is `%2F`. Whatever is refused is an RFC 9457 problem.
+//! Names are percent-encoded in paths: a `/` in a name is `%2F`. Whatever is refused is an RFC 9457 problem. Which
+//! request needs which leave is said in [`crate::policy`].
 
 mod acquire;
 mod answer;
@@ -30,6 +31,7 @@ mod hold;
 mod input;
 mod leases;
 mod locks;
+mod may;
 mod measures;
 mod multi;
 mod refuse;

@@ -12,6 +12,7 @@ use super::hold::{self, Words};
 use super::input::{Input, Over};
 use crate::app::App;
 use crate::peer::Connection;
+use crate::policy::Operation;
 use crate::wire::{AcquireMultiRequest, Code, MultiRequest, Problem, Wishes};
 
 /// Holds them as long as the connection stays.
@@ -49,9 +50,10 @@ fn question(
     })?;
     for name in &names {
         Name::new(name.clone())?;
+        app.access.check(&connection.peer, Operation::Hold, name)?;
     }
     names.sort();
     names.dedup();
     let scope = names.join(", ");
-    Question::all(app.granting()?.lock_all(names), scope, terms)
+    Question::all(app.granting()?.lock_all(names.clone()), names, scope, terms)
 }

@@ -11,7 +11,8 @@ use super::answer::json;
 use super::ask::{Question, Terms};
 use super::breaking::Breaking;
 use super::hold::{self, Words};
-use super::input::{Input, Named, NoQuery, Over};
+use super::input::{Input, NoQuery, Over};
+use super::may::{MayBreak, MayHold, MayObserve};
 use crate::app::App;
 use crate::peer::Connection;
 use crate::wire::{
@@ -25,7 +26,7 @@ const ANY: u32 = 1;
 /// Holds a permit as long as the connection stays.
 pub(super) async fn hold(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayHold(name): MayHold,
     Over(connection): Over,
     Input(asked): Input<PermitRequest>,
 ) -> Result<Response, Problem> {
@@ -36,7 +37,7 @@ pub(super) async fn hold(
 /// Grants a lease on a permit that the caller renews.
 pub(super) async fn acquire(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayHold(name): MayHold,
     Over(connection): Over,
     Input(asked): Input<AcquirePermitRequest>,
 ) -> Result<Response, Problem> {
@@ -63,7 +64,7 @@ fn question(
 /// The limit, the holders and the line.
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayObserve(name): MayObserve,
     _: NoQuery,
 ) -> Result<Response, Problem> {
     look(&app, &name).await
@@ -72,7 +73,7 @@ pub(super) async fn show(
 /// Changes the limit for all.
 pub(super) async fn limit(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayBreak(name): MayBreak,
     Input(asked): Input<LimitRequest>,
 ) -> Result<Response, Problem> {
     app.granting()?.semaphore(name.as_str(), ANY).set_limit(asked.limit).await?;
@@ -92,7 +93,7 @@ async fn look(app: &App, name: &Name) -> Result<Response, Problem> {
 /// The last holds of its permits that have ended.
 pub(super) async fn history(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayObserve(name): MayObserve,
     _: NoQuery,
 ) -> Result<Response, Problem> {
     let holds = app.space()?.semaphore(name.as_str(), ANY).history().await?;
@@ -102,7 +103,7 @@ pub(super) async fn history(
 /// Breaks one permit by force.
 pub(super) async fn break_by_force(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayBreak(name): MayBreak,
     Over(connection): Over,
     breaking: Breaking,
 ) -> Result<Response, Problem> {

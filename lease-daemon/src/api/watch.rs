@@ -5,15 +5,17 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use axum::http::Uri;
 use axum::response::Response;
-use futures_util::stream::{Stream, StreamExt};
-use lease::{Error, Happened, Space, Transition, WatchEvent, WatchFrom};
+use futures_util::stream::{BoxStream, Stream, StreamExt};
+use lease::{Error, Happened, Name, Space, Transition, WatchEvent, WatchFrom};
 use serde::{Deserialize, Serialize};
 
 use super::answer::lines;
-use super::input::{Named, Over};
+use super::input::Over;
 use super::locks::no_filter;
+use super::may::MayObserve;
 use crate::app::App;
 use crate::peer::Connection;
+use crate::policy::Operation;
 use crate::wire::{Change, Changed, Code, Previous, Problem};
 
 /// The highest revision that there can be.
@@ -59,17 +61,18 @@ impl TryFrom<String> for Start {
 /// Watches one lock.
 pub(super) async fn one(
     State(app): State<Arc<App>>,
-    Named(name): Named,
+    MayObserve(name): MayObserve,
     Over(connection): Over,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let Query(OfOne { from, renewals }) = Query::try_from_uri(&uri).map_err(|error| {
         Problem::new(Code::InvalidQuery, format!("{}; known are: from, renewals=true", error.body_text()))
     })?;
-    watch(&app, &connection, name.as_str(), from, renewals)
+    let told = change(renewals);
+    follow(&app, &connection, Some(name.as_str()), open(name.as_str(), from), told)
 }
 
-/// Watches all that match a filter.
+/// Watches all that match a filter and may be observed.
 pub(super) async fn many(
     State(app): State<Arc<App>>,
     Over(connection): Over,
@@ -79,35 +82,60 @@ pub(super) async fn many(
         let detail = format!("{}; known are: filter, from, renewals=true", error.body_text());
         Problem::new(Code::InvalidQuery, detail)
     })?;
-    watch(&app, &connection, filter.as_deref().unwrap_or(">"), from, renewals)
-}
-
-fn watch(
-    app: &App,
-    connection: &Connection,
-    filter: &str,
-    from: Option<Start>,
-    renewals: Option<bool>,
-) -> Result<Response, Problem> {
-    let from = from.map_or(WatchFrom::Present, |Start(from)| from);
-    let renewals = renewals.unwrap_or_default();
-    let open = |space: &Space| space.watch(filter, from).map_err(no_filter);
-    follow(app, connection, open, move |event| {
-        let change = Change::from(event);
-        (renewals || !matches!(change, Change::Renewed(_))).then_some(change)
+    let filter = filter.as_deref().unwrap_or(">");
+    app.access.check_many(&connection.peer, filter)?;
+    let (access, peer, told) = (Arc::clone(&app.access), connection.peer.clone(), change(renewals));
+    let name = Name::new(filter).is_ok().then_some(filter);
+    follow(&app, &connection, name, open(filter, from), move |event| {
+        let shown = match &event {
+            Ok(WatchEvent::Happened(happened)) => {
+                access.policy().allows(&peer, Operation::Observe, &happened.name).is_ok()
+            }
+            _ => true,
+        };
+        if shown { told(event) } else { None }
     })
 }
 
-/// Answers with what is told of the events of the stream that `open` opens, until the client goes or the daemon stops.
+/// What opens a watch of locks.
+fn open(filter: &str, from: Option<Start>) -> impl FnOnce(&Space) -> Result<Events, Problem> {
+    let from = from.map_or(WatchFrom::Present, |Start(from)| from);
+    move |space| Ok(space.watch(filter, from).map_err(no_filter)?.boxed())
+}
+
+/// What happens to locks.
+type Events = BoxStream<'static, Result<WatchEvent, Error>>;
+
+/// What is told of that: of renewals only if they are asked for.
+fn change(renewals: Option<bool>) -> impl Fn(Result<WatchEvent, Error>) -> Option<Change> + Send + 'static {
+    let renewals = renewals.unwrap_or_default();
+    move |event| {
+        let change = Change::from(event);
+        (renewals || !matches!(change, Change::Renewed(_))).then_some(change)
+    }
+}
+
+/// Answers with what is told of the events of the stream that `open` opens, until the client goes, the daemon stops, or
+/// the one name that it is about may not be observed any more.
 pub(super) fn follow<E, T: Serialize + Send + Sync + 'static, S: Stream<Item = E> + Send + 'static>(
     app: &App,
     connection: &Connection,
+    name: Option<&str>,
     open: impl FnOnce(&Space) -> Result<S, Problem>,
     told: impl Fn(E) -> Option<T> + Send + 'static,
 ) -> Result<Response, Problem> {
     let space = app.space()?;
     let seat = app.watches.seat(connection.peer.uid)?;
-    let events = open(space)?.take_until(app.draining.clone().cancelled_owned());
+    let names = name.map(str::to_owned).into_iter().collect();
+    let mut permit = app.access.permit(&connection.peer, Operation::Observe, names);
+    let draining = app.draining.clone();
+    let over = async move {
+        tokio::select! {
+            () = draining.cancelled_owned() => {}
+            _ = permit.withdrawn() => {}
+        }
+    };
+    let events = open(space)?.take_until(Box::pin(over));
     Ok(lines(events.filter_map(move |event| {
         let _held_as_long_as_the_stream = &seat;
         std::future::ready(told(event))

@@ -5,24 +5,27 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use lease_daemon::access::Access;
 use lease_daemon::app::App;
 use lease_daemon::config::Config;
+use lease_daemon::config::args::Args;
 use lease_daemon::config::environment::{self, Asked};
 use lease_daemon::drain::{self, Signals};
 use lease_daemon::failure::Failure;
 use lease_daemon::listen::Socket;
 use lease_daemon::metrics::Metrics;
-use lease_daemon::{api, limits, serve, start};
+use lease_daemon::policy::Policy;
+use lease_daemon::{api, limits, reload, serve, start};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = match configure() {
-        Ok(Some(config)) => config,
+    let (args, config) = match configure() {
+        Ok(Some(start)) => start,
         Ok(None) => return ExitCode::SUCCESS,
         Err(failure) => return report(&failure),
     };
-    match run(&config).await {
+    match run(args, &config).await {
         // The process ends here and now: leases that are left to their TTL must not be dropped one by one, because
         // dropping a lease releases it.
         Ok(()) => std::process::exit(0),
@@ -30,17 +33,17 @@ async fn main() -> ExitCode {
     }
 }
 
-/// The settings; none if they were only to be shown.
-fn configure() -> Result<Option<Config>, Failure> {
+/// What was asked for, and the settings; none if they were only to be shown.
+fn configure() -> Result<Option<(Args, Config)>, Failure> {
     let args = match environment::read(std::env::args_os())? {
         Asked::Run(args) => args,
         Asked::Show(text) => return show(&text),
     };
     let config = Config::load(&args)?;
-    if args.check { show(&config.to_toml()?) } else { Ok(Some(config)) }
+    if args.check { show(&config.to_toml()?) } else { Ok(Some((*args, config))) }
 }
 
-fn show(text: &str) -> Result<Option<Config>, Failure> {
+fn show(text: &str) -> Result<Option<(Args, Config)>, Failure> {
     // Whoever does not read to the end has seen enough.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(None)
@@ -52,16 +55,18 @@ fn report(failure: &Failure) -> ExitCode {
     failure.exit_code()
 }
 
-async fn run(config: &Config) -> Result<(), Failure> {
+async fn run(args: Args, config: &Config) -> Result<(), Failure> {
     let filter = config.log.parse::<tracing_subscriber::EnvFilter>().map_err(Failure::internal)?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     limits::raise();
 
     let metrics = Arc::new(Metrics::new().map_err(Failure::internal)?);
     let store = if config.nats.url.is_some() { "nats" } else { "embedded" };
-    let app = Arc::new(App::new(store, Arc::clone(&metrics)));
+    let policy = Policy::new(config.policy.as_deref()).map_err(Failure::config)?;
+    let app = Arc::new(App::new(store, Access::new(policy), Arc::clone(&metrics)));
 
     let mut signals = Signals::new().map_err(Failure::internal)?;
+    tokio::spawn(reload::serve(reload::listen()?, args, config.clone(), Arc::clone(&app.access)));
     let path = &config.socket.path;
     let socket = Arc::new(Socket::bind(&config.socket)?);
     let stop = CancellationToken::new();

@@ -15,9 +15,11 @@ use super::exit::Exit;
 use super::http::{no_daemon, silent};
 use super::say::say;
 use super::source::Refusal;
+use crate::access::Access;
 use crate::api;
 use crate::app::App;
 use crate::metrics::Metrics;
+use crate::policy::Policy;
 use crate::serve;
 use crate::socket_path::default_socket;
 
@@ -65,7 +67,7 @@ impl Server {
             None => return Ok(Server::at(&place.socket.clone().unwrap_or_else(default_socket))),
         };
         let metrics = Metrics::new().map_err(|error| Refusal::unavailable(error.to_string()))?;
-        let app = App::new(store, Arc::new(metrics));
+        let app = App::new(store, Access::new(Policy::default()), Arc::new(metrics));
         app.open(space);
         Ok(Server::Within(Arc::new(app)))
     }

@@ -143,7 +143,7 @@ pub(super) async fn refusal(answer: Answer, wanted: Option<&Wanted>) -> Refusal 
 pub(super) fn exit_for(code: Code) -> Exit {
     match code {
         Code::Held | Code::WaitElapsed => Exit::BUSY,
-        Code::StoreDenied => Exit::DENIED,
+        Code::Denied | Code::StoreDenied => Exit::DENIED,
         // Bounds that were reached are not "busy": with `-n -E 0` that would pass for somebody else at work.
         code if code.status() == 400 || code == Code::BodyTooLarge => Exit::USAGE,
         _ => Exit::UNAVAILABLE,

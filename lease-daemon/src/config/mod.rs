@@ -7,7 +7,7 @@
 //! ```
 //!
 //! One file a subject, with its table in the file, its flags and its rules: `nats`, `socket`, `metrics`, `limits`,
-//! `life`.
+//! `life`, `policy`.
 
 pub mod accounts;
 pub mod args;
@@ -17,6 +17,7 @@ pub mod life;
 pub mod limits;
 pub mod metrics;
 pub mod nats;
+pub mod policy;
 pub mod secret;
 pub mod socket;
 mod wrong;
@@ -24,12 +25,14 @@ mod wrong;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::policy::Policy;
 use args::Args;
 use file::File;
 use life::Drain;
 use limits::Limits;
 use metrics::Metrics;
 use nats::Nats;
+use policy::Rule;
 use socket::Socket;
 pub use wrong::Wrong;
 
@@ -52,6 +55,9 @@ pub struct Config {
     pub limits: Limits,
     /// How the daemon stops.
     pub drain: Drain,
+    /// Who may do what; without it, everybody who can connect may do everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Vec<Rule>>,
 }
 
 impl Default for Config {
@@ -63,6 +69,7 @@ impl Default for Config {
             metrics: Metrics::default(),
             limits: Limits::default(),
             drain: Drain::default(),
+            policy: None,
         }
     }
 }
@@ -112,7 +119,8 @@ impl Config {
         self.socket.check()?;
         self.metrics.check()?;
         self.limits.check()?;
-        self.drain.check()
+        self.drain.check()?;
+        Policy::new(self.policy.as_deref()).map(|_| ())
     }
 }
 

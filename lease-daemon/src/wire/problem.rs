@@ -44,6 +44,8 @@ codes! {
     BodyTooLarge "body-too-large" 413 "The body is too large";
     /// The bucket was made anew; nothing is granted until leases of its earlier life have ended.
     BucketQuiet "bucket-quiet" 503 "The bucket was made anew and waits for earlier leases to end";
+    /// The daemon's policy does not allow the client's user to do that.
+    Denied "denied" 403 "The policy does not allow it";
     /// The daemon is stopping and grants nothing any more.
     Draining "draining" 503 "The daemon is stopping";
     /// Somebody else holds it, and the request would not wait.
