@@ -2,6 +2,7 @@
 
 pub mod disk;
 pub mod enclosure;
+pub mod late;
 pub mod network;
 pub mod process;
 pub mod server;

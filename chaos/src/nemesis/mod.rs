@@ -100,7 +100,7 @@ nemeses! {
     Deaf = "deaf-worker",
     /// Packets are lost everywhere.
     Loss = "loss",
-    /// Packets are late, everywhere.
+    /// Packets of all servers or of one are late, and some are lost.
     Delay = "delay",
     /// A server's link has little room, so that packets queue.
     Narrow = "narrow-link",
@@ -186,6 +186,8 @@ pub enum Undo {
     ResumeDaemon(usize),
     /// Rules of this fault are in force.
     Rules(u64),
+    /// Packets are late.
+    Late(Vec<crate::cluster::late::Late>),
     /// Links have a queue.
     Queues(Vec<String>),
     /// A disk is full.
@@ -231,7 +233,7 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
         Nemesis::CutWorker => partition::worker(world, fault, chance, false).await,
         Nemesis::Deaf => partition::worker(world, fault, chance, true).await,
         Nemesis::Loss => net::loss(world, fault, chance).await,
-        Nemesis::Delay => net::delay(world, chance).await,
+        Nemesis::Delay => net::delay(world, fault, chance).await,
         Nemesis::Narrow => net::narrow(world, chance).await,
         Nemesis::Reset => reset::reset(world, fault, chance).await,
         Nemesis::StepDown => step_down::stream(world).await,
@@ -266,6 +268,10 @@ pub async fn end(undo: Undo, world: &mut World) -> Result<(), (Option<Undo>, Str
         Undo::ResumeWorker(member) => pause::resume_worker(world, member).await,
         Undo::ResumeDaemon(member) => pause::resume_daemon(world, member).await,
         Undo::Rules(fault) => world.cluster.network.end(fault).await,
+        Undo::Late(late) => {
+            net::on_time(late).await;
+            Ok(())
+        }
         Undo::Queues(hosts) => net::unqueue(&hosts).await,
         Undo::Empty(server) => disk::empty(world, server).await,
         Undo::Unstall(server, task) => disk::unstall(world, server, task).await,

@@ -1,6 +1,7 @@
 //! A bad network: packets that are lost, late, or have to queue.
 
 use super::{Begun, Struck, Undo, World};
+use crate::cluster::late::{Late, Lateness};
 use crate::cluster::network::{Rule, inside};
 use crate::shell::run;
 use support::chance::Chance;
@@ -19,17 +20,29 @@ pub(super) async fn loss(world: &mut World, fault: u64, chance: &mut Chance) -> 
     Ok(Some(Begun { target, undo: Undo::Rules(fault) }))
 }
 
-/// Every packet of every server is late, by a different time.
-pub(super) async fn delay(world: &mut World, chance: &mut Chance) -> Struck {
-    if !world.cluster.network.can_delay {
-        return Err(
-            "this kernel has no netem (CONFIG_NET_SCH_NETEM); narrow-link delays packets by queueing".into(),
-        );
-    }
+/// What all servers send is late, or what one of them sends: by 10 to 200 ms and half as much more or less, and a few
+/// packets are lost. Half of a second for a question and its answer is what a bad link over a continent has.
+pub(super) async fn delay(world: &mut World, fault: u64, chance: &mut Chance) -> Struck {
     let millis = 10 + chance.below(190);
-    let hosts: Vec<String> = world.cluster.servers.iter().map(|server| server.name.clone()).collect();
-    let queue = format!("netem delay {millis}ms {}ms distribution normal", millis / 2);
-    queued(&hosts, &queue, format!("{} {millis} ms", hosts.join(","))).await
+    let by = Lateness { millis, jitter: millis / 2, permille: chance.below(20) };
+    let mut hosts: Vec<_> = world.cluster.servers.iter().map(|it| (it.name.clone(), it.address)).collect();
+    if chance.odds(500) {
+        hosts = vec![hosts.swap_remove(chance.below(hosts.len() as u64) as usize)];
+    }
+    let mut late = Vec::new();
+    for (host, address) in &hosts {
+        late.push(Late::begin((host, *address), fault, chance.bits(), by).await?);
+    }
+    let names: Vec<&str> = hosts.iter().map(|(name, _)| name.as_str()).collect();
+    let target = format!("{} {millis} ms", names.join(","));
+    Ok(Some(Begun { target, undo: Undo::Late(late) }))
+}
+
+/// Nothing is late any more.
+pub(super) async fn on_time(late: Vec<Late>) {
+    for late in late {
+        late.end().await;
+    }
 }
 
 /// What one server sends goes through a link with little room, and queues there for up to two seconds.

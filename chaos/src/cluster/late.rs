@@ -1,0 +1,90 @@
+//! Packets that are late: what a host sends goes through a program of ours before it goes to the bridge.
+//!
+//! ```text
+//!   nats-server ─► route ─► TUN device ─► late.py: waits, loses ─► raw socket ─► eth0 ─► bridge
+//! ```
+//!
+//! For kernels without `netem`, which are most of those in small virtual machines. The kernel undoes it: with the
+//! process the device goes, and with that its route, and what is left is the way through eth0.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::Child;
+
+use super::network::inside;
+use super::process;
+use crate::shell::run;
+
+const PROGRAM: &str = include_str!("late.py");
+/// A busy machine starts Python in less.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// How late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lateness {
+    /// Each packet, in milliseconds.
+    pub millis: u64,
+    /// Up to so much more or less.
+    pub jitter: u64,
+    /// So many of 1,000 are lost.
+    pub permille: u64,
+}
+
+/// A host whose packets are late, as long as this is there.
+#[derive(Debug)]
+pub struct Late {
+    child: Child,
+}
+
+impl Late {
+    /// Begins; `number` names the device, and `seed` decides over each packet.
+    ///
+    /// # Errors
+    /// With why this machine does not let it.
+    pub async fn begin(
+        (host, address): (&str, std::net::Ipv4Addr),
+        number: u64,
+        seed: u64,
+        by: Lateness,
+    ) -> Result<Late, String> {
+        let device = format!("late{number}");
+        let mut command = process::command(host, Path::new("python3"));
+        command.args(["-c", PROGRAM, &device]);
+        command.args([seed, by.millis, by.jitter, by.permille].map(|number| number.to_string()));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("python3: {error}"))?;
+        if !is_ready(&mut child).await {
+            return Err(format!("packets cannot be made late: {}", last_word(&mut child).await));
+        }
+        let late = Late { child };
+        run(&inside(host, &format!("ip link set {device} up"))).await?;
+        // Narrower than the one of eth0, and wide enough for all hosts and the runner.
+        run(&inside(host, &format!("ip route replace 10.77.0.0/17 dev {device} src {address}"))).await?;
+        Ok(late)
+    }
+
+    /// Ends it; what is under way is lost.
+    pub async fn end(mut self) {
+        process::kill(&mut self.child).await;
+    }
+}
+
+async fn is_ready(child: &mut Child) -> bool {
+    let Some(stdout) = child.stdout.take() else { return false };
+    let mut lines = BufReader::new(stdout).lines();
+    let line = tokio::time::timeout(LIMIT, lines.next_line()).await;
+    matches!(line, Ok(Ok(Some(line))) if line == "ready")
+}
+
+async fn last_word(child: &mut Child) -> String {
+    process::kill(child).await;
+    let mut text = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        // Killed by now: this ends.
+        let _ = stderr.read_to_string(&mut text).await;
+    }
+    text.lines().last().unwrap_or("python3 said nothing").to_owned()
+}
