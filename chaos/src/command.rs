@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chaos::cluster::enclosure::{self, End};
+use chaos::cluster::enclosure::{self, End, Rights};
 use chaos::interrupt::Interrupt;
 use chaos::runner::{self, Ending, Order};
 use chaos::scenario::{SCENARIOS, Scenario, named};
@@ -25,7 +25,8 @@ pub struct Chaos {
 
 const AFTER_HELP: &str = "\
 Every run is enclosed in network, mount and process namespaces of its own, and leaves nothing behind but its folder.
-Disks that fail take root. Exit codes: 0 done, 1 violated, 2 no whole
+Disks that fail take root; without namespaces there is a proxy on each link, and what that cannot break is said to be
+untried. Exit codes: 0 done, 1 violated, 2 no whole
 history, 64 usage, 69 it cannot be done here, 70 the machine failed, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
@@ -69,6 +70,9 @@ struct RunArgs {
     /// The ttl of every lock in milliseconds [default: the scenario's]
     #[arg(long)]
     ttl_ms: Option<u64>,
+    /// Without namespaces, also where they could be had: a TCP proxy on each link, on loopback
+    #[arg(long)]
+    links: bool,
     /// Where the history and the logs go: a folder that is empty or not there
     #[arg(long)]
     out: Option<PathBuf>,
@@ -76,6 +80,9 @@ struct RunArgs {
 
 #[derive(Debug, Args)]
 struct CiArgs {
+    /// Without namespaces, also where they could be had
+    #[arg(long)]
+    links: bool,
     /// The seed of every scenario [default: drawn, and shown]
     #[arg(long)]
     seed: Option<u64>,
@@ -92,7 +99,7 @@ struct NightsArgs {
     /// The seed of the first run; each further one has the next
     #[arg(long)]
     seed: Option<u64>,
-    /// For how many seconds faults strike in each of the eight runs
+    /// For how many seconds faults strike in each of the ten runs
     #[arg(long, default_value_t = 1_800)]
     seconds: u64,
     /// Where the folders of the runs go
@@ -149,13 +156,10 @@ async fn scenario(mut args: RunArgs) -> u8 {
     if enclosure::is_inside() {
         return inside(scenario, args).await;
     }
-    let rights = match enclosure::check() {
+    let rights = match rights(args.links) {
         Ok(rights) => rights,
         Err(why) => return fail(69, &why),
     };
-    if rights == enclosure::Rights::User {
-        eprintln!("chaos: not root, so in a user namespace: faults of disks and power are untried");
-    }
     let seed = *args.seed.get_or_insert_with(|| chaos::clock::now_ns() % 1_000_000);
     let out = args.out.get_or_insert_with(|| PathBuf::from(format!("target/chaos/{}-{seed}", scenario.name)));
     if std::fs::read_dir(&*out).is_ok_and(|mut files| files.next().is_some()) {
@@ -180,6 +184,9 @@ async fn scenario(mut args: RunArgs) -> u8 {
     };
     let mut words = vec!["run".into(), scenario.name.to_owned(), "--seed".into(), seed.to_string()];
     words.extend(["--out".into(), out.display().to_string()]);
+    if args.links {
+        words.push("--links".into());
+    }
     let optional = [
         ("--release", args.release),
         ("--sync", args.sync),
@@ -187,7 +194,7 @@ async fn scenario(mut args: RunArgs) -> u8 {
         ("--ttl-ms", args.ttl_ms.map(|ms| ms.to_string())),
     ];
     words.extend(optional.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])).flatten());
-    let disks: Vec<PathBuf> = match scenario.needs_disks() {
+    let disks: Vec<PathBuf> = match scenario.needs_disks() && rights == Rights::Root {
         true => (0..chaos::cluster::SIZE).map(|server| out.join(format!("n{server}"))).collect(),
         false => Vec::new(),
     };
@@ -211,6 +218,26 @@ async fn scenario(mut args: RunArgs) -> u8 {
     }
 }
 
+/// With whose rights a run is made; says what they do not reach.
+fn rights(links: bool) -> Result<Rights, String> {
+    if !links {
+        enclosure::programs(Rights::Root)?;
+        match enclosure::check() {
+            Ok(Rights::User) => {
+                eprintln!("chaos: not root, so in a user namespace: faults of disks and power are untried");
+                return Ok(Rights::User);
+            }
+            Ok(rights) => return Ok(rights),
+            Err(why) => eprintln!("chaos: {why}"),
+        }
+    }
+    enclosure::programs(Rights::Links)?;
+    eprintln!(
+        "chaos: a proxy on each link in place of namespaces: packets that are lost, disks and power are untried"
+    );
+    Ok(Rights::Links)
+}
+
 async fn inside(scenario: &'static Scenario, args: RunArgs) -> u8 {
     let (Some(server), Some(daemon)) = (std::env::var_os(SERVER), std::env::var_os(DAEMON)) else {
         return fail(64, "the inner process is started by the outer one only");
@@ -226,8 +253,9 @@ async fn inside(scenario: &'static Scenario, args: RunArgs) -> u8 {
     let release = said.trim().rsplit('v').next().unwrap_or("unknown").to_owned();
     let command = format!(
         "cargo run --release -p chaos -- run {} --seed {seed} --release {release} --seconds {seconds} \
-         --sync {sync_interval} --ttl-ms {ttl_ms}",
-        scenario.name
+         --sync {sync_interval} --ttl-ms {ttl_ms}{}",
+        scenario.name,
+        if args.links { " --links" } else { "" }
     );
     eprintln!("chaos: {command}");
     let daemon = PathBuf::from(daemon);
@@ -256,14 +284,20 @@ async fn ci(args: CiArgs) -> u8 {
         seconds: None,
         sync: None,
         ttl_ms: None,
+        links: args.links,
         out: Some(args.out.join(format!("{}-{seed}", scenario.name))),
     };
     series(SCENARIOS.iter().filter(|scenario| scenario.is_for_ci).map(one).collect(), CI_AT_ONCE).await
 }
 
 /// Power that fails is beyond the promise where writes are not synced, so disks are for those that are.
-const NIGHTS: [(&str, &str); 4] =
-    [("night", "2m"), ("night-disk", "always"), ("night", "always"), ("night-operator", "2m")];
+const NIGHTS: [(&str, &str); 5] = [
+    ("night", "2m"),
+    ("night-disk", "always"),
+    ("night", "always"),
+    ("night-operator", "2m"),
+    ("night-machines", "2m"),
+];
 
 async fn nights(args: NightsArgs) -> u8 {
     let mut runs = Vec::new();
@@ -276,6 +310,7 @@ async fn nights(args: NightsArgs) -> u8 {
             seconds: Some(args.seconds),
             sync: Some(sync.into()),
             ttl_ms: None,
+            links: false,
             out: Some(args.out.join(format!("{scenario}-{release}-{sync}-{number}"))),
         });
     }

@@ -25,8 +25,6 @@ pub struct Camp {
     pub folder: PathBuf,
     /// The daemon's program.
     pub daemon: PathBuf,
-    /// The servers.
-    pub urls: String,
     /// The ttl of every lock.
     pub ttl_ms: u64,
     /// `libfaketime`, where clocks are to jump.
@@ -54,6 +52,8 @@ pub struct Member {
     pub is_daemon_busy: bool,
     /// Its host's address.
     pub address: Ipv4Addr,
+    /// The servers, as its host reaches them.
+    urls: String,
     camp: Camp,
     seed: u64,
     lives: u64,
@@ -96,8 +96,9 @@ impl Member {
         camp: &Camp,
     ) -> Result<Member, String> {
         let host = format!("w{number}");
-        let address = Ipv4Addr::new(10, 77, 2, number.saturating_add(1));
+        let address = network.worker(number);
         network.host(&host, address).await?;
+        let urls = network.urls(&host);
         Ok(Member {
             name: host.clone(),
             host,
@@ -107,6 +108,7 @@ impl Member {
             is_busy: false,
             is_daemon_busy: false,
             address,
+            urls,
             camp: camp.clone(),
             seed,
             lives: 0,
@@ -137,7 +139,7 @@ impl Member {
         }
         let log = process::log(&self.camp.folder.join(format!("{}.log", self.daemon_name)))?;
         let mut command = process::command(&self.host, &self.camp.daemon);
-        command.args(["--nats", &self.camp.urls]).arg("--socket").arg(self.socket());
+        command.args(["--nats", &self.urls]).arg("--socket").arg(self.socket());
         command.stdout(Stdio::null()).stderr(log);
         self.fake_clock(&mut command);
         self.daemon = Some(command.spawn().map_err(|error| format!("{}: {error}", self.daemon_name))?);
@@ -159,7 +161,7 @@ impl Member {
         command
             .arg("worker")
             .args(["--name", &name, "--via", self.via.word(), "--workload", self.workload.word()])
-            .args(["--url", &self.camp.urls])
+            .args(["--url", &self.urls])
             .args(["--seed", &self.seed.wrapping_add(self.lives).to_string()])
             .args(["--ttl-ms", &self.camp.ttl_ms.to_string()])
             .arg("--socket")

@@ -266,6 +266,19 @@ pub enum What {
         /// The first that may be missing.
         from: u64,
     },
+    /// The runner: a known weakness of NATS itself was tried, once plainly and once the library's way.
+    Weakness {
+        /// Which one.
+        weakness: String,
+        /// Whether this is the library's way.
+        is_library: bool,
+        /// How often it was tried.
+        tries: u64,
+        /// How often it went wrong.
+        wrong: u64,
+        /// What of: `acknowledged writes that were destroyed`.
+        sort: String,
+    },
     /// The auditor, once all workers have stopped: what the store still holds. An expiry is no revision, so only this
     /// tells whether what should be gone is gone.
     Remains {

@@ -28,4 +28,5 @@ pub mod runner;
 pub mod scenario;
 pub mod shell;
 pub mod verdict;
+pub mod weakness;
 pub mod worker;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::auditor::Auditor;
 use crate::clock::now_ns;
-use crate::cluster::{Cluster, enclosure};
+use crate::cluster::{self, Cluster, enclosure};
 use crate::crew::{Camp, Member, fake_clock};
 use crate::history::{ACCEPTANCE, Line, Phase, What};
 use crate::interrupt::Interrupt;
@@ -15,6 +15,7 @@ use crate::nemesis::{self, Begun, Nemesis, Undo, World};
 use crate::recorder::Recorder;
 use crate::register;
 use crate::scenario::{Planned, Scenario};
+use crate::weakness;
 use support::chance::Chance;
 
 /// What to run, and with what.
@@ -138,20 +139,37 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
     let scenario = order.scenario;
     eprintln!("chaos: {} with seed {}: starting three servers", scenario.name, order.seed);
     let with_disks = scenario.needs_disks() && enclosure::has_disks();
-    let mut cluster = Cluster::start(&order.server, &order.folder, &order.sync_interval, with_disks).await?;
+    let servers = cluster::Order {
+        binary: order.server.clone(),
+        folder: order.folder.clone(),
+        sync_interval: order.sync_interval.clone(),
+        has_spare: scenario.needs_spare(),
+    };
+    let mut cluster = Cluster::start(servers, with_disks).await?;
+    if let Some(weakness) = scenario.weakness {
+        let urls: Vec<String> = cluster.servers.iter().map(|server| server.url()).collect();
+        weakness::show(weakness, &urls, recorder).await?;
+        cluster.finish().await;
+        return Ok(Ending::Complete);
+    }
     register::serve(&order.folder.join("registers.sock"), &order.folder.join("register.jsonl"))?;
-    let urls: Vec<String> = cluster.servers.iter().map(|server| server.url()).collect();
+    // Of each place for a server, also the one that is empty now.
+    let urls: Vec<String> = cluster.network.servers().collect();
     let auditor = Auditor::start(&urls, recorder.clone()).await;
     nemesis::bucket::open(&cluster.urls()).await?;
     // The bucket itself is old and safe, also where writes are synced every two minutes only.
     for disk in cluster.servers.iter().filter_map(|server| server.disk.as_ref()) {
         disk.sync().await?;
     }
+    if cluster.network.is_by_links() {
+        let reason = "a proxy on each link stands for them, on loopback: packets cannot be lost, and disks are not tried";
+        let what = What::Untried { nemesis: "namespaces".into(), reason: reason.into() };
+        recorder.say(what).await;
+    }
     let fake_clock = if scenario.needs_clocks() { fake_clock() } else { None };
     let camp = Camp {
         folder: order.folder.clone(),
         daemon: order.daemon.clone(),
-        urls: cluster.urls(),
         ttl_ms: order.ttl_ms,
         fake_clock: fake_clock.clone(),
         recorder: recorder.clone(),
@@ -169,7 +187,7 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
         member.launch().await?;
     }
     let busy = vec![false; cluster.servers.len()];
-    let world = World { cluster, crew, busy, can_fake_clocks: fake_clock.is_some() };
+    let world = World { cluster, crew, busy, is_a_clock_wrong: false, can_fake_clocks: fake_clock.is_some() };
     let mut run = Run {
         order,
         recorder: recorder.clone(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::nemesis::Nemesis;
+use crate::weakness::Weakness;
 use crate::worker::{Via, Workload};
 use support::chance::Chance;
 
@@ -27,6 +28,8 @@ pub struct Scenario {
     pub sync_interval: &'static str,
     /// Whether it is among those for CI.
     pub is_for_ci: bool,
+    /// What of NATS itself is shown, in place of workers and faults.
+    pub weakness: Option<Weakness>,
 }
 
 /// A fault to come.
@@ -113,6 +116,7 @@ const PLAIN: Scenario = Scenario {
     ttl_ms: 4_000,
     sync_interval: "2m",
     is_for_ci: true,
+    weakness: None,
 };
 
 /// Every scenario.
@@ -183,9 +187,9 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "clock",
-        about: "workers' wall clocks jump by seconds, hours and days",
+        about: "workers' wall clocks jump by seconds, hours and days, and servers' within the slack",
         crew: KINDS,
-        nemeses: &[(4, Clock), (1, KillLeader)],
+        nemeses: &[(4, Clock), (3, ServerClock), (1, KillLeader)],
         at_once: 3,
         seconds: 20,
         is_for_ci: false,
@@ -281,6 +285,35 @@ pub const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "replace",
+        about: "servers are replaced: a fourth joins, the stream moves to it, an old one leaves; and leaders die",
+        crew: KINDS,
+        nemeses: &[(3, Replace), (1, KillLeader)],
+        at_once: 1,
+        seconds: 60,
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
+        name: "night-machines",
+        about: "servers that are replaced, whose clocks are wrong within the slack, and whose packets are late, for long",
+        crew: KINDS,
+        nemeses: &[
+            (2, Replace),
+            (4, ServerClock),
+            (3, Delay),
+            (2, KillLeader),
+            (1, KillWorker),
+            (1, PauseWorker),
+            (1, CutOffLeader),
+            (1, Clock),
+        ],
+        at_once: 2,
+        seconds: 900,
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
         name: "lax-power",
         about: "power that fails while writes are synced every two minutes: acknowledged writes are lost, and it must show",
         crew: MUTEX,
@@ -288,6 +321,32 @@ pub const SCENARIOS: &[Scenario] = &[
         at_once: 1,
         seconds: 60,
         is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
+        name: "lax-clocks",
+        about: "servers' wall clocks that are wrong by far more than the library allows: what it promises then, and what not",
+        crew: MUTEX,
+        nemeses: &[(3, ServerClockFar), (1, StepDown)],
+        at_once: 1,
+        seconds: 60,
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
+        name: "guards",
+        about: "a weakness of NATS: guards whose filters overlap let both sides of a race in; the library's do not",
+        crew: &[],
+        is_for_ci: false,
+        weakness: Some(Weakness::OverlappingGuards),
+        ..PLAIN
+    },
+    Scenario {
+        name: "markers",
+        about: "a weakness of NATS: delete markers destroy acknowledged writes; the library's bucket has none",
+        crew: &[],
+        is_for_ci: false,
+        weakness: Some(Weakness::DeleteMarkers),
         ..PLAIN
     },
 ];
@@ -309,6 +368,11 @@ impl Scenario {
         let may_lose_power = sync_interval != "always" && (has(Nemesis::Power) || has(Nemesis::PowerAll));
         // Deleted while its stream is being moved, an earlier bucket was seen to come back.
         may_lose_power || has(Nemesis::Bucket) && has(Nemesis::Membership)
+    }
+
+    /// Whether there has to be room for a fourth server.
+    pub fn needs_spare(&self) -> bool {
+        self.nemeses.iter().any(|(_, nemesis)| *nemesis == Nemesis::Replace)
     }
 
     /// Whether clocks are to jump.

@@ -17,6 +17,7 @@ mod register;
 mod rising;
 mod succession;
 mod use_after_loss;
+mod weakness;
 
 pub mod audit;
 pub mod fault;
@@ -51,7 +52,9 @@ pub const ALL: [Check; 13] = [
 
 /// All findings.
 pub fn all(run: &Run) -> Vec<Finding> {
-    ALL.iter().map(|check| check(run)).collect()
+    // Of what only some scenarios try, others need not say that it is untested.
+    let weakness = (!run.weaknesses.is_empty()).then_some(weakness::check as Check);
+    ALL.iter().copied().chain(weakness).map(|check| check(run)).collect()
 }
 
 /// A length of time for people.

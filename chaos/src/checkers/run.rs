@@ -69,6 +69,25 @@ pub struct Run {
     pub audit: Audit,
     /// Nemeses that could not be had, and why.
     pub untried: Vec<(String, String)>,
+    /// Known weaknesses of NATS that were tried.
+    pub weaknesses: Vec<Tried>,
+}
+
+/// How often something went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// Who says so.
+    pub at: Mark,
+    /// Of which weakness.
+    pub weakness: String,
+    /// Whether the library's way.
+    pub is_library: bool,
+    /// How often it was tried.
+    pub tries: u64,
+    /// How often it went wrong.
+    pub wrong: u64,
+    /// What of.
+    pub sort: String,
 }
 
 impl Run {
@@ -167,6 +186,9 @@ impl Reading {
             }
             What::Began { .. } => self.run.strays.push(number),
             What::Untried { nemesis, reason } => self.run.untried.push((nemesis, reason)),
+            What::Weakness { weakness, is_library, tries, wrong, sort } => {
+                self.run.weaknesses.push(Tried { at, weakness, is_library, tries, wrong, sort });
+            }
             What::Healed => self.run.healed = Some(at),
             What::Ended => self.run.ended = Some(at),
             What::Interrupted => self.run.interrupted = Some(at),

@@ -11,6 +11,9 @@
 //! the mounts vanish, and with the mounts the loop devices. Names need no prefix, since nobody outside sees them.
 //! Not even a SIGKILL of the outer process leaves anything: it takes the inner ones along.
 //!
+//! Where namespaces are not to be had there is an inner process all the same, whose end takes along what it started, by
+//! parent death signals. Nothing else is there to be left behind then: hosts are addresses of the loopback device.
+//!
 //! One thing the kernel does not clean up: a file system that was frozen (a disk that stalls) stays so for ever, and
 //! with it its device, and a process that writes to it cannot even be killed. So a shell waits in the enclosure's mounts,
 //! outside its processes, for the end of the outer process, and thaws.
@@ -48,10 +51,17 @@ pub fn is_inside() -> bool {
 
 /// Set for the inner process if it is root in a user namespace only.
 const BY_USER: &str = "LEASE_CHAOS_BY_USER";
+/// Set for the inner process if it has no namespaces.
+const BY_LINKS: &str = "LEASE_CHAOS_BY_LINKS";
+
+/// Whether hosts are namespaces in here; if not, there is a proxy on each link.
+pub fn has_namespaces() -> bool {
+    std::env::var_os(BY_LINKS).is_none()
+}
 
 /// Whether loop devices can be had in here: not in a user namespace.
 pub fn has_disks() -> bool {
-    std::env::var_os(BY_USER).is_none()
+    has_namespaces() && std::env::var_os(BY_USER).is_none()
 }
 
 /// Whose rights an enclosure is made with.
@@ -61,14 +71,18 @@ pub enum Rights {
     Root,
     /// A user's, who is root in a namespace of their own: no loop devices.
     User,
+    /// Nobody's: no namespaces at all.
+    Links,
 }
 
-/// With whose rights an enclosure can be had here.
+/// What is missing on this machine for a run with these rights.
 ///
 /// # Errors
-/// If it cannot, with the way to mend it.
-pub fn check() -> Result<Rights, String> {
-    let missing: Vec<_> = PROGRAMS.iter().filter(|(program, _)| on_path(program).is_none()).collect();
+/// With the way to mend it.
+pub fn programs(rights: Rights) -> Result<(), String> {
+    let needed = |program: &str| rights != Rights::Links || program == "setpriv";
+    let missing = PROGRAMS.iter().filter(|(program, _)| needed(program));
+    let missing: Vec<_> = missing.filter(|(program, _)| on_path(program).is_none()).collect();
     if !missing.is_empty() {
         let programs: Vec<_> = missing.iter().map(|(program, _)| *program).collect();
         let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
@@ -79,14 +93,21 @@ pub fn check() -> Result<Rights, String> {
             packages.join(" ")
         ));
     }
+    Ok(())
+}
+
+/// With whose rights an enclosure with namespaces can be had here.
+///
+/// # Errors
+/// If it cannot, with the way to mend it.
+pub fn check() -> Result<Rights, String> {
     let rights = if rustix::process::geteuid().is_root() { Rights::Root } else { Rights::User };
-    let tried = std::process::Command::new("unshare").args(namespaces(rights)).arg("true").output();
+    let tried = std::process::Command::new("env").args(namespaces(rights)).arg("true").output();
     match tried {
         Ok(done) if done.status.success() => Ok(rights),
         Ok(done) => Err(format!(
             "no namespaces to be had here ({}): run it as root, on a machine or in a container that has CAP_SYS_ADMIN \
-             and CAP_NET_ADMIN, or where users may have namespaces of their own (kernel.unprivileged_userns_clone). A \
-             way without namespaces, with a proxy on each link, is not built: nothing was tried",
+             and CAP_NET_ADMIN, or where users may have namespaces of their own (kernel.unprivileged_userns_clone)",
             String::from_utf8_lossy(&done.stderr).trim()
         )),
         Err(error) => Err(format!("unshare: {error}")),
@@ -96,8 +117,11 @@ pub fn check() -> Result<Rights, String> {
 fn namespaces(rights: Rights) -> Vec<&'static str> {
     let user = ["--user", "--map-root-user"];
     let all = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
-    let user: &[&str] = if rights == Rights::User { &user } else { &[] };
-    [user, &all].concat()
+    match rights {
+        Rights::Root => [&["unshare"][..], &all].concat(),
+        Rights::User => [&["unshare"][..], &user, &all].concat(),
+        Rights::Links => Vec::new(),
+    }
 }
 
 /// Where a program is.
@@ -132,11 +156,13 @@ pub async fn enter(
     let own = std::env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
     // The parent death signal is tied to this thread, which is the main one: it lives as long as the process.
     let mut command = Command::new("setpriv");
-    if rights == Rights::User {
-        command.env(BY_USER, "1");
+    match rights {
+        Rights::Root => {}
+        Rights::User => drop(command.env(BY_USER, "1")),
+        Rights::Links => drop(command.env(BY_LINKS, "1")),
     }
     let mut child = command
-        .args(["--pdeathsig", "KILL", "--", "unshare"])
+        .args(["--pdeathsig", "KILL", "--"])
         .args(namespaces(rights))
         .arg(own)
         .args(arguments)
@@ -148,10 +174,11 @@ pub async fn enter(
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| error.to_string())?;
-    let unshare = child.id().unwrap_or_default();
+    let outer = child.id().unwrap_or_default();
+    let inner = || if rights == Rights::Links { pid(outer) } else { child_of(outer) };
     // Kept: its end is what the shell waits for.
     let mut thawer = match rights {
-        Rights::Root if !disks.is_empty() => Some(thawer(unshare, disks).await?),
+        Rights::Root if !disks.is_empty() => Some(thawer(outer, disks).await?),
         _ => None,
     };
     let mut told: Option<Instant> = None;
@@ -162,7 +189,8 @@ pub async fn enter(
                 None => {
                     eprintln!("chaos: told to end; once more ends it the hard way");
                     told = Some(Instant::now());
-                    pass_on(unshare);
+                    // `unshare` itself blocks SIGTERM. Gone already: then there is nothing to tell.
+                    let _ = inner().map(|inner| kill_process(inner, Signal::TERM));
                 }
                 // It takes the inner process along, and that one all others.
                 Some(_) => drop(child.start_kill()),
@@ -173,7 +201,7 @@ pub async fn enter(
                 }
                 // It has come to its end, by a panic say, and waits for that of the others: one of which may write to
                 // a disk that is frozen, and cannot even be killed.
-                if inner(unshare).is_some_and(is_ending) {
+                if inner().is_some_and(is_ending) {
                     thawer = None;
                 }
             }
@@ -223,21 +251,17 @@ async fn thawer(unshare: u32, disks: &[PathBuf]) -> Result<ChildStdin, String> {
     shell.stdin.take().ok_or_else(|| "a shell without standard input".into())
 }
 
-/// The inner process: the one child of `unshare`.
-fn inner(unshare: u32) -> Option<Pid> {
-    let children = std::fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).ok()?;
-    children.split_whitespace().next()?.parse().ok().and_then(Pid::from_raw)
+fn pid(raw: u32) -> Option<Pid> {
+    i32::try_from(raw).ok().and_then(Pid::from_raw)
+}
+
+/// The one child of a process: of `unshare` that is the inner process.
+fn child_of(parent: u32) -> Option<Pid> {
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok().and_then(pid)
 }
 
 /// Whether a process is there and has no memory any more: it only waits for others.
 fn is_ending(pid: Pid) -> bool {
     std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).is_ok_and(|line| line.is_empty())
-}
-
-/// `unshare` itself blocks SIGTERM.
-fn pass_on(unshare: u32) {
-    if let Some(inner) = inner(unshare) {
-        // Gone already: then there is nothing to tell.
-        let _ = kill_process(inner, Signal::TERM);
-    }
 }

@@ -17,6 +17,7 @@ use tokio::process::Child;
 use super::network::inside;
 use super::process;
 use crate::shell::run;
+use support::chance::Chance;
 
 const PROGRAM: &str = include_str!("late.py");
 /// A busy machine starts Python in less.
@@ -31,6 +32,13 @@ pub struct Lateness {
     pub jitter: u64,
     /// So many of 1,000 are lost.
     pub permille: u64,
+}
+
+impl Lateness {
+    /// How late the next one is.
+    pub fn draw(&self, chance: &mut Chance) -> Duration {
+        chance.millis(self.millis.saturating_sub(self.jitter), self.millis + self.jitter)
+    }
 }
 
 /// A host whose packets are late, as long as this is there.

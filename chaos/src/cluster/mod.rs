@@ -3,12 +3,14 @@
 pub mod disk;
 pub mod enclosure;
 pub mod late;
+pub mod link;
+pub mod links;
 pub mod network;
 pub mod process;
 pub mod server;
+mod wall_clock;
 
-use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -22,11 +24,29 @@ pub const SIZE: usize = 3;
 /// Generous: it is waited for a condition, and only a cluster that does not come up takes so long.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// What servers are started with.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The nats-server program.
+    pub binary: PathBuf,
+    /// Where everything goes.
+    pub folder: PathBuf,
+    /// Their `sync_interval`.
+    pub sync_interval: String,
+    /// Whether there is room for one more.
+    pub has_spare: bool,
+}
+
 /// The servers, and the network with all hosts in it.
 #[derive(Debug)]
 pub struct Cluster {
     /// The servers.
     pub servers: Vec<Server>,
+    /// One more, while it is about to replace one of them.
+    pub newcomer: Option<Server>,
+    /// Where there is room for that: the number of a host, and how many were on it.
+    spare: Option<(usize, u32)>,
+    order: Order,
     /// The network.
     pub network: Network,
 }
@@ -36,27 +56,66 @@ impl Cluster {
     ///
     /// # Errors
     /// With what does not come up, and where its log is.
-    pub async fn start(
-        binary: &Path,
-        folder: &Path,
-        sync_interval: &str,
-        with_disks: bool,
-    ) -> Result<Cluster, String> {
-        let mut network = Network::make().await?;
-        let addresses: Vec<Ipv4Addr> = (1..=SIZE as u8).map(|host| Ipv4Addr::new(10, 77, 1, host)).collect();
+    pub async fn start(order: Order, with_disks: bool) -> Result<Cluster, String> {
+        let slots = if order.has_spare { SIZE + 1 } else { SIZE };
+        let mut network = Network::make(slots).await?;
         let mut servers = Vec::new();
-        for (index, address) in addresses.iter().enumerate() {
-            let mut server = Server::new(index, &addresses, binary, folder, sync_interval)?;
-            network.host(&server.name, *address).await?;
+        for index in 0..SIZE {
+            let mut server = Server::new((index, 0), slots, &network, &order)?;
+            network.host(&server.name, server.address).await?;
             if with_disks {
                 server.disk = Some(Disk::make(&server.store()).await?);
             }
             server.launch()?;
             servers.push(server);
         }
-        let mut cluster = Cluster { servers, network };
+        let spare = order.has_spare.then_some((SIZE, 0));
+        if let Some((index, _)) = spare {
+            network.host(&format!("n{index}"), network.server(index)).await?;
+        }
+        let folder = order.folder.clone();
+        let mut cluster = Cluster { servers, newcomer: None, spare, order, network };
         cluster.ready(LIMIT).await.map_err(|why| format!("{why}; see {}/n*.log", folder.display()))?;
         Ok(cluster)
+    }
+
+    /// The servers, and the one that is about to be one of them.
+    pub fn all(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter().chain(&self.newcomer)
+    }
+
+    /// Whether one more server could join.
+    pub fn has_room(&self) -> bool {
+        self.order.has_spare
+    }
+
+    /// One more server is started; it is waited for by [`ready`](Cluster::ready).
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub async fn join(&mut self) -> Result<(), String> {
+        let Some((index, generation)) = self.spare.take() else {
+            return Err("the spare host is taken".into());
+        };
+        let mut server = Server::new((index, generation), SIZE + 1, &self.network, &self.order)?;
+        server.launch()?;
+        self.newcomer = Some(server);
+        Ok(())
+    }
+
+    /// The newcomer takes the place of a server that has left, whose host is free now.
+    ///
+    /// # Errors
+    /// If there is no newcomer.
+    pub async fn succeed(&mut self, old: usize) -> Result<(), String> {
+        let (Some(new), Some(place)) = (self.newcomer.take(), self.servers.get_mut(old)) else {
+            return Err("there is nobody to succeed".into());
+        };
+        let mut old = std::mem::replace(place, new);
+        old.kill().await;
+        old.forget();
+        self.spare = Some(old.successor());
+        Ok(())
     }
 
     /// Every server's address, separated by commas.
@@ -87,7 +146,7 @@ impl Cluster {
 
     /// What is still missing; `None` if nothing.
     async fn seen(&mut self) -> Option<String> {
-        for server in &mut self.servers {
+        for server in self.servers.iter_mut().chain(&mut self.newcomer) {
             if !server.is_up() {
                 return Some(format!("{} is down", server.name));
             }
@@ -98,16 +157,16 @@ impl Cluster {
         }
         let Some((_, meta)) = self.meta().await else { return Some("no meta leader".into()) };
         let others = meta["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let all = others.len() + 1 == self.servers.len();
+        let all = others.len() + 1 == self.all().count();
         let current = others.iter().all(|other| other["current"] == true && other["offline"] != true);
         if all && current { None } else { Some(format!("peers are not current: {meta}")) }
     }
 
     /// Which server says that it is the meta leader, and how it sees the others.
     async fn meta(&self) -> Option<(usize, Value)> {
-        for (index, server) in self.servers.iter().enumerate() {
+        for (index, server) in self.all().enumerate() {
             let Some(mut state) = server.ask("/jsz").await else { continue };
-            if state["meta_cluster"]["leader"] == server.name.as_str() {
+            if state["meta_cluster"]["leader"] == server.title().as_str() {
                 return Some((index, state["meta_cluster"].take()));
             }
         }
@@ -116,7 +175,8 @@ impl Cluster {
 
     /// Which server leads JetStream as a whole, as that server itself says. One look: `None` during an election.
     pub async fn meta_leader(&self) -> Option<usize> {
-        self.meta().await.map(|(index, _)| index)
+        // The newcomer is nobody's victim.
+        self.meta().await.map(|(index, _)| index).filter(|index| *index < self.servers.len())
     }
 
     /// Which server leads a stream, as that server itself says. One look: `None` during an election.
@@ -129,7 +189,7 @@ impl Cluster {
             let mut streams =
                 accounts.flat_map(|account| account["stream_detail"].as_array().into_iter().flatten());
             let leads = |detail: &Value| {
-                detail["name"] == stream && detail["cluster"]["leader"] == server.name.as_str()
+                detail["name"] == stream && detail["cluster"]["leader"] == server.title().as_str()
             };
             if streams.any(leads) {
                 return Some(index);
@@ -140,7 +200,7 @@ impl Cluster {
 
     /// Kills the servers and takes their disks away.
     pub async fn finish(&mut self) {
-        for server in &mut self.servers {
+        for server in self.servers.iter_mut().chain(&mut self.newcomer) {
             server.kill().await;
             if let Some(disk) = &server.disk {
                 disk.discard().await;

@@ -10,11 +10,18 @@
 //! Faults are rules in the namespace of whoever *receives*: a partition that is there in one direction only needs
 //! nothing else. Every host has one table, rendered anew from the faults in force whenever one begins or ends, and
 //! loaded in one transaction: so faults compose, and the end of one takes nothing from another.
+//!
+//! Without namespaces there is a proxy on each link in their place, and the same rules befall those: see
+//! [`links`](super::links).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
+use super::enclosure;
+use super::late::Lateness;
+use super::links::Links;
+use super::server::PORT;
 use crate::shell::{run, run_with};
 
 /// The runner's own address.
@@ -40,11 +47,37 @@ pub enum Rule {
         /// From where.
         from: Ipv4Addr,
     },
+    /// What comes from there is late. On links only.
+    Late {
+        /// From where.
+        from: Ipv4Addr,
+        /// How late.
+        by: Lateness,
+    },
+    /// At most so many kbit a second come from there. On links only.
+    Narrow {
+        /// From where.
+        from: Ipv4Addr,
+        /// How many.
+        kbit: u64,
+    },
 }
 
 impl Rule {
-    fn render(&self) -> String {
+    /// From where.
+    pub fn from(&self) -> Ipv4Addr {
         match self {
+            Rule::Drop { from }
+            | Rule::Lossy { from, .. }
+            | Rule::Reset { from }
+            | Rule::Late { from, .. }
+            | Rule::Narrow { from, .. } => *from,
+        }
+    }
+
+    /// As nftables reads it.
+    fn render(&self) -> Option<String> {
+        Some(match self {
             Rule::Drop { from } => format!("ip saddr {from} drop"),
             Rule::Lossy { from, permille } => {
                 format!("ip saddr {from} numgen random mod 1000 < {permille} drop")
@@ -52,7 +85,8 @@ impl Rule {
             Rule::Reset { from } => {
                 format!("ip saddr {from} meta l4proto tcp reject with tcp reset")
             }
-        }
+            Rule::Late { .. } | Rule::Narrow { .. } => return None,
+        })
     }
 }
 
@@ -62,14 +96,21 @@ pub struct Network {
     hosts: BTreeMap<String, Ipv4Addr>,
     /// By fault: at which host, what.
     faults: BTreeMap<u64, Vec<(String, Rule)>>,
+    /// Where there are no namespaces.
+    links: Option<Links>,
+    /// How many servers there is room for.
+    slots: usize,
 }
 
 impl Network {
-    /// Makes the bridge.
+    /// Makes the bridge, or finds room for links.
     ///
     /// # Errors
     /// With the command that failed.
-    pub async fn make() -> Result<Network, String> {
+    pub async fn make(slots: usize) -> Result<Network, String> {
+        if !enclosure::has_namespaces() {
+            return Ok(Network { links: Some(Links::make()?), slots, ..Network::default() });
+        }
         // A folder of our own to keep the namespaces' names in: the mounts are ours alone.
         if std::fs::create_dir_all("/run/netns").is_err() {
             // In a user namespace `/run` is somebody else's.
@@ -81,7 +122,7 @@ impl Network {
         run("ip link add br0 type bridge").await?;
         run(&format!("ip addr add {RUNNER}/16 dev br0")).await?;
         run("ip link set br0 up").await?;
-        Ok(Network::default())
+        Ok(Network { slots, ..Network::default() })
     }
 
     /// Makes a host of this name and address, at the bridge.
@@ -89,6 +130,10 @@ impl Network {
     /// # Errors
     /// With the command that failed.
     pub async fn host(&mut self, name: &str, address: Ipv4Addr) -> Result<(), String> {
+        if let Some(links) = &mut self.links {
+            self.hosts.insert(name.to_owned(), address);
+            return links.open(name, self.slots).await;
+        }
         run(&format!("ip netns add {name}")).await?;
         run(&format!("ip link add v-{name} type veth peer name eth0 netns {name}")).await?;
         run(&format!("ip link set v-{name} master br0 up")).await?;
@@ -99,14 +144,50 @@ impl Network {
         self.load(name).await
     }
 
-    /// Where a host is.
-    pub fn address(&self, name: &str) -> Ipv4Addr {
-        self.hosts.get(name).copied().unwrap_or(Ipv4Addr::UNSPECIFIED)
+    /// The address of a server.
+    pub fn server(&self, index: usize) -> Ipv4Addr {
+        match &self.links {
+            Some(links) => links.server(index),
+            None => Ipv4Addr::new(10, 77, 1, u8::try_from(index + 1).unwrap_or(u8::MAX)),
+        }
     }
 
-    /// Whether a host has been made.
-    pub fn knows(&self, name: &str) -> bool {
-        self.hosts.contains_key(name)
+    /// The address of a worker.
+    pub fn worker(&self, number: u8) -> Ipv4Addr {
+        match &self.links {
+            Some(links) => links.worker(number),
+            None => Ipv4Addr::new(10, 77, 2, number.saturating_add(1)),
+        }
+    }
+
+    /// What a host dials to reach a server.
+    pub fn way(&self, host: &str, server: usize) -> Ipv4Addr {
+        match &self.links {
+            Some(links) => links.way(host, server),
+            None => self.server(server),
+        }
+    }
+
+    /// What a server says of where it is, if that is not the truth.
+    pub fn nowhere(&self, index: usize) -> Option<Ipv4Addr> {
+        self.links.as_ref().map(|links| links.nowhere(index))
+    }
+
+    /// Each place for a server, as the runner reaches it.
+    pub fn servers(&self) -> impl Iterator<Item = String> {
+        (0..self.slots).map(|it| format!("nats://{}:{PORT}", self.server(it)))
+    }
+
+    /// All servers as a host reaches them, for its clients.
+    pub fn urls(&self, host: &str) -> String {
+        let urls: Vec<String> =
+            (0..self.slots).map(|it| format!("nats://{}:{PORT}", self.way(host, it))).collect();
+        urls.join(",")
+    }
+
+    /// Whether there is a proxy on each link in place of namespaces.
+    pub fn is_by_links(&self) -> bool {
+        self.links.is_some()
     }
 
     /// Puts the rules of a fault in force, each at the host that receives.
@@ -114,6 +195,9 @@ impl Network {
     /// # Errors
     /// With what `nft` said.
     pub async fn begin(&mut self, fault: u64, rules: Vec<(String, Rule)>) -> Result<(), String> {
+        if self.is_by_links() && rules.iter().any(|(_, rule)| matches!(rule, Rule::Lossy { .. })) {
+            return Err("without namespaces there are no packets to lose: a proxy passes on a stream".into());
+        }
         self.faults.insert(fault, rules);
         self.reload(fault).await
     }
@@ -140,6 +224,10 @@ impl Network {
     }
 
     async fn load(&self, host: &str) -> Result<(), String> {
+        if let Some(links) = &self.links {
+            links.apply(self.faults.values().flatten(), &self.hosts);
+            return Ok(());
+        }
         let rules = self.faults.values().flatten().filter(|(at, _)| at == host).map(|(_, rule)| rule);
         run_with(&inside(host, "nft -f -"), &table(rules)).await.map(drop)
     }
@@ -162,9 +250,9 @@ fn hosts_of(rules: &[(String, Rule)]) -> Vec<String> {
 fn table<'a>(rules: impl Iterator<Item = &'a Rule>) -> String {
     let mut text = String::from("table inet chaos {}\nflush table inet chaos\ntable inet chaos {\n");
     text.push_str("  chain incoming {\n    type filter hook input priority 0; policy accept;\n");
-    for rule in rules {
+    for rule in rules.filter_map(Rule::render) {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "    {}", rule.render());
+        let _ = writeln!(text, "    {rule}");
     }
     text.push_str("  }\n}\n");
     text

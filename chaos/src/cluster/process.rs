@@ -8,10 +8,21 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-/// A command that will run in the namespace of a host.
+use super::enclosure;
+
+/// A command that will run in the namespace of a host. Where there are none, it ends with the thread that starts it:
+/// one of the runner's own, which are there until it ends.
 pub fn command(host: &str, program: &Path) -> Command {
-    let mut command = Command::new("nsenter");
-    command.arg(format!("--net=/run/netns/{host}")).arg("--").arg(program);
+    let mut command = if enclosure::has_namespaces() {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{host}"));
+        command
+    } else {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]);
+        command
+    };
+    command.arg("--").arg(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("LEASE_") || text.starts_with("NATS_") {

@@ -10,13 +10,15 @@ use serde_json::Value;
 use support::http::json_tcp;
 use tokio::process::Child;
 
+use super::Order;
 use super::disk::Disk;
-use super::process;
+use super::network::Network;
+use super::{process, wall_clock};
 
 /// The port for clients, of every server.
 pub const PORT: u16 = 4222;
 /// The port for other servers.
-const ROUTES: u16 = 6222;
+pub const ROUTES: u16 = 6222;
 /// The port where it says how it is.
 const MONITOR: u16 = 8222;
 /// A living server answers in milliseconds.
@@ -27,6 +29,9 @@ const ANSWER: Duration = Duration::from_secs(2);
 pub struct Server {
     /// Its name, and its host's: `n0`.
     pub name: String,
+    /// How many servers were on this host before.
+    index: usize,
+    generation: u32,
     /// Where it is.
     pub address: Ipv4Addr,
     /// Its disk, where the scenario wants disks to fail.
@@ -42,19 +47,33 @@ impl Server {
     /// # Errors
     /// If the file cannot be written.
     pub fn new(
-        index: usize,
-        addresses: &[Ipv4Addr],
-        binary: &Path,
-        folder: &Path,
-        sync_interval: &str,
+        (index, generation): (usize, u32),
+        size: usize,
+        network: &Network,
+        order: &Order,
     ) -> Result<Server, String> {
         let name = format!("n{index}");
-        let address = addresses[index];
-        let file = folder.join(format!("{name}.conf"));
-        let text = config(&name, address, addresses, &folder.join(&name), sync_interval);
+        let address = network.server(index);
+        let file = order.folder.join(format!("{name}.conf"));
+        let routes: Vec<Ipv4Addr> =
+            (0..size).filter(|other| *other != index).map(|other| network.way(&name, other)).collect();
+        let title = title(&name, generation);
+        let mut text = config(&title, address, &routes, &order.folder.join(&name), &order.sync_interval);
+        if let Some(nowhere) = network.nowhere(index) {
+            // Neither clients nor servers are to learn of a way that leads past a link.
+            text = text.replace(
+                "routes:",
+                &format!("no_advertise: true, advertise: \"{nowhere}:{ROUTES}\"\n  routes:"),
+            );
+        }
         std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
-        let (binary, folder) = (binary.to_path_buf(), folder.to_path_buf());
-        Ok(Server { name, address, disk: None, binary, folder, child: None })
+        let (binary, folder) = (order.binary.clone(), order.folder.clone());
+        Ok(Server { name, address, disk: None, index, generation, binary, folder, child: None })
+    }
+
+    /// What it calls itself: to the cluster it is another one than its predecessors on the same host.
+    pub fn title(&self) -> String {
+        title(&self.name, self.generation)
     }
 
     /// Its address for clients.
@@ -92,6 +111,17 @@ impl Server {
         Ok(())
     }
 
+    /// Its data goes with it: whoever comes next on its host is another one.
+    pub fn forget(&self) {
+        // Not there: then it is forgotten.
+        let _ = std::fs::remove_dir_all(self.store());
+    }
+
+    /// The number of its host, and how many servers will have been on it.
+    pub fn successor(&self) -> (usize, u32) {
+        (self.index, self.generation + 1)
+    }
+
     /// Whether its process is there, at work or paused.
     pub fn is_up(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
@@ -108,6 +138,20 @@ impl Server {
             Some(child) => process::freeze(child).await,
             None => false,
         }
+    }
+
+    /// Its wall clock is wrong by so many seconds from now on, until it ends; 0 sets it right. `false` if it is down.
+    ///
+    /// # Errors
+    /// If that cannot be done to this program.
+    pub async fn set_clock(&mut self, seconds: i32) -> Result<bool, String> {
+        if !self.is_up() || !self.freeze().await {
+            return Ok(false);
+        }
+        let pid = self.child.as_ref().and_then(Child::id).unwrap_or_default();
+        let set = wall_clock::set(pid, seconds);
+        self.signal(Signal::CONT);
+        set.map(|()| true)
     }
 
     /// SIGKILL, and waits for its end.
@@ -127,11 +171,15 @@ impl Server {
     }
 }
 
-fn config(name: &str, address: Ipv4Addr, all: &[Ipv4Addr], store: &Path, sync_interval: &str) -> String {
+fn title(name: &str, generation: u32) -> String {
+    if generation == 0 { name.to_owned() } else { format!("{name}-{generation}") }
+}
+
+fn config(name: &str, address: Ipv4Addr, routes: &[Ipv4Addr], store: &Path, sync_interval: &str) -> String {
     let mut text = String::new();
     let store = store.display();
     let log = store.to_string();
-    let routes: Vec<String> = all.iter().map(|address| format!("\"nats://{address}:{ROUTES}\"")).collect();
+    let routes: Vec<String> = routes.iter().map(|address| format!("\"nats://{address}:{ROUTES}\"")).collect();
     // Writing to a string cannot fail. In quotes: a bare 2m is read as two million seconds.
     let _ = writeln!(text, "server_name: {name}\nlisten: \"{address}:{PORT}\"");
     let _ = writeln!(text, "http: \"{address}:{}\"", MONITOR);

@@ -1,6 +1,4 @@
 //! The stream's peers change: down to one replica, and up to three again.
-//!
-//! With three servers there is no spare one to move a replica to, so a peer is not replaced: that is untried.
 
 use super::{Begun, Struck, Undo, World};
 use crate::worker::BUCKET;

@@ -13,6 +13,7 @@ mod net;
 mod partition;
 mod pause;
 mod power;
+mod replace;
 mod reset;
 pub mod rolling;
 mod step_down;
@@ -36,6 +37,8 @@ pub struct World {
     pub crew: Vec<Member>,
     /// Servers that a fault has in its hands.
     pub busy: Vec<bool>,
+    /// Whether a server's clock is wrong.
+    pub is_a_clock_wrong: bool,
     /// Whether workers' clocks can jump.
     pub can_fake_clocks: bool,
 }
@@ -124,10 +127,16 @@ nemeses! {
     PowerAll = "power-all",
     /// A worker's wall clock jumps.
     Clock = "clock",
+    /// A server's wall clock is wrong, within what the library allows.
+    ServerClock = "server-clock",
+    /// A server's wall clock is wrong by far more than that.
+    ServerClockFar = "server-clock-beyond-promise",
     /// The bucket is deleted and made again.
     Bucket = "bucket",
     /// The stream goes down to one replica, and up again.
     Membership = "membership",
+    /// A fourth server takes the place of one of the three.
+    Replace = "replace-peer",
 }
 
 impl Nemesis {
@@ -143,6 +152,7 @@ impl Nemesis {
             Nemesis::StepDown | Nemesis::StepDownMeta => (100, 200),
             Nemesis::Rolling => (12_000, 18_000),
             Nemesis::LameDuck => (4_000, 8_000),
+            Nemesis::Replace => (3_000, 9_000),
             Nemesis::Bucket => (500, 2_000),
             Nemesis::Power | Nemesis::PowerAll => (500, 3_000),
             Nemesis::DiskStall | Nemesis::Loss | Nemesis::Delay | Nemesis::Narrow => (3_000, 9_000),
@@ -200,10 +210,14 @@ pub enum Undo {
     Rolling(rolling::Rolling),
     /// A clock is wrong.
     ClockRight(usize),
+    /// A server's clock is wrong.
+    ServerClockRight(usize),
     /// There is no bucket.
     MakeBucket,
     /// The stream has one replica.
     Replicas,
+    /// A server is being replaced.
+    Replace(usize),
 }
 
 /// How striking went.
@@ -234,7 +248,7 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
         Nemesis::Deaf => partition::worker(world, fault, chance, true).await,
         Nemesis::Loss => net::loss(world, fault, chance).await,
         Nemesis::Delay => net::delay(world, fault, chance).await,
-        Nemesis::Narrow => net::narrow(world, chance).await,
+        Nemesis::Narrow => net::narrow(world, fault, chance).await,
         Nemesis::Reset => reset::reset(world, fault, chance).await,
         Nemesis::StepDown => step_down::stream(world).await,
         Nemesis::StepDownMeta => step_down::meta(world).await,
@@ -245,8 +259,11 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
         Nemesis::Power => power::fail(world, chance, false).await,
         Nemesis::PowerAll => power::fail(world, chance, true).await,
         Nemesis::Clock => clock::jump(world, chance),
+        Nemesis::ServerClock => clock::server(world, chance, false).await,
+        Nemesis::ServerClockFar => clock::server(world, chance, true).await,
         Nemesis::Bucket => bucket::delete(world).await,
         Nemesis::Membership => membership::shrink(world).await,
+        Nemesis::Replace => replace::begin(world, chance).await,
     }
 }
 
@@ -259,6 +276,9 @@ pub async fn end(undo: Undo, world: &mut World) -> Result<(), (Option<Undo>, Str
     let done = match undo {
         Undo::MakeBucket => return bucket::make(world).await.map_err(|why| (Some(Undo::MakeBucket), why)),
         Undo::Replicas => return membership::grow(world).await.map_err(|why| (Some(Undo::Replicas), why)),
+        Undo::Replace(old) => {
+            return replace::finish(world, old).await.map_err(|why| (Some(Undo::Replace(old)), why));
+        }
         Undo::Nothing => Ok(()),
         Undo::Launch(servers) => kill::launch(world, &servers),
         Undo::PowerOn(servers) => power::on(world, &servers).await,
@@ -277,6 +297,7 @@ pub async fn end(undo: Undo, world: &mut World) -> Result<(), (Option<Undo>, Str
         Undo::Unstall(server, task) => disk::unstall(world, server, task).await,
         Undo::LameDuck(server) => rolling::after_lame_duck(world, server).await,
         Undo::Rolling(rolling) => rolling.finish(world).await,
+        Undo::ServerClockRight(server) => clock::server_right(world, server).await,
         Undo::ClockRight(member) => clock::right(world, member),
     };
     done.map_err(|why| (None, why))
@@ -312,7 +333,7 @@ impl World {
 
     /// One request, at the first server that answers. `sys` asks as the system account.
     async fn ask(&self, subject: &str, payload: &str, sys: bool) -> Option<Value> {
-        for server in &self.cluster.servers {
+        for server in self.cluster.all() {
             let asked = async {
                 let options = async_nats::ConnectOptions::new().connection_timeout(Duration::from_secs(1));
                 let options =

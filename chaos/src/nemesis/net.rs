@@ -1,5 +1,7 @@
 //! A bad network: packets that are lost, late, or have to queue.
 
+use std::net::Ipv4Addr;
+
 use super::{Begun, Struck, Undo, World};
 use crate::cluster::late::{Late, Lateness};
 use crate::cluster::network::{Rule, inside};
@@ -10,10 +12,9 @@ use support::chance::Chance;
 pub(super) async fn loss(world: &mut World, fault: u64, chance: &mut Chance) -> Struck {
     let permille = 20 + chance.below(280) as u32;
     let mut rules = Vec::new();
-    for from in &world.cluster.servers {
-        let servers = world.cluster.servers.iter().map(|server| &server.name);
-        let to = servers.chain(world.crew.iter().map(|member| &member.host)).filter(|to| **to != from.name);
-        rules.extend(to.map(|to| (to.clone(), Rule::Lossy { from: from.address, permille })));
+    for server in &world.cluster.servers {
+        let from = server.address;
+        rules.extend(to_all_others(world, from, Rule::Lossy { from, permille }));
     }
     world.cluster.network.begin(fault, rules).await?;
     let target = format!("n0,n1,n2 {permille} of 1000");
@@ -29,12 +30,19 @@ pub(super) async fn delay(world: &mut World, fault: u64, chance: &mut Chance) ->
     if chance.odds(500) {
         hosts = vec![hosts.swap_remove(chance.below(hosts.len() as u64) as usize)];
     }
+    let names: Vec<&str> = hosts.iter().map(|(name, _)| name.as_str()).collect();
+    let target = format!("{} {millis} ms", names.join(","));
+    if world.cluster.network.is_by_links() {
+        let rules =
+            hosts.iter().flat_map(|(_, from)| to_all_others(world, *from, Rule::Late { from: *from, by }));
+        let rules = rules.collect();
+        world.cluster.network.begin(fault, rules).await?;
+        return Ok(Some(Begun { target, undo: Undo::Rules(fault) }));
+    }
     let mut late = Vec::new();
     for (host, address) in &hosts {
         late.push(Late::begin((host, *address), fault, chance.bits(), by).await?);
     }
-    let names: Vec<&str> = hosts.iter().map(|(name, _)| name.as_str()).collect();
-    let target = format!("{} {millis} ms", names.join(","));
     Ok(Some(Begun { target, undo: Undo::Late(late) }))
 }
 
@@ -46,12 +54,26 @@ pub(super) async fn on_time(late: Vec<Late>) {
 }
 
 /// What one server sends goes through a link with little room, and queues there for up to two seconds.
-pub(super) async fn narrow(world: &mut World, chance: &mut Chance) -> Struck {
+pub(super) async fn narrow(world: &mut World, fault: u64, chance: &mut Chance) -> Struck {
     let Some(server) = chance.choose(&world.cluster.servers) else { return Ok(None) };
     let kbit = 150 + chance.below(450);
     let hosts = [server.name.clone()];
-    let queue = format!("tbf rate {kbit}kbit burst 3000 latency 2s");
-    queued(&hosts, &queue, format!("{} {kbit} kbit/s", server.name)).await
+    let target = format!("{} {kbit} kbit/s", server.name);
+    if world.cluster.network.is_by_links() {
+        let from = server.address;
+        let rules = to_all_others(world, from, Rule::Narrow { from, kbit });
+        world.cluster.network.begin(fault, rules).await?;
+        return Ok(Some(Begun { target, undo: Undo::Rules(fault) }));
+    }
+    queued(&hosts, &format!("tbf rate {kbit}kbit burst 3000 latency 2s"), target).await
+}
+
+/// A rule at every other host.
+fn to_all_others(world: &World, from: Ipv4Addr, rule: Rule) -> Vec<(String, Rule)> {
+    let servers = world.cluster.servers.iter().map(|server| (&server.name, server.address));
+    let workers = world.crew.iter().map(|member| (&member.host, member.address));
+    let others = servers.chain(workers).filter(|(_, address)| *address != from);
+    others.map(|(name, _)| (name.clone(), rule.clone())).collect()
 }
 
 async fn queued(hosts: &[String], queue: &str, target: String) -> Struck {

@@ -15,16 +15,6 @@ use support::Folder;
 /// Three servers that start on a busy machine take a while.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// Whether runs can be had here; if not, that the command says so is what is tried.
-pub fn has_namespaces() -> bool {
-    let Err(why) = enclosure::check() else { return true };
-    eprintln!("SKIPPED, nothing of it was tried: {why}");
-    let folder = Folder::new("chaos");
-    let status = command("calm", folder.path()).status().expect("chaos starts");
-    assert_eq!(status.code(), Some(69));
-    false
-}
-
 fn command(scenario: &str, folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
     command.args(["run", scenario, "--seed", "5", "--seconds", "60", "--out"]).arg(folder);
@@ -46,18 +36,24 @@ pub struct Begun {
 impl Begun {
     /// Starts a run, and waits until all of it is at work. What it says is in a file.
     pub fn at_work(scenario: &str) -> Begun {
-        Begun::start(scenario, |stderr| File::create(stderr).expect("a file").into())
+        Begun::start(scenario, &[], |stderr| File::create(stderr).expect("a file").into())
     }
 
     /// The same, and what it says is read by somebody.
     pub fn at_work_for_a_reader(scenario: &str) -> Begun {
-        Begun::start(scenario, |_| Stdio::piped())
+        Begun::start(scenario, &[], |_| Stdio::piped())
     }
 
-    fn start(scenario: &str, stderr: impl FnOnce(&Path) -> Stdio) -> Begun {
+    /// The same without namespaces.
+    pub fn by_links(scenario: &str) -> Begun {
+        Begun::start(scenario, &["--links"], |stderr| File::create(stderr).expect("a file").into())
+    }
+
+    fn start(scenario: &str, how: &[&str], stderr: impl FnOnce(&Path) -> Stdio) -> Begun {
         let kept = Folder::new("chaos");
         let (folder, file) = (kept.join("run"), kept.join("stderr"));
-        let mut child = command(scenario, &folder).stderr(stderr(&file)).spawn().expect("chaos starts");
+        let mut command = command(scenario, &folder);
+        let mut child = command.args(how).stderr(stderr(&file)).spawn().expect("chaos starts");
         let reader = child.stderr.take();
         let run = Begun { child, scenario: scenario.into(), reader, folder, stderr: file, _kept: kept };
         run.wait_for_work();
@@ -78,6 +74,11 @@ impl Begun {
             |what: &What| matches!(what, What::Began { scenario, seed: 5, .. } if *scenario == self.scenario);
         assert!(began(&history[0].what), "{:?}", history[0]);
         assert!(self.processes() > 10, "it is at work");
+    }
+
+    /// Waits for a line.
+    pub fn wait_for<T>(&self, what: &str, wanted: impl Fn(&What) -> Option<T>) -> T {
+        wait(what, || self.lines().iter().find_map(|line| wanted(&line.what)))
     }
 
     /// Every whole line so far.

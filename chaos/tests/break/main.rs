@@ -1,12 +1,12 @@
 //! Runs of the real thing, ended before their time: what they wrote is a history, and nothing of them is left.
 //!
-//! They take namespaces. Where those are not to be had it is said so, and tried that the command says so too.
+//! Where there are no namespaces they run with a proxy on each link; that is tried here as well, whatever there is.
 
 mod begun;
 
 use std::time::Duration;
 
-use begun::{Begun, has_namespaces};
+use begun::Begun;
 use chaos::history::What;
 use rustix::process::Signal;
 
@@ -15,9 +15,6 @@ const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
 #[test]
 fn nothing_is_left_of_a_run_that_is_killed() {
-    if !has_namespaces() {
-        return;
-    }
     // With disks: loop devices and mounts are what is most easily left behind.
     let mut run = Begun::at_work("disk");
     run.child.kill().expect("SIGKILL");
@@ -28,9 +25,6 @@ fn nothing_is_left_of_a_run_that_is_killed() {
 
 #[test]
 fn an_interrupt_of_the_runner_alone_ends_a_run_soon() {
-    if !has_namespaces() {
-        return;
-    }
     let mut run = Begun::at_work("pause");
     run.signal(Signal::INT);
     is_interrupted(&mut run);
@@ -38,9 +32,6 @@ fn an_interrupt_of_the_runner_alone_ends_a_run_soon() {
 
 #[test]
 fn an_interrupt_of_the_whole_group_ends_a_run_soon() {
-    if !has_namespaces() {
-        return;
-    }
     // As from a terminal.
     let mut run = Begun::at_work("partition");
     run.signal_group(Signal::INT);
@@ -60,10 +51,27 @@ fn is_interrupted(run: &mut Begun) {
 }
 
 #[test]
+fn a_run_without_namespaces_says_what_it_could_not_try_and_ends_as_well() {
+    let mut run = Begun::by_links("net");
+    let reason = run.wait_for("that loss is untried", |what| match what {
+        What::Untried { nemesis, reason } if nemesis == "loss" => Some(reason.clone()),
+        _ => None,
+    });
+    assert!(reason.contains("no packets to lose"), "{reason}");
+    run.signal(Signal::INT);
+    is_interrupted(&mut run);
+    let verdict = run.judged();
+    assert!(verdict.contains("untried: namespaces: "), "{verdict}");
+    assert!(verdict.contains("untried: loss: "), "{verdict}");
+
+    let mut run = Begun::by_links("partition");
+    run.child.kill().expect("SIGKILL");
+    run.child.wait().expect("its end");
+    run.has_left_nothing();
+}
+
+#[test]
 fn nothing_is_left_of_a_run_that_panics() {
-    if !has_namespaces() {
-        return;
-    }
     // Nobody reads what it says any more, and the next line of its progress is a panic.
     let mut run = Begun::at_work_for_a_reader("disk");
     run.stop_reading();

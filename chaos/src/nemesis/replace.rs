@@ -1,0 +1,83 @@
+//! A peer of the stream is replaced, as when a machine is retired: a fourth server joins, the stream moves from an old
+//! one to it, and the old one leaves the cluster. The place of the old one is then free for the next newcomer.
+//!
+//! ```text
+//!   begins: n3 starts and is current ─► the stream's peer n1 is removed, so n3 is chosen in its place
+//!   ends:   all replicas are current ─► n1 stops ─► n1 is removed from the cluster
+//! ```
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Begun, Struck, Undo, World, stop};
+use crate::worker::BUCKET;
+use support::chance::Chance;
+
+/// How long it is waited until a newcomer is current.
+const JOINS_WITHIN: Duration = Duration::from_secs(15);
+/// How long it is waited at a time: other faults are not undone meanwhile.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) async fn begin(world: &mut World, chance: &mut Chance) -> Struck {
+    if !world.cluster.has_room() {
+        return Err("there is no room for a fourth server in this scenario".into());
+    }
+    if world.busy.contains(&true) || world.cluster.newcomer.is_some() {
+        return Ok(None);
+    }
+    let old = chance.below(world.busy.len() as u64) as usize;
+    world.cluster.join().await?;
+    world.busy[old] = true;
+    // Other faults may keep it from that: the end moves what does not move now.
+    let _ = world.cluster.ready(JOINS_WITHIN).await;
+    for stream in [format!("KV_{BUCKET}"), format!("KV_{BUCKET}_history")] {
+        let question = json!({ "peer": world.cluster.servers[old].title() }).to_string();
+        // Refused, or no answer: the same.
+        let _ = world.ask(&format!("$JS.API.STREAM.PEER.REMOVE.{stream}"), &question, false).await;
+    }
+    let (from, to) = (world.name(old), world.cluster.newcomer.as_ref().map(|it| it.name.clone()));
+    let target = format!("{from} by {}", to.unwrap_or_default());
+    Ok(Some(Begun { target, undo: Undo::Replace(old) }))
+}
+
+/// Waits until the stream has moved, and takes the old one away.
+pub(super) async fn finish(world: &mut World, old: usize) -> Result<(), String> {
+    let title = world.cluster.servers[old].title();
+    if let Some(why) = still_moving(world, &title).await {
+        tokio::time::sleep(PATIENCE).await;
+        return Err(why);
+    }
+    stop::halt(world, old).await;
+    let question = json!({ "peer": title }).to_string();
+    let answer = world.ask("$JS.API.SERVER.REMOVE", &question, true).await;
+    let is_gone = match &answer {
+        // Asked a second time, it is no peer any more.
+        Some(answer) => answer["success"] == true || answer["error"]["err_code"] == 10_044,
+        None => false,
+    };
+    if !is_gone {
+        return Err(format!("{title} cannot be removed from the cluster: {}", answer.unwrap_or_default()));
+    }
+    world.cluster.succeed(old).await?;
+    world.busy[old] = false;
+    Ok(())
+}
+
+/// Why the old one cannot leave yet.
+async fn still_moving(world: &World, old: &str) -> Option<String> {
+    let info = world.ask(&format!("$JS.API.STREAM.INFO.KV_{BUCKET}"), "", false).await;
+    let Some(info) = info else { return Some("nobody knows where the stream is".into()) };
+    let cluster = &info["cluster"];
+    let replicas = cluster["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_there = cluster["leader"] == old || replicas.iter().any(|replica| replica["name"] == old);
+    let current = replicas.iter().filter(|replica| replica["current"] == true).count();
+    if !is_there && current == 2 && replicas.len() == 2 {
+        return None;
+    }
+    if is_there {
+        let question = json!({ "peer": old }).to_string();
+        let _ = world.ask(&format!("$JS.API.STREAM.PEER.REMOVE.KV_{BUCKET}"), &question, false).await;
+    }
+    Some(format!("the stream is still moving from {old}: {cluster}"))
+}
