@@ -117,7 +117,7 @@ pub use group::{Barrier, Group, MAX_MEMBERS, Member, MemberEvent, Membership};
 pub use guarded::{GuardedValue, MAX_GUARDED};
 pub use history::Held;
 pub use lease::Lease;
-pub use lock::{Attempt, Lock, Waiting};
+pub use lock::{Attempt, Lock, MAX_OWNER, Waiting};
 pub use multi::{LockAll, MultiAttempt, MultiLease, MultiWaiting};
 pub use name::{Filter, MAX_NAME, Name};
 pub use observe::{KINDS, Observation, Observer, Unobserved};

@@ -20,9 +20,10 @@ use crate::watch::Watched;
 
 /// The most entries in a lease's metadata.
 const MOST_METADATA: usize = 32;
-/// The most bytes in a lease's metadata, keys and values together, and in its owner.
+/// The most bytes in a lease's metadata, keys and values together.
 const METADATA_BYTES: usize = 4_096;
-const OWNER_BYTES: usize = 256;
+/// The most characters in a holder's name for people.
+pub const MAX_OWNER: usize = 256;
 
 /// A lock to be acquired: a name and how to hold it. Made by [`Space::lock`]; cheap to clone.
 ///
@@ -133,7 +134,8 @@ impl Lock {
         self
     }
 
-    /// Who the holder says it is, for people; by default the space's owner, which is `user@host`.
+    /// Who the holder says it is, for people; by default the space's owner, which is `user@host`. At most
+    /// [`MAX_OWNER`] characters.
     #[must_use]
     pub fn owner(mut self, owner: impl Into<String>) -> Lock {
         self.owner = Some(owner.into());
@@ -305,7 +307,7 @@ impl Lock {
         let core = self.space.core();
         let times = Times::new(self.ttl, core.slack)?.with_grace(self.grace)?;
         let owner = self.owner.clone().unwrap_or_else(|| core.identity.owner.clone());
-        bounded("owner", owner.len(), OWNER_BYTES, "bytes")?;
+        bounded("owner", owner.chars().count(), MAX_OWNER, "characters")?;
         bounded("metadata", self.metadata.len(), MOST_METADATA, "entries")?;
         let bytes = self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
         bounded("metadata", bytes, METADATA_BYTES, "bytes")?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lease::{Attempt, Election, End, Lock, LockAll, MultiAttempt, Payload};
+use lease::{Attempt, Election, End, Lock, LockAll, MAX_OWNER, MultiAttempt, Payload};
 use tokio::sync::watch;
 
 use crate::access::Permit;
@@ -47,14 +47,21 @@ impl Terms {
 }
 
 /// Who a client says it is, or what the kernel says of it.
-pub(super) fn owner_of(peer: &Peer, owner: Option<String>) -> Result<String, Problem> {
-    match owner {
-        Some(owner) if owner.is_empty() => Err(Problem::new(
-            Code::InvalidOwner,
-            "the owner is empty; leave it out to be named by user and process",
-        )),
-        Some(owner) => Ok(owner),
-        None => Ok(peer.owner()),
+pub(super) fn owner_of(peer: &Peer, named: Option<String>) -> Result<String, Problem> {
+    named.map_or_else(|| Ok(peer.owner()), owner)
+}
+
+/// Whatever somebody may go by in line.
+pub(super) fn owner(name: String) -> Result<String, Problem> {
+    match name.chars().count() {
+        1..=MAX_OWNER => Ok(name),
+        length => {
+            let detail = format!(
+                "the owner has {length} characters; allowed are 1 to {MAX_OWNER}, and left out where that may be it is \
+                 the user and process"
+            );
+            Err(Problem::new(Code::InvalidOwner, detail))
+        }
     }
 }
 

@@ -5,20 +5,28 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use lease::{Error, Lock, Token};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::answer::json;
 use crate::peer::Peer;
+use crate::wire::shapes;
 use crate::wire::{Broken, Code, Problem};
 
 /// The longest reason, in bytes: it is written into the record.
 const MAX_REASON: usize = 1024;
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Breaking {
+    /// The token of the grant to break, as `GET` shows it.
+    #[param(value_type = shapes::Token, required = true)]
     token: Option<u64>,
+    /// Why, for its holder and for the history.
+    #[param(value_type = shapes::Reason, required = false)]
     reason: Option<String>,
+    /// Frees it at once, without waiting for its holder to stop: nothing but the token keeps that from going on.
     now: Option<bool>,
 }
 

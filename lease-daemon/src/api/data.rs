@@ -11,15 +11,19 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use lease::{MAX_GUARDED, Name};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::answer::leased;
-use super::input::{NoQuery, Over, body_of};
+use super::document::answers::{Fenced, Guarded};
+use super::document::refusals::{ALease, Absent, OfBody, OfKind, OfName, OfQuery, OfValue, Refused, Writing};
+use super::input::{NoQuery, Over, body_of, in_path};
 use crate::app::App;
 use crate::held::{Held, unknown_lease};
 use crate::keeper::Order;
 use crate::peer::Connection;
 use crate::policy::Operation;
-use crate::wire::{Code, FENCING_TOKEN, Problem};
+use crate::wire::{Code, FENCING_TOKEN, Lease, Problem, shapes};
 
 /// The revision of the write that made the value.
 const REVISION: HeaderName = HeaderName::from_static("lease-revision");
@@ -30,6 +34,13 @@ pub(super) struct Under {
     connection: Arc<Connection>,
     held: Arc<Held>,
     key: String,
+}
+
+impl IntoParams for Under {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let key = in_path::<shapes::Name>("key", "The key: spelt like a name.");
+        vec![in_path::<shapes::LeaseId>("id", "The lease's id."), key]
+    }
 }
 
 impl FromRequestParts<Arc<App>> for Under {
@@ -55,6 +66,9 @@ impl Under {
 }
 
 /// Writes a value.
+#[utoipa::path(put, path = "/v1/leases/{id}/data/{key}", params(Under),
+    request_body(content = String, content_type = "application/octet-stream"),
+    responses(Fenced<Lease>, Refused<(OfName, OfBody, OfValue, ALease, OfKind, Writing)>))]
 pub(super) async fn put(under: Under, value: Body) -> Result<Response, Problem> {
     let (held, key) = under.to(Operation::Hold)?;
     let value = body_of(value, MAX_GUARDED).await?;
@@ -63,6 +77,8 @@ pub(super) async fn put(under: Under, value: Body) -> Result<Response, Problem> 
 }
 
 /// Deletes a value.
+#[utoipa::path(delete, path = "/v1/leases/{id}/data/{key}", params(Under),
+    responses(Fenced<Lease>, Refused<(OfName, OfQuery, ALease, OfKind, Writing)>))]
 pub(super) async fn delete(under: Under) -> Result<Response, Problem> {
     let (held, key) = under.to(Operation::Hold)?;
     held.ask(|tell| Order::Delete(key, tell)).await?;
@@ -71,6 +87,8 @@ pub(super) async fn delete(under: Under) -> Result<Response, Problem> {
 
 /// Reads a value, never one that is older than the grant. The header `Fencing-Token` has the token under which it was
 /// written, `Lease-Revision` the revision.
+#[utoipa::path(get, path = "/v1/leases/{id}/data/{key}", params(Under),
+    responses(Guarded, Refused<((OfName, OfQuery, OfValue), ALease, OfKind, Absent, Writing)>))]
 pub(super) async fn get(under: Under) -> Result<Response, Problem> {
     let (held, key) = under.to(Operation::Observe)?;
     let missing = format!("nothing was ever written to {key}, or it was deleted");

@@ -7,8 +7,14 @@ use axum::response::Response;
 use lease::{Leadership, Payload, Space};
 
 use super::answer::{fenced, json};
-use super::ask::{Question, Terms};
+use super::ask::{Question, Terms, owner};
 use super::breaking::Breaking;
+use super::document::answers::{Fenced, Json, Lines};
+use super::document::bodies::{HandOverOfLease, ValueOfLease};
+use super::document::refusals::{
+    ALease, HandingOver, Looking, OfBody, OfCandidate, OfKind, OfName, OfQuery, OfToken, OfValue, OfWishes,
+    Refused, Waiting, Watching, Writing,
+};
 use super::hold::{self, Words};
 use super::input::{Input, Named, NoQuery, Over};
 use super::leases::{lease_of, say};
@@ -17,11 +23,13 @@ use super::watch::follow;
 use crate::app::App;
 use crate::keeper::Order;
 use crate::wire::{
-    CampaignRequest, Election, HandOverRequest, History, Leader, Leading, Problem, ReadyRequest,
-    ValueRequest, Waiter,
+    Broken, CampaignRequest, Election, Event, HandOverRequest, History, Leader, Leading, Lease, Problem,
+    ReadyRequest, ValueRequest, Waiter,
 };
 
 /// Stands for office, and leads, as long as the connection stays.
+#[utoipa::path(post, path = "/v1/elections/{name}/campaign", params(MayHold), request_body = CampaignRequest,
+    responses(Lines<Event>, Refused<(OfName, OfBody, OfWishes, OfValue, Waiting, Writing)>))]
 pub(super) async fn campaign(
     State(app): State<Arc<App>>,
     MayHold(name): MayHold,
@@ -39,6 +47,8 @@ pub(super) async fn campaign(
 }
 
 /// Says whether a candidate would take office now.
+#[utoipa::path(put, path = "/v1/elections/{name}/ready", params(Named), request_body = ReadyRequest,
+    responses(Json<ReadyRequest>, Refused<(OfName, OfBody, OfCandidate)>))]
 pub(super) async fn ready(
     State(app): State<Arc<App>>,
     Named(name): Named,
@@ -50,6 +60,8 @@ pub(super) async fn ready(
 }
 
 /// The leader says something else from now on.
+#[utoipa::path(put, path = "/v1/elections/{name}/value", params(Named), request_body = ValueOfLease,
+    responses(Fenced<Lease>, Refused<(OfName, OfBody, OfValue, ALease, OfKind, Writing)>))]
 pub(super) async fn value(
     State(app): State<Arc<App>>,
     Named(name): Named,
@@ -61,6 +73,8 @@ pub(super) async fn value(
 }
 
 /// The leader gives the office to a candidate by name.
+#[utoipa::path(post, path = "/v1/elections/{name}/hand-over", params(Named), request_body = HandOverOfLease,
+    responses(Json<Lease>, Refused<(OfName, OfBody, ALease, HandingOver, Writing)>))]
 pub(super) async fn hand_over(
     State(app): State<Arc<App>>,
     Named(name): Named,
@@ -68,11 +82,14 @@ pub(super) async fn hand_over(
     Input(asked): Input<HandOverRequest>,
 ) -> Result<Response, Problem> {
     let held = lease_of(&app, &connection, asked.lease, Some(&name))?;
-    held.ask(|tell| Order::HandOver(asked.to, tell)).await?;
+    let heir = owner(asked.to)?;
+    held.ask(|tell| Order::HandOver(heir, tell)).await?;
     Ok(json(&held.view()))
 }
 
 /// Who leads, and who stands.
+#[utoipa::path(get, path = "/v1/elections/{name}", params(MayObserve),
+    responses(Fenced<Election>, Refused<(OfName, OfQuery, Looking)>))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     MayObserve(name): MayObserve,
@@ -90,6 +107,8 @@ pub(super) async fn show(
 }
 
 /// Follows who leads, beginning with what is so now.
+#[utoipa::path(get, path = "/v1/elections/{name}/watch", params(MayObserve),
+    responses(Lines<Leading>, Refused<(OfName, OfQuery, Looking, Watching)>))]
 pub(super) async fn watch(
     State(app): State<Arc<App>>,
     MayObserve(name): MayObserve,
@@ -107,6 +126,8 @@ pub(super) async fn watch(
 }
 
 /// The last terms that have ended.
+#[utoipa::path(get, path = "/v1/elections/{name}/history", params(MayObserve),
+    responses(Json<History>, Refused<(OfName, OfQuery, Looking)>))]
 pub(super) async fn history(
     State(app): State<Arc<App>>,
     MayObserve(name): MayObserve,
@@ -117,6 +138,8 @@ pub(super) async fn history(
 }
 
 /// Ends a term by force.
+#[utoipa::path(delete, path = "/v1/elections/{name}", params(MayBreak, Breaking),
+    responses(Json<Broken>, Refused<(OfName, OfQuery, OfToken, Writing)>))]
 pub(super) async fn break_by_force(
     State(app): State<Arc<App>>,
     MayBreak(name): MayBreak,

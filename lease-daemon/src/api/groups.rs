@@ -8,9 +8,16 @@ use axum::http::Uri;
 use axum::response::Response;
 use lease::{Error, MAX_MEMBERS, MemberEvent, Space};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::answer::json;
 use super::ask::owner_of;
+use super::document::answers::{Fenced, Json, Lines};
+use super::document::bodies::ValueOfLease;
+use super::document::refusals::{
+    ALease, Looking, OfBody, OfKind, OfName, OfOwner, OfQuery, OfValue, Refused, Seats, Waiting, Watching,
+    Writing,
+};
 use super::hold::{self, Words};
 use super::input::{Input, Named, NoQuery, Over};
 use super::leases::{lease_of, say};
@@ -19,11 +26,14 @@ use super::watch::follow;
 use crate::app::{self, App};
 use crate::held::RenewedBy;
 use crate::policy::Operation;
+use crate::wire::shapes::Wait;
 use crate::wire::{
-    Code, Group, JoinRequest, Member, Membership, Previous, Problem, Retry, Span, ValueRequest,
+    Code, Event, Group, JoinRequest, Lease, Member, Membership, Previous, Problem, Retry, Span, ValueRequest,
 };
 
 /// Is a member as long as the connection stays.
+#[utoipa::path(post, path = "/v1/groups/{name}/join", params(MayHold), request_body = JoinRequest,
+    responses(Lines<Event>, Refused<(OfName, OfBody, OfOwner, OfValue, Seats, Writing)>))]
 pub(super) async fn join(
     State(app): State<Arc<App>>,
     MayHold(name): MayHold,
@@ -47,6 +57,8 @@ pub(super) async fn join(
 }
 
 /// Who is there.
+#[utoipa::path(get, path = "/v1/groups/{name}", params(MayObserve),
+    responses(Json<Group>, Refused<(OfName, OfQuery, Looking)>))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     MayObserve(name): MayObserve,
@@ -57,6 +69,8 @@ pub(super) async fn show(
 }
 
 /// A member says something else from now on.
+#[utoipa::path(put, path = "/v1/groups/{name}/value", params(Named), request_body = ValueOfLease,
+    responses(Fenced<Lease>, Refused<(OfName, OfBody, OfValue, ALease, OfKind, Writing)>))]
 pub(super) async fn value(
     State(app): State<Arc<App>>,
     Named(name): Named,
@@ -68,14 +82,21 @@ pub(super) async fn value(
 }
 
 /// The query of a barrier.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Expected {
+    /// How many.
+    #[param(minimum = 1, maximum = 10000)]
     members: usize,
+    /// How long to wait for them; as long as the connection stays if omitted.
+    #[param(value_type = Wait, required = false)]
     wait: Option<Span>,
 }
 
 /// Waits until so many have joined.
+#[utoipa::path(get, path = "/v1/groups/{name}/barrier", params(MayObserve, Expected),
+    responses(Json<Group>, Refused<(OfName, OfQuery, Waiting, Writing)>))]
 pub(super) async fn barrier(
     State(app): State<Arc<App>>,
     MayObserve(name): MayObserve,
@@ -108,6 +129,8 @@ pub(super) async fn barrier(
 }
 
 /// Follows who comes and goes, beginning with those who are there.
+#[utoipa::path(get, path = "/v1/groups/{name}/watch", params(MayObserve),
+    responses(Lines<Membership>, Refused<(OfName, OfQuery, Looking, Watching)>))]
 pub(super) async fn watch(
     State(app): State<Arc<App>>,
     MayObserve(name): MayObserve,

@@ -7,6 +7,8 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::answer::json;
+use super::document::answers::Json;
+use super::document::refusals::{Refused, Writing};
 use crate::app::App;
 use crate::wire::{Code, Health, Problem, Retry};
 
@@ -14,11 +16,13 @@ use crate::wire::{Code, Health, Problem, Retry};
 const PROBE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The daemon lives. Says nothing about the store: restarting the daemon would not mend that.
+#[utoipa::path(get, path = "/healthz", responses(Json<Health>, Refused<()>))]
 pub(super) async fn healthz(State(app): State<Arc<App>>) -> Response {
     ok(&app)
 }
 
 /// The daemon can grant locks now: it is not stopping, and the store answers and may be trusted.
+#[utoipa::path(get, path = "/readyz", responses(Json<Health>, Refused<Writing>))]
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     match tokio::time::timeout(PROBE_WITHIN, app.granting()?.probe()).await {
         Ok(answer) => answer?,

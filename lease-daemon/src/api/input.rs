@@ -12,10 +12,13 @@ use http_body_util::BodyExt;
 use lease::Name;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{Ref, Required};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::held;
 use crate::peer::Connection;
-use crate::wire::{Code, Problem, Span};
+use crate::wire::{Code, Problem, Span, shapes, whole};
 
 /// The longest body.
 const MAX_BODY: usize = 64 * 1024;
@@ -40,6 +43,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
     }
 }
 
+impl IntoParams for Named {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![in_path::<shapes::Name>("name", "The name.")]
+    }
+}
+
+/// A parameter in the path.
+pub(super) fn in_path<T: ToSchema>(name: &str, what: &str) -> Parameter {
+    let parameter =
+        ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
+    parameter.description(Some(what)).schema(Some(Ref::from_schema_name(T::name()))).build()
+}
+
 /// The lease's id in the path.
 pub(super) struct LeaseId(pub String);
 
@@ -49,6 +65,12 @@ impl<S: Send + Sync> FromRequestParts<S> for LeaseId {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<LeaseId, Problem> {
         let path = Path::<String>::from_request_parts(parts, state).await;
         path.map(|Path(id)| LeaseId(id)).map_err(|_| held::unknown_lease())
+    }
+}
+
+impl IntoParams for LeaseId {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![in_path::<shapes::LeaseId>("id", "The lease's id.")]
     }
 }
 
@@ -162,7 +184,7 @@ fn diagnose(body: &[u8], error: &serde_json::Error) -> Problem {
         }
     }
     if let Some(value) = fields.get("limit")
-        && serde_json::from_value::<Option<u32>>(value.clone()).is_err()
+        && whole::whole::<_, u32>(value).is_err()
     {
         return Problem::new(Code::InvalidLimit, format!("limit {value}: allowed are 1 to 500"));
     }

@@ -8,14 +8,20 @@ use lease::{End, Name, Payload};
 use serde_json::Value;
 
 use super::answer::{json, leased};
+use super::ask::owner;
+use super::document::answers::{Fenced, Json};
+use super::document::refusals::{ALease, HandingOver, OfBody, OfKind, OfQuery, OfValue, Refused, Writing};
 use super::input::{Input, LeaseId, NoQuery, Over};
 use crate::app::App;
 use crate::held::{Held, Renewal, unknown_lease};
 use crate::keeper::Order;
 use crate::peer::Connection;
-use crate::wire::{Code, Grant, HandOverRequest, Nothing, Problem, ReleaseRequest, Retry, ValueRequest};
+use crate::wire::{
+    Code, Grant, HandOverRequest, Lease, Nothing, Problem, ReleaseRequest, Retry, ValueRequest,
+};
 
 /// How it stands.
+#[utoipa::path(get, path = "/v1/leases/{id}", params(LeaseId), responses(Fenced<Lease>, Refused<(OfQuery, ALease)>))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     LeaseId(id): LeaseId,
@@ -26,6 +32,8 @@ pub(super) async fn show(
 }
 
 /// Renews it, and answers once the store has confirmed that.
+#[utoipa::path(post, path = "/v1/leases/{id}/renew", params(LeaseId), request_body = Nothing,
+    responses(Fenced<Lease>, Refused<(OfBody, ALease, Writing)>))]
 pub(super) async fn renew(
     State(app): State<Arc<App>>,
     LeaseId(id): LeaseId,
@@ -44,6 +52,8 @@ pub(super) async fn renew(
 }
 
 /// Gives it back, and answers once the store has taken that.
+#[utoipa::path(delete, path = "/v1/leases/{id}", params(LeaseId), request_body = ReleaseRequest,
+    responses(Fenced<Lease>, Refused<(OfBody, ALease, Writing)>))]
 pub(super) async fn release(
     State(app): State<Arc<App>>,
     LeaseId(id): LeaseId,
@@ -63,6 +73,8 @@ pub(super) async fn release(
 }
 
 /// Says something else to others from now on.
+#[utoipa::path(put, path = "/v1/leases/{id}/value", params(LeaseId), request_body = ValueRequest,
+    responses(Fenced<Lease>, Refused<(OfBody, OfValue, ALease, OfKind, Writing)>))]
 pub(super) async fn value(
     State(app): State<Arc<App>>,
     LeaseId(id): LeaseId,
@@ -74,6 +86,8 @@ pub(super) async fn value(
 }
 
 /// Gives it to somebody in line, by name.
+#[utoipa::path(post, path = "/v1/leases/{id}/hand-over", params(LeaseId), request_body = HandOverRequest,
+    responses(Json<Lease>, Refused<(OfBody, ALease, HandingOver, Writing)>))]
 pub(super) async fn hand_over(
     State(app): State<Arc<App>>,
     LeaseId(id): LeaseId,
@@ -81,7 +95,8 @@ pub(super) async fn hand_over(
     Input(asked): Input<HandOverRequest>,
 ) -> Result<Response, Problem> {
     let held = lease_of(&app, &connection, Some(agreeing(id, asked.lease)?), None)?;
-    held.ask(|tell| Order::HandOver(asked.to, tell)).await?;
+    let heir = owner(asked.to)?;
+    held.ask(|tell| Order::HandOver(heir, tell)).await?;
     Ok(json(&held.view()))
 }
 

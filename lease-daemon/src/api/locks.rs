@@ -14,20 +14,31 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
 use lease::{Error, Name, Seen};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::acquire;
 use super::answer::{fenced, json, line};
 use super::ask::{Question, Terms};
 use super::breaking::Breaking;
+use super::document::answers::{Fenced, Granted, Json, Lines, List};
+use super::document::refusals::{
+    Looking, OfAttempt, OfBody, OfFilter, OfGrace, OfName, OfQuery, OfToken, OfWishes, Refused, Waiting,
+    Writing,
+};
 use super::hold::{self, Words};
 use super::input::{Input, NoQuery, Over};
 use super::may::{MayBreak, MayHold, MayObserve};
 use crate::app::App;
 use crate::peer::Connection;
 use crate::policy::Operation;
-use crate::wire::{AcquireRequest, Code, History, HoldRequest, Lock, NDJSON, Problem, Span, Wishes};
+use crate::wire::shapes::Filter;
+use crate::wire::{
+    AcquireRequest, Broken, Code, Event, History, HoldRequest, Lock, NDJSON, Problem, Span, Wishes,
+};
 
 /// Holds it as long as the connection stays.
+#[utoipa::path(post, path = "/v1/locks/{name}/hold", params(MayHold), request_body = HoldRequest,
+    responses(Lines<Event>, Refused<(OfName, OfBody, OfWishes, OfGrace, Waiting, Writing)>))]
 pub(super) async fn hold(
     State(app): State<Arc<App>>,
     MayHold(name): MayHold,
@@ -39,6 +50,8 @@ pub(super) async fn hold(
 }
 
 /// Grants a lease on it that the caller renews.
+#[utoipa::path(post, path = "/v1/locks/{name}/acquire", params(MayHold), request_body = AcquireRequest,
+    responses(Granted, Refused<((OfName, OfBody, OfWishes, OfGrace), OfAttempt, Waiting, Writing)>))]
 pub(super) async fn acquire(
     State(app): State<Arc<App>>,
     MayHold(name): MayHold,
@@ -65,6 +78,7 @@ fn question(
 }
 
 /// One lock, held or not, with its line.
+#[utoipa::path(get, path = "/v1/locks/{name}", params(MayObserve), responses(Fenced<Lock>, Refused<(OfName, OfQuery, Looking)>))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     MayObserve(name): MayObserve,
@@ -78,6 +92,8 @@ pub(super) async fn show(
 }
 
 /// The last holds of it that have ended.
+#[utoipa::path(get, path = "/v1/locks/{name}/history", params(MayObserve),
+    responses(Json<History>, Refused<(OfName, OfQuery, Looking)>))]
 pub(super) async fn history(
     State(app): State<Arc<App>>,
     MayObserve(name): MayObserve,
@@ -88,6 +104,8 @@ pub(super) async fn history(
 }
 
 /// Breaks the grant by force.
+#[utoipa::path(delete, path = "/v1/locks/{name}", params(MayBreak, Breaking),
+    responses(Json<Broken>, Refused<(OfName, OfQuery, OfToken, Writing)>))]
 pub(super) async fn break_by_force(
     State(app): State<Arc<App>>,
     MayBreak(name): MayBreak,
@@ -99,15 +117,19 @@ pub(super) async fn break_by_force(
 }
 
 /// The query of a list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
+    /// Which locks; all if omitted.
+    #[param(value_type = Filter, required = false)]
     filter: Option<String>,
 }
 
 /// The locks that are held and may be observed: as one JSON object, or one a line for whoever accepts `application/x-ndjson`. Either is
 /// written while the store is read, so a list needs little memory however long it is; if the store stops answering
 /// in the middle, the connection is closed before the list's end.
+#[utoipa::path(get, path = "/v1/locks", params(Wanted), responses(List, Refused<(OfQuery, OfFilter, Looking)>))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Over(connection): Over,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use lease::Name;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::input::{Named, Over};
 use crate::app::App;
@@ -26,6 +28,12 @@ macro_rules! extract {
 
             async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<$kind, Problem> {
                 allowed(parts, app, Operation::$operation).await.map($kind)
+            }
+        }
+
+        impl IntoParams for $kind {
+            fn into_params(parameter_in: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+                Named::into_params(parameter_in)
             }
         }
     )*};

@@ -7,10 +7,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use prometheus::TEXT_FORMAT;
 
+use super::document::answers::Metrics;
+use super::document::refusals::Refused;
 use crate::app::App;
 use crate::wire::{Code, Problem};
 
 /// All metrics.
+#[utoipa::path(get, path = "/metrics", responses(Metrics, Refused<()>))]
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let connected = app.space().is_ok_and(|space| space.connected());
     let text = app.metrics.render(connected, app.holders.margin());

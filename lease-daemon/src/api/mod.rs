@@ -11,7 +11,7 @@
 //!   /v1/semaphores/{name}   hold, acquire, limit, history        /v1/multi            hold, acquire
 //!   /v1/elections/{name}    campaign, value, ready, hand-over,   /v1/groups/{name}    join, value, watch, barrier
 //!                           watch, history
-//!   GET    /healthz  /readyz  /metrics
+//!   GET    /healthz  /readyz  /metrics  /v1/openapi.json
 //! ```
 //!
 //! Names are percent-encoded in paths: a `/` in a name is `%2F`. Whatever is refused is an RFC 9457 problem. Which
@@ -24,6 +24,7 @@ mod ask;
 mod bodies_props;
 mod breaking;
 mod data;
+mod document;
 mod elections;
 mod groups;
 mod health;
@@ -38,53 +39,68 @@ mod refuse;
 mod semaphores;
 mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::routing::{get, post, put};
+use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
 
+pub use document::document;
+
 /// Everything, for the Unix socket.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/v1/locks", get(locks::list))
-        .route("/v1/locks/{name}", get(locks::show).delete(locks::break_by_force))
-        .route("/v1/locks/{name}/acquire", post(locks::acquire))
-        .route("/v1/locks/{name}/hold", post(locks::hold))
-        .route("/v1/locks/{name}/history", get(locks::history))
-        .route("/v1/locks/{name}/watch", get(watch::one))
-        .route("/v1/watch", get(watch::many))
-        .route("/v1/semaphores/{name}", get(semaphores::show).delete(semaphores::break_by_force))
-        .route("/v1/semaphores/{name}/acquire", post(semaphores::acquire))
-        .route("/v1/semaphores/{name}/hold", post(semaphores::hold))
-        .route("/v1/semaphores/{name}/history", get(semaphores::history))
-        .route("/v1/semaphores/{name}/limit", put(semaphores::limit))
-        .route("/v1/multi/acquire", post(multi::acquire))
-        .route("/v1/multi/hold", post(multi::hold))
-        .route("/v1/elections/{name}", get(elections::show).delete(elections::break_by_force))
-        .route("/v1/elections/{name}/campaign", post(elections::campaign))
-        .route("/v1/elections/{name}/hand-over", post(elections::hand_over))
-        .route("/v1/elections/{name}/history", get(elections::history))
-        .route("/v1/elections/{name}/ready", put(elections::ready))
-        .route("/v1/elections/{name}/value", put(elections::value))
-        .route("/v1/elections/{name}/watch", get(elections::watch))
-        .route("/v1/groups/{name}", get(groups::show))
-        .route("/v1/groups/{name}/barrier", get(groups::barrier))
-        .route("/v1/groups/{name}/join", post(groups::join))
-        .route("/v1/groups/{name}/value", put(groups::value))
-        .route("/v1/groups/{name}/watch", get(groups::watch))
-        .route("/v1/leases/{id}", get(leases::show).delete(leases::release))
-        .route("/v1/leases/{id}/data/{key}", get(data::get).put(data::put).delete(data::delete))
-        .route("/v1/leases/{id}/hand-over", post(leases::hand_over))
-        .route("/v1/leases/{id}/renew", post(leases::renew))
-        .route("/v1/leases/{id}/value", put(leases::value))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(measures::metrics))
-        .fallback(refuse::not_found)
-        .method_not_allowed_fallback(refuse::method_not_allowed)
-        .with_state(app)
+    /// Made once: with each route comes its documentation.
+    static ROUTER: LazyLock<Router<Arc<App>>> = LazyLock::new(|| {
+        routes()
+            .split_for_parts()
+            .0
+            .fallback(refuse::not_found)
+            .method_not_allowed_fallback(refuse::method_not_allowed)
+    });
+    ROUTER.clone().with_state(app)
+}
+
+/// Every route with its documentation: what is not documented is not served.
+fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(document::beginning())
+        .routes(routes!(locks::list))
+        .routes(routes!(locks::show, locks::break_by_force))
+        .routes(routes!(locks::acquire))
+        .routes(routes!(locks::hold))
+        .routes(routes!(locks::history))
+        .routes(routes!(watch::one))
+        .routes(routes!(watch::many))
+        .routes(routes!(semaphores::show, semaphores::break_by_force))
+        .routes(routes!(semaphores::acquire))
+        .routes(routes!(semaphores::hold))
+        .routes(routes!(semaphores::history))
+        .routes(routes!(semaphores::limit))
+        .routes(routes!(multi::acquire))
+        .routes(routes!(multi::hold))
+        .routes(routes!(elections::show, elections::break_by_force))
+        .routes(routes!(elections::campaign))
+        .routes(routes!(elections::hand_over))
+        .routes(routes!(elections::history))
+        .routes(routes!(elections::ready))
+        .routes(routes!(elections::value))
+        .routes(routes!(elections::watch))
+        .routes(routes!(groups::show))
+        .routes(routes!(groups::barrier))
+        .routes(routes!(groups::join))
+        .routes(routes!(groups::value))
+        .routes(routes!(groups::watch))
+        .routes(routes!(leases::show, leases::release))
+        .routes(routes!(data::get, data::put, data::delete))
+        .routes(routes!(leases::hand_over))
+        .routes(routes!(leases::renew))
+        .routes(routes!(leases::value))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(measures::metrics))
+        .routes(routes!(document::show))
 }
 
 /// Nothing but metrics, for a TCP port.

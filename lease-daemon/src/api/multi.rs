@@ -8,14 +8,18 @@ use lease::Name;
 
 use super::acquire;
 use super::ask::{Question, Terms};
+use super::document::answers::{Granted, Lines};
+use super::document::refusals::{OfAttempt, OfBody, OfNames, OfWishes, Refused, Waiting, Writing};
 use super::hold::{self, Words};
 use super::input::{Input, Over};
 use crate::app::App;
 use crate::peer::Connection;
 use crate::policy::Operation;
-use crate::wire::{AcquireMultiRequest, Code, MultiRequest, Problem, Wishes};
+use crate::wire::{AcquireMultiRequest, Code, Event, MultiRequest, Problem, Wishes};
 
 /// Holds them as long as the connection stays.
+#[utoipa::path(post, path = "/v1/multi/hold", request_body = MultiRequest,
+    responses(Lines<Event>, Refused<(OfBody, OfWishes, OfNames, Waiting, Writing)>))]
 pub(super) async fn hold(
     State(app): State<Arc<App>>,
     Over(connection): Over,
@@ -26,6 +30,8 @@ pub(super) async fn hold(
 }
 
 /// Grants one lease on all of them that the caller renews.
+#[utoipa::path(post, path = "/v1/multi/acquire", request_body = AcquireMultiRequest,
+    responses(Granted, Refused<(OfBody, OfWishes, OfNames, OfAttempt, Waiting, Writing)>))]
 pub(super) async fn acquire(
     State(app): State<Arc<App>>,
     Over(connection): Over,

@@ -10,20 +10,26 @@ use super::acquire;
 use super::answer::json;
 use super::ask::{Question, Terms};
 use super::breaking::Breaking;
+use super::document::answers::{Granted, Json, Lines};
+use super::document::refusals::{
+    Looking, OfAttempt, OfBody, OfLimit, OfName, OfQuery, OfToken, OfWishes, Refused, Waiting, Writing,
+};
 use super::hold::{self, Words};
 use super::input::{Input, NoQuery, Over};
 use super::may::{MayBreak, MayHold, MayObserve};
 use crate::app::App;
 use crate::peer::Connection;
 use crate::wire::{
-    AcquirePermitRequest, Code, History, Holder, LimitRequest, PermitRequest, Problem, Semaphore, Waiter,
-    Wishes,
+    AcquirePermitRequest, Broken, Code, Event, History, Holder, LimitRequest, PermitRequest, Problem,
+    Semaphore, Waiter, Wishes,
 };
 
 /// Any limit, for what does not depend on it.
 const ANY: u32 = 1;
 
 /// Holds a permit as long as the connection stays.
+#[utoipa::path(post, path = "/v1/semaphores/{name}/hold", params(MayHold), request_body = PermitRequest,
+    responses(Lines<Event>, Refused<(OfName, OfBody, OfWishes, OfLimit, Waiting, Writing)>))]
 pub(super) async fn hold(
     State(app): State<Arc<App>>,
     MayHold(name): MayHold,
@@ -35,6 +41,8 @@ pub(super) async fn hold(
 }
 
 /// Grants a lease on a permit that the caller renews.
+#[utoipa::path(post, path = "/v1/semaphores/{name}/acquire", params(MayHold), request_body = AcquirePermitRequest,
+    responses(Granted, Refused<((OfName, OfBody, OfWishes, OfLimit), OfAttempt, Waiting, Writing)>))]
 pub(super) async fn acquire(
     State(app): State<Arc<App>>,
     MayHold(name): MayHold,
@@ -62,6 +70,8 @@ fn question(
 }
 
 /// The limit, the holders and the line.
+#[utoipa::path(get, path = "/v1/semaphores/{name}", params(MayObserve),
+    responses(Json<Semaphore>, Refused<(OfName, OfQuery, Looking)>))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     MayObserve(name): MayObserve,
@@ -71,6 +81,8 @@ pub(super) async fn show(
 }
 
 /// Changes the limit for all.
+#[utoipa::path(put, path = "/v1/semaphores/{name}/limit", params(MayBreak), request_body = LimitRequest,
+    responses(Json<Semaphore>, Refused<(OfName, OfBody, OfLimit, Writing)>))]
 pub(super) async fn limit(
     State(app): State<Arc<App>>,
     MayBreak(name): MayBreak,
@@ -91,6 +103,8 @@ async fn look(app: &App, name: &Name) -> Result<Response, Problem> {
 }
 
 /// The last holds of its permits that have ended.
+#[utoipa::path(get, path = "/v1/semaphores/{name}/history", params(MayObserve),
+    responses(Json<History>, Refused<(OfName, OfQuery, Looking)>))]
 pub(super) async fn history(
     State(app): State<Arc<App>>,
     MayObserve(name): MayObserve,
@@ -101,6 +115,8 @@ pub(super) async fn history(
 }
 
 /// Breaks one permit by force.
+#[utoipa::path(delete, path = "/v1/semaphores/{name}", params(MayBreak, Breaking),
+    responses(Json<Broken>, Refused<(OfName, OfQuery, OfToken, Writing)>))]
 pub(super) async fn break_by_force(
     State(app): State<Arc<App>>,
     MayBreak(name): MayBreak,

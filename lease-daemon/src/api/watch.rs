@@ -8,33 +8,47 @@ use axum::response::Response;
 use futures_util::stream::{BoxStream, Stream, StreamExt};
 use lease::{Error, Happened, Name, Space, Transition, WatchEvent, WatchFrom};
 use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
 
 use super::answer::lines;
+use super::document::answers::Lines;
+use super::document::refusals::{Looking, OfFilter, OfName, OfQuery, Refused, Watching};
 use super::input::Over;
 use super::locks::no_filter;
 use super::may::MayObserve;
 use crate::app::App;
 use crate::peer::Connection;
 use crate::policy::Operation;
+use crate::wire::shapes::{After, Filter};
 use crate::wire::{Change, Changed, Code, Previous, Problem};
 
 /// The highest revision that there can be.
 const MAX_REVISION: u64 = 1 << 53;
 
 /// The query of one lock's watch.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct OfOne {
+    /// After this revision; `now` for what happens from now on; if omitted, beginning with what is held now.
+    #[param(value_type = After, required = false)]
     from: Option<Start>,
+    /// Whether to tell of renewals too; `false` if omitted.
     renewals: Option<bool>,
 }
 
 /// The query of a watch of many.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct OfMany {
+    /// Which locks; all if omitted.
+    #[param(value_type = Filter, required = false)]
     filter: Option<String>,
+    /// After this revision; `now` for what happens from now on; if omitted, beginning with what is held now.
+    #[param(value_type = After, required = false)]
     from: Option<Start>,
+    /// Whether to tell of renewals too; `false` if omitted.
     renewals: Option<bool>,
 }
 
@@ -59,6 +73,8 @@ impl TryFrom<String> for Start {
 }
 
 /// Watches one lock.
+#[utoipa::path(get, path = "/v1/locks/{name}/watch", params(MayObserve, OfOne), operation_id = "watch",
+    responses(Lines<Change>, Refused<(OfName, OfQuery, Looking, Watching)>))]
 pub(super) async fn one(
     State(app): State<Arc<App>>,
     MayObserve(name): MayObserve,
@@ -73,6 +89,8 @@ pub(super) async fn one(
 }
 
 /// Watches all that match a filter and may be observed.
+#[utoipa::path(get, path = "/v1/watch", params(OfMany), operation_id = "many",
+    responses(Lines<Change>, Refused<(OfQuery, OfFilter, Looking, Watching)>))]
 pub(super) async fn many(
     State(app): State<Arc<App>>,
     Over(connection): Over,

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::Span;
+use super::shapes::{Limit, Name, Revision, Time, Token, Tokens};
 
 /// A lease as its holder sees it: the answer of `acquire`, of `renew`, and of `GET` and `DELETE /v1/leases/{id}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Lease {
     /// Its id in this daemon, unguessable.
     pub lease: String,
@@ -27,17 +29,20 @@ pub struct Lease {
 }
 
 /// What is held, with the tokens that fence it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum Grant {
     /// One name.
     One {
         /// The name.
+        #[schema(value_type = Name)]
         name: String,
         /// The fencing token.
+        #[schema(value_type = Token)]
         token: u64,
         /// Of a shared grant: the token of the last exclusive one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Token>)]
         fence: Option<u64>,
         /// Of a membership: which member of the group this is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +51,7 @@ pub enum Grant {
     /// Several names together.
     All {
         /// The fencing token of each name.
+        #[schema(value_type = Tokens)]
         tokens: BTreeMap<String, u64>,
     },
 }
@@ -71,20 +77,22 @@ impl std::fmt::Display for Grant {
 }
 
 /// How the grant before this one ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Previous {
     /// Its token.
+    #[schema(value_type = Token)]
     pub token: u64,
     /// Its owner.
     pub holder: String,
     /// When it ended, RFC 3339.
+    #[schema(value_type = Time)]
     pub ended: String,
     /// Why: `released`, `stopped`, `client-gone`, `expired`, `broken` or `handed-over`.
     pub why: String,
 }
 
 /// Who holds a lock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Holder {
     /// Who it says it is.
     pub owner: String,
@@ -93,8 +101,10 @@ pub struct Holder {
     /// The process id, on that host, of whoever renews: for holders behind a sidecar, the sidecar's.
     pub pid: u32,
     /// Its fencing token.
+    #[schema(value_type = Token)]
     pub token: u64,
     /// Since when, RFC 3339, by its wall clock.
+    #[schema(value_type = Time)]
     pub since: String,
     /// How long its lease lasts without a renewal.
     pub ttl: Span,
@@ -103,11 +113,12 @@ pub struct Holder {
     pub metadata: BTreeMap<String, String>,
     /// What it has to say, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value)]
     pub value: Option<Value>,
 }
 
 /// Who waits for a lock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Waiter {
     /// Who it says it is.
     pub owner: String,
@@ -116,6 +127,7 @@ pub struct Waiter {
     /// The process id of its place in line: for waiters behind a sidecar, the sidecar's.
     pub pid: u32,
     /// Since when, RFC 3339.
+    #[schema(value_type = Time)]
     pub since: String,
     /// Of a candidate: who is preferred, higher first.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -125,6 +137,7 @@ pub struct Waiter {
     pub ready: bool,
     /// Of a candidate: what it has to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value)]
     pub value: Option<Value>,
 }
 
@@ -137,14 +150,16 @@ fn yes() -> bool {
 }
 
 /// One lock as everybody sees it: the answer of `GET /v1/locks/{name}`, also for a name that nobody holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Lock {
     /// Its name.
+    #[schema(value_type = Name)]
     pub name: String,
     /// Whether anybody holds it.
     pub held: bool,
     /// The holder's fencing token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Token>)]
     pub token: Option<u64>,
     /// Who holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -159,6 +174,7 @@ pub struct Lock {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<Span>,
     /// The revision of its record; 0 if the store has none.
+    #[schema(value_type = Revision)]
     pub revision: u64,
     /// Who waits, in order. Absent in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,14 +185,14 @@ pub struct Lock {
 }
 
 /// The answer of `GET /v1/locks`: those held now. With `Accept: application/x-ndjson`, one [`Lock`] a line instead.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Locks {
     /// The locks.
     pub locks: Vec<Lock>,
 }
 
 /// The answer of `/healthz` and `/readyz`, if all is well.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// `ok`.
     pub status: String,
@@ -187,12 +203,14 @@ pub struct Health {
 }
 
 /// The answer of `GET /v1/semaphores/{name}`, also for a name that nobody ever asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Semaphore {
     /// Its name.
+    #[schema(value_type = Name)]
     pub name: String,
     /// How many may hold one at a time; absent if nobody ever asked for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Limit>)]
     pub limit: Option<u32>,
     /// Who holds one, by token.
     pub holders: Vec<Holder>,
@@ -201,9 +219,10 @@ pub struct Semaphore {
 }
 
 /// The answer of `GET /v1/elections/{name}`, also for a name that nobody ever stood for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Election {
     /// Its name.
+    #[schema(value_type = Name)]
     pub name: String,
     /// Who leads, as far as one look can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -213,7 +232,7 @@ pub struct Election {
 }
 
 /// Who leads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Leader {
     /// Who it says it is.
     pub owner: String,
@@ -222,27 +241,31 @@ pub struct Leader {
     /// The process id, on that host, of whoever renews.
     pub pid: u32,
     /// Its term's token.
+    #[schema(value_type = Token)]
     pub token: u64,
     /// Since when, RFC 3339, by its wall clock.
+    #[schema(value_type = Time)]
     pub since: String,
     /// For how long this is known to be so; `0s` if it may not be so any more.
     pub valid_for: Span,
     /// What it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value)]
     pub value: Option<Value>,
 }
 
 /// The answer of `GET /v1/groups/{name}`, and of `GET /v1/groups/{name}/barrier`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Group {
     /// Its name.
+    #[schema(value_type = Name)]
     pub name: String,
     /// Who is there, in the order in which they joined.
     pub members: Vec<Member>,
 }
 
 /// A member of a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Member {
     /// Which one: new with each joining.
     pub member: String,
@@ -253,27 +276,32 @@ pub struct Member {
     /// The process id, on that host, of whoever renews.
     pub pid: u32,
     /// Its token.
+    #[schema(value_type = Token)]
     pub token: u64,
     /// Since when, RFC 3339, by its wall clock.
+    #[schema(value_type = Time)]
     pub since: String,
     /// What it has to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value)]
     pub value: Option<Value>,
 }
 
 /// The answer of `GET …/history`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct History {
     /// The name.
+    #[schema(value_type = Name)]
     pub name: String,
     /// The last holds that have ended, at most 64, the latest grant last.
     pub holds: Vec<Past>,
 }
 
 /// A hold that has ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Past {
     /// Its fencing token.
+    #[schema(value_type = Token)]
     pub token: u64,
     /// Who held it.
     pub owner: String,
@@ -282,12 +310,14 @@ pub struct Past {
     /// The process id there of whoever renewed it.
     pub pid: u32,
     /// Since when, RFC 3339, by the holder's wall clock.
+    #[schema(value_type = Time)]
     pub since: String,
     /// How long it had been waited for.
     pub waited: Span,
     /// How long it was held.
     pub held: Span,
     /// When it ended, RFC 3339.
+    #[schema(value_type = Time)]
     pub ended: String,
     /// How: `released`, `stopped`, `client-gone`, `handed-over`, or the reason of a loss.
     pub why: String,
@@ -297,11 +327,13 @@ pub struct Past {
 }
 
 /// The answer of a `DELETE` that breaks a grant by force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Broken {
     /// The name.
+    #[schema(value_type = Name)]
     pub name: String,
     /// The token of the grant.
+    #[schema(value_type = Token)]
     pub token: u64,
     /// Whether it was freed at once, without waiting for its holder to stop.
     pub now: bool,

@@ -1,11 +1,13 @@
 //! The lines of streams.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::shapes::{CandidateId, Name, Revision, Time, Token};
 use super::{Holder, Leader, Lease, Member, Previous, Span};
 
 /// One line of a stream that holds something: of `hold`, `campaign` or `join`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Event {
@@ -21,6 +23,7 @@ pub enum Event {
         /// How many would be elected before.
         ahead: usize,
         /// An id of this candidacy, unguessable, for `PUT /v1/elections/{name}/ready`.
+        #[schema(value_type = CandidateId)]
         candidate: String,
     },
     /// In an election: leads.
@@ -57,7 +60,7 @@ pub enum Event {
 }
 
 /// One line of `GET /v1/elections/{name}/watch`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Leading {
@@ -73,7 +76,7 @@ pub enum Leading {
 }
 
 /// One line of `GET /v1/groups/{name}/watch`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Membership {
@@ -103,7 +106,7 @@ pub enum Membership {
 }
 
 /// One line of `GET /v1/watch` and `GET /v1/locks/{name}/watch`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Change {
@@ -124,14 +127,18 @@ pub enum Change {
     /// The grant ended, and the store knows how.
     Released {
         /// The lock.
+        #[schema(value_type = Name)]
         name: String,
         /// The revision of the write that shows it.
+        #[schema(value_type = Revision)]
         revision: u64,
         /// The grant's token.
+        #[schema(value_type = Token)]
         token: u64,
         /// Who held it.
         holder: String,
         /// When it ended, RFC 3339.
+        #[schema(value_type = Time)]
         ended: String,
         /// `released`, `stopped`, `client-gone`, `expired`, `broken` or `handed-over`.
         why: String,
@@ -144,8 +151,10 @@ pub enum Change {
     /// Between these revisions something may be missing that the store has no trace of. Told first, if at all.
     Gap {
         /// After this one.
+        #[schema(value_type = Revision)]
         after: u64,
         /// Up to here.
+        #[schema(value_type = Revision)]
         to: u64,
     },
     /// The watch has failed. The last line.
@@ -161,13 +170,16 @@ pub enum Change {
 }
 
 /// A lock and its holder, at a revision. To go on later, ask with `from=` the highest revision that was told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Changed {
     /// The lock.
+    #[schema(value_type = Name)]
     pub name: String,
     /// The revision of the write that shows it; for an expiry, of the last one before.
+    #[schema(value_type = Revision)]
     pub revision: u64,
     /// The grant's token.
+    #[schema(value_type = Token)]
     pub token: u64,
     /// Who holds it, or held it.
     pub holder: Holder,

@@ -7,7 +7,9 @@ mod answers;
 mod events;
 pub mod problem;
 mod requests;
+pub mod shapes;
 pub mod span;
+pub mod whole;
 
 pub use answers::*;
 pub use events::*;
