@@ -1,9 +1,12 @@
 //! Progress after healing: within the longest TTL + 15 s, every acquire of a living worker is answered, and of every name
-//! that is asked for somebody is granted.
+//! that is asked for somebody is granted. Where somebody held a name alone when it was healed, and went on to, the time
+//! for the next one begins when that one lets go: workers hold for up to five times the ttl.
 
 use std::collections::BTreeMap;
 
+use super::operation::Operation;
 use super::{Finding, Run, length};
+use crate::history::Kind;
 
 /// How long after healing, and the longest TTL, servers and clients may need.
 const BOUND_NS: u64 = 15_000_000_000;
@@ -17,7 +20,7 @@ pub fn check(run: &Run) -> Finding {
     let over = run.span.1;
     // Of each name, the first that asks for it, and whether it was granted in time.
     let mut names: BTreeMap<(&str, &str), (usize, bool)> = BTreeMap::new();
-    let first_bound = healed.at_ns.saturating_add(bound);
+    let held = held_until(run, healed.at_ns);
     for operation in &run.operations {
         let answers = [operation.granted.as_ref().map(|it| it.at), operation.refused.map(|it| it.0)];
         let answered = answers.into_iter().flatten().min();
@@ -26,9 +29,11 @@ pub fn check(run: &Run) -> Finding {
         }
         let until = operation.asks.at_ns.max(healed.at_ns).saturating_add(bound);
         let lives = operation.gone.is_none_or(|gone| gone.at_ns > until);
-        let granted = operation.granted.as_ref().is_some_and(|it| it.at.at_ns <= first_bound);
-        if operation.asks.at_ns <= first_bound && over >= first_bound && (lives || granted) {
-            for name in &operation.names {
+        for name in &operation.names {
+            let free = held.get(&(operation.space(), name.as_str())).copied().unwrap_or(healed.at_ns);
+            let due = free.saturating_add(bound);
+            let granted = operation.granted.as_ref().is_some_and(|it| it.at.at_ns <= due);
+            if operation.asks.at_ns <= due && over >= due && (lives || granted) {
                 let it = names.entry((operation.space(), name)).or_insert((operation.asks.line, false));
                 it.1 |= granted;
             }
@@ -54,4 +59,20 @@ pub fn check(run: &Run) -> Finding {
         }
     }
     finding.done("nobody asked for anything after healing, or the run ended too soon to tell")
+}
+
+/// Until when those who held a name alone at this moment did so.
+fn held_until(run: &Run, at_ns: u64) -> BTreeMap<(&str, &str), u64> {
+    let mut held = BTreeMap::new();
+    let alone = |it: &&Operation| matches!(it.kind, Kind::Lock | Kind::Multi | Kind::Election);
+    for operation in run.operations.iter().filter(alone) {
+        let Some((from, to)) = operation.belief() else { continue };
+        if from < at_ns && at_ns < to {
+            for name in &operation.names {
+                let until = held.entry((operation.space(), name.as_str())).or_insert(to);
+                *until = to.max(*until);
+            }
+        }
+    }
+    held
 }

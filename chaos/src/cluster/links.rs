@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use super::link::{Fate, Link, Way};
 use super::network::Rule;
-use super::server::{PORT, ROUTES};
+use super::server::{MONITOR, PORT, ROUTES};
 
 /// Held by the run that has this `R`.
 const RESERVED: u16 = 4_221;
@@ -31,12 +31,22 @@ impl Links {
     /// Finds addresses that nobody uses.
     ///
     /// # Errors
-    /// If there are none.
+    /// If there are none; if somebody else has a port of the servers' on all addresses, as a nats-server without settings
+    /// does.
     pub fn make() -> Result<Links, String> {
         for net in 77..=250 {
-            if let Ok(reservation) = TcpListener::bind((Ipv4Addr::new(127, net, 0, 1), RESERVED)) {
-                return Ok(Links { net, _reservation: reservation, links: BTreeMap::new() });
+            let Ok(reservation) = TcpListener::bind((Ipv4Addr::new(127, net, 0, 1), RESERVED)) else {
+                continue;
+            };
+            for port in [PORT, ROUTES, MONITOR] {
+                let taken = TcpListener::bind((Ipv4Addr::new(127, net, 1, 1), port)).err();
+                if let Some(error) = taken {
+                    return Err(format!(
+                        "port {port} of 127.{net}.1.1 ({error}): end what listens on all addresses"
+                    ));
+                }
             }
+            return Ok(Links { net, _reservation: reservation, links: BTreeMap::new() });
         }
         Err(format!("every 127.77.0.1:{RESERVED} to 127.250.0.1:{RESERVED} is taken"))
     }

@@ -13,14 +13,15 @@ use tokio::process::Child;
 use super::Order;
 use super::disk::Disk;
 use super::network::Network;
-use super::{process, wall_clock};
+use super::process;
+use super::wall_clock::WallClock;
 
 /// The port for clients, of every server.
 pub const PORT: u16 = 4222;
 /// The port for other servers.
 pub const ROUTES: u16 = 6222;
 /// The port where it says how it is.
-const MONITOR: u16 = 8222;
+pub const MONITOR: u16 = 8222;
 /// A living server answers in milliseconds.
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -145,11 +146,14 @@ impl Server {
     /// # Errors
     /// If that cannot be done to this program.
     pub async fn set_clock(&mut self, seconds: i32) -> Result<bool, String> {
-        if !self.is_up() || !self.freeze().await {
+        let pid = if self.is_up() { self.child.as_ref().and_then(Child::id) } else { None };
+        let Some(pid) = pid else { return Ok(false) };
+        let found = tokio::task::spawn_blocking(move || WallClock::of(pid)).await;
+        let clock = found.map_err(|error| format!("a server's memory: {error}"))??;
+        if !self.freeze().await {
             return Ok(false);
         }
-        let pid = self.child.as_ref().and_then(Child::id).unwrap_or_default();
-        let set = wall_clock::set(pid, seconds);
+        let set = clock.set(seconds);
         self.signal(Signal::CONT);
         set.map(|()| true)
     }

@@ -32,22 +32,44 @@ const PADDING: u8 = 0xcc;
 /// What is written there: `mov`, `add rax, imm32`, `jmp`.
 const SPARE: usize = 5 + 6 + 5;
 
-/// Sets the wall clock of a process that stands still wrong by so many seconds; 0 sets it right.
-///
-/// # Errors
-/// With why that cannot be done: then nothing was changed.
-pub fn set(pid: u32, seconds: i32) -> Result<(), String> {
-    let say = |error: std::io::Error| format!("the memory of process {pid}: {error}");
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).map_err(say)?;
-    let (begin, length) = text(&maps).ok_or("a program without code")?;
-    let memory = File::options().read(true).write(true).open(format!("/proc/{pid}/mem")).map_err(say)?;
-    let mut code = vec![0; length];
-    memory.read_exact_at(&mut code, begin).map_err(say)?;
-    let patch = patch(&code, seconds)?;
-    for (at, bytes) in patch {
-        memory.write_all_at(&bytes, begin + at as u64).map_err(say)?;
+/// Where a program takes the time.
+#[derive(Debug)]
+pub struct WallClock {
+    memory: File,
+    place: u64,
+    spare: u64,
+}
+
+impl WallClock {
+    /// Finds it in a process. That takes a while, and the process goes on meanwhile.
+    ///
+    /// # Errors
+    /// With why its clock cannot be set.
+    pub fn of(pid: u32) -> Result<WallClock, String> {
+        let say = |error: std::io::Error| format!("the memory of process {pid}: {error}");
+        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).map_err(say)?;
+        let (begin, length) = text(&maps).ok_or("a program without code")?;
+        let memory = File::options().read(true).write(true).open(format!("/proc/{pid}/mem")).map_err(say)?;
+        let mut code = vec![0; length];
+        memory.read_exact_at(&mut code, begin).map_err(say)?;
+        let (place, spare) = find(&code)?;
+        Ok(WallClock { memory, place: begin + place as u64, spare: begin + spare as u64 })
     }
-    Ok(())
+
+    /// Sets it wrong by so many seconds, while the process stands still; 0 sets it right.
+    ///
+    /// # Errors
+    /// If the process is gone.
+    pub fn set(&self, seconds: i32) -> Result<(), String> {
+        let writes = [
+            (self.spare, wrong(self.place, self.spare, seconds)?),
+            (self.place, jump(self.place, self.spare)?),
+        ];
+        for (at, bytes) in writes {
+            self.memory.write_all_at(&bytes, at).map_err(|error| format!("a server's memory: {error}"))?;
+        }
+        Ok(())
+    }
 }
 
 /// Where a program's code is: the first part that is run.
@@ -58,8 +80,8 @@ fn text(maps: &str) -> Option<(u64, usize)> {
     Some((begin, usize::try_from(end - begin).ok()?))
 }
 
-/// What to write where, in this order.
-fn patch(code: &[u8], seconds: i32) -> Result<Vec<(usize, Vec<u8>)>, String> {
+/// The place in a program, and room for more.
+fn find(code: &[u8]) -> Result<(usize, usize), String> {
     let is_there = |at: &usize| {
         let place = at + BEFORE.len() + BETWEEN;
         let rest = code.get(place..place + 10).unwrap_or_default();
@@ -67,7 +89,9 @@ fn patch(code: &[u8], seconds: i32) -> Result<Vec<(usize, Vec<u8>)>, String> {
             && (rest.starts_with(&SECONDS) || rest.first() == Some(&JUMP))
             && rest.ends_with(&NANOSECONDS)
     };
-    let found: Vec<usize> = (0..code.len().saturating_sub(BEFORE.len())).filter(is_there).collect();
+    // Most of it is passed over by its first byte: this is slow enough in a debug build.
+    let starts = code.iter().enumerate().filter(|(_, byte)| **byte == BEFORE[0]).map(|(at, _)| at);
+    let found: Vec<usize> = starts.filter(is_there).collect();
     let [only] = found[..] else {
         return Err(format!(
             "the place where a Go program takes the time is found {} times, not once",
@@ -79,15 +103,17 @@ fn patch(code: &[u8], seconds: i32) -> Result<Vec<(usize, Vec<u8>)>, String> {
         JUMP => target(code, place).ok_or("a jump that leads nowhere")?,
         _ => spare(code, place).ok_or("no room between functions")?,
     };
-    let mut wrong = SECONDS.to_vec();
-    wrong.extend([0x48, 0x05]);
-    wrong.extend(seconds.to_le_bytes());
-    wrong.extend(jump(spare + 11, place + SECONDS.len())?);
-    Ok(vec![(spare, wrong), (place, jump(place, spare)?)])
+    Ok((place, spare))
+}
+
+/// What is written to the room: takes the seconds, so many more, and goes back.
+fn wrong(place: u64, spare: u64, seconds: i32) -> Result<Vec<u8>, String> {
+    let back = jump(spare + 11, place + SECONDS.len() as u64)?;
+    Ok([SECONDS.to_vec(), vec![0x48, 0x05], seconds.to_le_bytes().to_vec(), back].concat())
 }
 
 /// `jmp` from here to there.
-fn jump(from: usize, to: usize) -> Result<Vec<u8>, String> {
+fn jump(from: u64, to: u64) -> Result<Vec<u8>, String> {
     let far = i32::try_from(to as i64 - (from as i64 + 5)).map_err(|_| "too far to jump".to_owned())?;
     Ok([vec![JUMP], far.to_le_bytes().to_vec()].concat())
 }
@@ -127,8 +153,10 @@ mod tests {
     }
 
     fn apply(code: &mut [u8], seconds: i32) {
-        for (at, bytes) in patch(code, seconds).unwrap() {
-            code[at..at + bytes.len()].copy_from_slice(&bytes);
+        let (place, spare) = find(code).unwrap();
+        let (at, from) = (place as u64, spare as u64);
+        for (to, bytes) in [(spare, wrong(at, from, seconds).unwrap()), (place, jump(at, from).unwrap())] {
+            code[to..to + bytes.len()].copy_from_slice(&bytes);
         }
     }
 
@@ -151,8 +179,8 @@ mod tests {
 
     #[test]
     fn what_is_not_found_once_is_left_alone() {
-        assert!(patch(&[0x90; 300], 1).unwrap_err().contains("found 0 times"));
+        assert!(find(&[0x90; 300]).unwrap_err().contains("found 0 times"));
         let twice = [code(), code()].concat();
-        assert!(patch(&twice, 1).unwrap_err().contains("found 2 times"));
+        assert!(find(&twice).unwrap_err().contains("found 2 times"));
     }
 }

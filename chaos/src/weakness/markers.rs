@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Count, EXPECTED, ask, connect, guards, write};
+use super::{Count, EXPECTED, ask, connect, create, guards, write};
 use crate::worker::BUCKET;
 use support::chance::Chance;
 
@@ -29,7 +29,7 @@ pub(super) async fn plain(urls: &[String]) -> Result<Count, String> {
         "name": "MARKERS", "subjects": ["markers.>"], "num_replicas": 3, "storage": "file", "max_msgs_per_subject": 1,
         "allow_msg_ttl": true, "subject_delete_marker_ttl": 10_000_000_000_u64, "allow_rollup_hdrs": true,
     });
-    ask(&client, "$JS.API.STREAM.CREATE.MARKERS", &stream).await?;
+    create(&client, &stream).await?;
     rounds(&client, "MARKERS", "markers").await
 }
 
@@ -50,13 +50,19 @@ async fn rounds(client: &Client, stream: &str, prefix: &str) -> Result<Count, St
             let second = chance.millis(AROUND.0, AROUND.1);
             keys.spawn(async move { written_again(&client, &subject, second).await });
         }
-        let acknowledged: Vec<u64> = keys.join_all().await.into_iter().flatten().collect();
+        let acknowledged: Vec<(String, u64)> = keys.join_all().await.into_iter().flatten().collect();
         tokio::time::sleep(SETTLED).await;
-        for revision in acknowledged {
-            let question = json!({ "seq": revision });
+        for (subject, revision) in acknowledged {
+            let question = json!({ "last_by_subj": subject });
             match ask(client, &format!("$JS.API.STREAM.MSG.GET.{stream}"), &question).await {
-                Ok(_) => count.tries += 1,
-                // 10037: no message found. Anything else tells nothing.
+                Ok(last) => {
+                    count.tries += 1;
+                    // Nobody else writes: what came after is a marker, which has no payload.
+                    let message = &last["message"];
+                    let is_marker = message["data"].as_str().is_none_or(str::is_empty);
+                    count.wrong += u64::from(message["seq"].as_u64() > Some(revision) && is_marker);
+                }
+                // 10037: no message found, and a marker stays for longer. Anything else tells nothing.
                 Err(error) if error.contains("10037") => {
                     count.tries += 1;
                     count.wrong += 1;
@@ -68,10 +74,11 @@ async fn rounds(client: &Client, stream: &str, prefix: &str) -> Result<Count, St
     if count.tries == 0 { Err("no write around an expiry was acknowledged".into()) } else { Ok(count) }
 }
 
-/// The revision of the second write, if it was acknowledged.
-async fn written_again(client: &Client, subject: &str, second: Duration) -> Option<u64> {
+/// The key and the revision of the second write, if it was acknowledged.
+async fn written_again(client: &Client, subject: &str, second: Duration) -> Option<(String, u64)> {
     let begun = Instant::now();
     let first = write(client, subject, &[(EXPECTED, "0"), ("Nats-TTL", "1s")]).await.ok()??;
     sleep_until(begun + second).await;
-    write(client, subject, &[(EXPECTED, &first.to_string())]).await.ok()?
+    let revision = write(client, subject, &[(EXPECTED, &first.to_string())]).await.ok()??;
+    Some((subject.to_owned(), revision))
 }

@@ -6,6 +6,8 @@
 mod guards;
 mod markers;
 
+use std::time::Duration;
+
 use async_nats::{Client, HeaderMap};
 use serde_json::Value;
 
@@ -87,6 +89,20 @@ async fn ask(client: &Client, subject: &str, question: &Value) -> Result<Value, 
     let answer = answer.map_err(|error| format!("{subject}: {error}"))?;
     let answer: Value = serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())?;
     if answer.get("error").is_some() { Err(answer["error"].to_string()) } else { Ok(answer) }
+}
+
+/// Makes a stream. A cluster that has just started may not know all its peers yet.
+async fn create(client: &Client, config: &Value) -> Result<(), String> {
+    let subject = format!("$JS.API.STREAM.CREATE.{}", config["name"].as_str().unwrap_or_default());
+    let mut tries = 0;
+    while let Err(why) = ask(client, &subject, config).await {
+        tries += 1;
+        if tries == 20 {
+            return Err(why);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    Ok(())
 }
 
 /// Through any of these servers.

@@ -115,3 +115,24 @@ fn after_healing_somebody_is_granted_every_name() {
     story.ends(60_000);
     story.violates("progress after healing", "Nobody was granted a within 19.00 s");
 }
+
+#[test]
+fn a_name_that_is_held_on_is_due_when_it_is_let_go() {
+    let property = "progress after healing";
+    let story = |let_go: u64, ends: u64| {
+        let mut story = Story::new();
+        story.asks(500, "w2", 1, Kind::Lock, &["a"]);
+        story.granted(600, "w2", 1, "a", 7, 4_000);
+        story.say(1_000, "runner", What::Healed);
+        story.asks(5_000, "w1", 1, Kind::Lock, &["a"]);
+        story.refused(17_000, "w1", 1, Outcome::Held);
+        story.renewed(2_000, "w2", 1, let_go + 1_000);
+        story.releases(let_go, "w2", 1);
+        story.ends(ends);
+        story
+    };
+    // Held for all of the 19 s after healing, as workers do: of the name nothing is known.
+    assert_eq!(story(20_500, 30_000).holds_for(property).examined, 1);
+    // It was free for long enough.
+    story(3_000, 30_000).violates(property, "Nobody was granted a within 19.00 s");
+}

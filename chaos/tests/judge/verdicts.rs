@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use chaos::history::Kind;
+use chaos::history::{Kind, What};
 use chaos::verdict::{Outcome, Verdict};
 
 use super::story::Story;
@@ -68,4 +68,40 @@ fn the_command_judges_a_folder() {
     let page = std::fs::read_to_string(dir.join("report.html")).unwrap();
     assert!(page.contains("./logs/n0.log") && page.contains("./verdict.json"));
     std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_run_that_was_interrupted_says_so_and_counts_only_as_a_violation() {
+    let mut story = sound();
+    let line = story.say(99, "runner", What::Interrupted);
+    let finding = story.finding("the history is whole");
+    assert_eq!(finding.why.unwrap(), format!("the runner was told to end at line {line}, before its time"));
+    assert_eq!(Verdict::of(&story.run()).exit_code(), 2);
+    story.lines.pop();
+    story.holds("w2", 1, Kind::Lock, "a", 9, (15, 30));
+    story.say(99, "runner", What::Interrupted);
+    assert_eq!(Verdict::of(&story.run()).exit_code(), 1);
+}
+
+#[test]
+fn a_weakness_of_nats_is_shown_and_one_of_the_library_is_a_violation() {
+    let property = "a known weakness of NATS does not reach the library";
+    let tried = |plain: u64, library: u64| {
+        let mut story = Story::new();
+        for (is_library, wrong) in [(false, plain), (true, library)] {
+            let (weakness, sort) = ("guards".into(), "races".into());
+            story.say(5, "runner", What::Weakness { weakness, is_library, tries: 300, wrong, sort });
+        }
+        story.ends(9);
+        story
+    };
+    let shown = tried(98, 0).holds_for(property);
+    assert_eq!((shown.examined, shown.shown), (300, 1));
+    assert_eq!(shown.why.unwrap(), "guards: 98 of 300 races (shown); the library's way: 0 of 300");
+    assert_eq!(Verdict::of(&tried(98, 0).run()).exit_code(), 0);
+    let not_seen = tried(0, 0).holds_for(property);
+    assert!(not_seen.shown == 0 && not_seen.why.unwrap().contains("0 of 300 races (not seen)"));
+    tried(98, 1).violates(property, "The library's way, guards: 1 of 300 races.");
+    // Of other runs it is not said that they did not try it.
+    assert!(Verdict::of(&sound().run()).findings.iter().all(|finding| finding.property != property));
 }
