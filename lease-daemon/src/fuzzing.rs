@@ -18,7 +18,7 @@ use lease::{MAX_TTL, MIN_TTL, Space};
 use crate::access::Access;
 use crate::api;
 use crate::app::App;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Named};
 use crate::peer::{Connection, Peer};
 use crate::policy::Policy;
 use crate::wire::{Code, Event, Grant, Lease, PROBLEM, Problem, Span};
@@ -49,7 +49,7 @@ pub(crate) fn ask(method: &str, target: &str, body: &[u8]) -> Option<Answer> {
     let peer = Peer { uid: 7, gid: 7, pid: Some(7), groups: Box::default() };
     let request = request.extension(Arc::new(Connection::new(peer)));
     let request = request.body(Body::from(body.to_vec())).ok()?;
-    let metrics = METRICS.get_or_init(|| Arc::new(Metrics::new().expect("metrics")));
+    let metrics = METRICS.get_or_init(|| Arc::new(Metrics::new(Named::default()).expect("metrics")));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let answer = async {
         let app = Arc::new(App::new("embedded", Access::new(Policy::default()), Arc::clone(metrics)));

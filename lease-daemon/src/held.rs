@@ -137,11 +137,6 @@ impl Held {
         told.or_else(|| (app::now() >= self.deadline()).then_some(Fate::Lost(Loss::Expired)))
     }
 
-    /// What is left of the lease as a share of its TTL.
-    pub fn share_left(&self) -> f64 {
-        app::now().until(self.deadline()).as_secs_f64() / self.ttl.as_secs_f64().max(f64::MIN_POSITIVE)
-    }
-
     /// The lease as its holder sees it.
     pub fn view(&self) -> wire::Lease {
         let deadline = self.deadline();

@@ -179,17 +179,6 @@ impl Holders {
         self.table().held.values().filter(|held| held.renewed_by == renewer).cloned().collect()
     }
 
-    /// Of the leases that the daemon renews, the one with the smallest share of its time left: that share, and the
-    /// seconds.
-    pub fn margin(&self) -> Option<(f64, f64)> {
-        let now = app::now();
-        self.all(RenewedBy::Daemon)
-            .into_iter()
-            .filter(|held| held.fate().is_none())
-            .map(|held| (held.share_left(), now.until(held.deadline()).as_secs_f64()))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
-    }
-
     /// Waits until no lease that the daemon renews is left.
     pub async fn let_go(&self) {
         loop {

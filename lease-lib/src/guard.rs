@@ -125,6 +125,11 @@ impl Guard {
         state.upheavals == then.upheavals && state.regressed.is_none() && !quiet
     }
 
+    /// Whether the store was seen to have lost acknowledged writes, and nobody is known to have accepted that.
+    pub(crate) fn is_regressed(&self) -> bool {
+        locked(&self.state).regressed.is_some()
+    }
+
     /// Looks at an acknowledged write that was sent when `before` was known of the store.
     ///
     /// A write that was under way while the store was found to be another is refused, whatever became of it: its

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -66,12 +67,21 @@ pub(crate) struct Keeper {
 /// How many guarded writes of one lease, and how many changes of its value, wait for their turn.
 pub(crate) const MOST_GUARDS: usize = 64;
 
+/// What the observer has been told of the lease.
+struct Tale {
+    name: Arc<str>,
+    since: Moment,
+    /// The deadline that it knows.
+    until: Option<Moment>,
+}
+
 type Operation = Pin<Box<dyn Future<Output = Event> + Send>>;
 
 impl Keeper {
     pub(crate) async fn run(mut self) {
         let core = Arc::clone(&self.core);
         let held_since = core.now();
+        let mut tale = Tale { name: Arc::from(self.held.name.as_str()), since: held_since, until: None };
         core.observe(Observation::Held { kind: self.held.kind, change: 1 });
         let mut broken = core.post.hold(&self.held.key);
         let mut operation: Option<Operation> = None;
@@ -101,7 +111,7 @@ impl Keeper {
                 Command::Done(released) => break released.clone(),
                 Command::Wait(_) | Command::Rest => {}
             }
-            self.publish(now, &mut renewing, &mut open);
+            self.publish(now, &mut renewing, &mut tale, &mut open);
             let said = locked(&self.shared.hold).said().1;
             for (_, told) in saying.extract_if(.., |(change, _)| *change <= said) {
                 // The asker may have gone.
@@ -182,7 +192,7 @@ impl Keeper {
                 locked(&self.shared.hold).take(core.now(), event);
             }
         };
-        self.publish(core.now(), &mut renewing, &mut open);
+        self.publish(core.now(), &mut renewing, &mut tale, &mut open);
         core.observe(Observation::Held { kind: self.held.kind, change: -1 });
         core.observe(Observation::Ended { kind: self.held.kind, held: core.now().since(held_since) });
         drop(broken);
@@ -195,8 +205,14 @@ impl Keeper {
         self.shared.story.closed(&core, &self.shared.hold, *locked(&self.shared.why), &released);
     }
 
-    /// Tells the handle what changed.
-    fn publish(&self, now: Moment, renewing: &mut Vec<oneshot::Sender<Moment>>, open: &mut bool) {
+    /// Tells the handle and the observer what changed.
+    fn publish(
+        &self,
+        now: Moment,
+        renewing: &mut Vec<oneshot::Sender<Moment>>,
+        tale: &mut Tale,
+        open: &mut bool,
+    ) {
         let (status, deadline) = {
             let hold = locked(&self.shared.hold);
             (hold.status(now), hold.deadline())
@@ -213,12 +229,19 @@ impl Keeper {
             }
         }
         let ended = match status {
-            Status::Held | Status::Jeopardy => return,
+            Status::Held | Status::Jeopardy => {
+                if tale.until.replace(deadline) != Some(deadline) {
+                    self.lasts(tale, deadline);
+                }
+                return;
+            }
             Status::Lost(loss) => Some(loss),
             Status::Released => None,
         };
         if std::mem::replace(open, false) {
             self.shared.story.over(&self.core, &self.shared.hold, now);
+            let token = locked(&self.shared.hold).token();
+            self.core.observe(Observation::Over { token });
             if let Some(loss) = ended {
                 tracing::warn!(key = self.held.key, reason = loss.code(), "lease lost");
                 self.core.observe(Observation::Lost { reason: loss.code() });
@@ -227,6 +250,22 @@ impl Keeper {
             self.shared.over.cancel();
         }
         renewing.clear();
+    }
+
+    fn lasts(&self, tale: &Tale, until: Moment) {
+        let (token, is_kept, ttl_ms) = {
+            let hold = locked(&self.shared.hold);
+            (hold.token(), hold.renewing_itself(), hold.record().ttl_ms)
+        };
+        self.core.observe(Observation::Lasts {
+            token,
+            kind: self.held.kind,
+            name: Arc::clone(&tale.name),
+            since: tale.since,
+            ttl: Duration::from_millis(ttl_ms),
+            until,
+            is_kept,
+        });
     }
 
     fn send(&self, request: Request) -> Operation {

@@ -106,6 +106,7 @@ mod space;
 pub mod store;
 mod target;
 mod token;
+mod vitals;
 mod waiter;
 mod watch;
 
@@ -129,6 +130,7 @@ pub use rwlock::RwLock;
 pub use semaphore::{Permits, Semaphore};
 pub use space::{Seen, Space, SpaceOptions};
 pub use token::Token;
+pub use vitals::Vitals;
 pub use watch::{Happened, WatchEvent, WatchFrom};
 
 /// How it works, and how to rely on it.

@@ -1,7 +1,11 @@
 //! What the library does, told to whoever measures it. No metrics crate in here: an [`Observer`] feeds one.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::ambient::Moment;
+use crate::token::Token;
 
 /// What can be held, in the words of [`Observation`]. Of several locks that are granted together (`multi`) each one counts
 /// as held; a lock that such an attempt holds on its way there is a `lock`.
@@ -13,7 +17,8 @@ pub trait Observer: fmt::Debug + Send + Sync {
     fn observe(&self, observation: &Observation);
 }
 
-/// One thing that happened. Words in it come from closed, short lists: they are fit for metric labels.
+/// One thing that happened. Words in it come from closed, short lists: they are fit for metric labels. Only the name in
+/// [`Observation::Lasts`] is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Observation {
@@ -23,6 +28,8 @@ pub enum Observation {
         kind: &'static str,
         /// 1 or -1.
         change: i64,
+        /// When this one began to wait: the same with both changes.
+        since: Moment,
     },
     /// Leases held: one more or one less.
     Held {
@@ -30,6 +37,28 @@ pub enum Observation {
         kind: &'static str,
         /// 1 or -1.
         change: i64,
+    },
+    /// A lease lasts until then, unless a later deadline is told: with its grant, and with each confirmed renewal.
+    Lasts {
+        /// Which lease: no other of the space's has this token.
+        token: Token,
+        /// Of what: one of [`KINDS`].
+        kind: &'static str,
+        /// What people call it. **Not fit for a label** as it is: there may be any number of names.
+        name: Arc<str>,
+        /// When it was granted.
+        since: Moment,
+        /// Its whole TTL.
+        ttl: Duration,
+        /// Until when its holder may believe.
+        until: Moment,
+        /// Whether the library renews it, rather than its user.
+        is_kept: bool,
+    },
+    /// Its holder is a holder no more: it was lost, or is being given back.
+    Over {
+        /// The lease's.
+        token: Token,
     },
     /// An acquire ended.
     Acquired {
@@ -66,7 +95,7 @@ pub enum Observation {
     },
     /// The store answered, or failed to.
     Asked {
-        /// `write`, `write-all`, `read`, `read-revision`, `last`, `scan`, `follow`, `life`, `chronicle` or
+        /// `write`, `write-all`, `read`, `read-revision`, `last`, `first`, `scan`, `follow`, `life`, `time`, `chronicle` or
         /// `chronicle-of`.
         op: &'static str,
         /// `ok`, `conflict`, `in-flight`, `not-taken`, `unknown`, `refused` or `unreadable`.

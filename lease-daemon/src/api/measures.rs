@@ -15,8 +15,8 @@ use crate::wire::{Code, Problem};
 /// All metrics.
 #[utoipa::path(get, path = "/metrics", responses(Metrics, Refused<()>))]
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let connected = app.space().is_ok_and(|space| space.connected());
-    let text = app.metrics.render(connected, app.holders.margin());
+    let vitals = app.space().ok().map(|space| space.vitals());
+    let text = app.metrics.render(vitals.as_ref());
     let text = text.map_err(|error| Problem::new(Code::Internal, format!("metrics: {error}")))?;
     Ok(([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response())
 }

@@ -60,7 +60,7 @@ async fn run(args: Args, config: &Config) -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     limits::raise();
 
-    let metrics = Arc::new(Metrics::new().map_err(Failure::internal)?);
+    let metrics = Arc::new(Metrics::new(config.metrics.named()?).map_err(Failure::internal)?);
     let store = if config.nats.url.is_some() { "nats" } else { "embedded" };
     let policy = Policy::new(config.policy.as_deref()).map_err(Failure::config)?;
     let app = Arc::new(App::new(store, Access::new(policy), Arc::clone(&metrics)));

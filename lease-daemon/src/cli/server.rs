@@ -18,7 +18,7 @@ use super::source::Refusal;
 use crate::access::Access;
 use crate::api;
 use crate::app::App;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Named};
 use crate::policy::Policy;
 use crate::serve;
 use crate::socket_path::default_socket;
@@ -66,7 +66,8 @@ impl Server {
             }
             None => return Ok(Server::at(&place.socket.clone().unwrap_or_else(default_socket))),
         };
-        let metrics = Metrics::new().map_err(|error| Refusal::unavailable(error.to_string()))?;
+        let metrics =
+            Metrics::new(Named::default()).map_err(|error| Refusal::unavailable(error.to_string()))?;
         let app = App::new(store, Access::new(Policy::default()), Arc::new(metrics));
         app.open(space);
         Ok(Server::Within(Arc::new(app)))

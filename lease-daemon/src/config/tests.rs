@@ -43,6 +43,9 @@ fn flags_win_over_the_file_and_the_rest_is_as_usual() {
     let socket = Socket { path: "/b".into(), mode: Mode(0o600), group: Some("7".into()) };
     assert_eq!((config.log.as_str(), config.socket), ("warn", socket));
     assert_eq!(config.metrics.address, Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9187))));
+    let file = Written::new("[metrics]\nelections = ['a']\nlocks = ['b', 'c']");
+    let config = file.load(&["--metrics-election", "d", "--metrics-election", "e"]).unwrap().metrics;
+    assert_eq!((config.elections, config.locks), (vec!["d".into(), "e".into()], vec!["b".into(), "c".into()]));
     let usual = Written::new("").load(&[]).unwrap();
     assert_eq!(usual, Config::default());
 }
@@ -58,6 +61,8 @@ fn what_is_printed_is_read_back() {
 
 #[test]
 fn wrong_files_are_refused_by_line_and_key() {
+    let names: Vec<String> = (0..101).map(|it| format!("'e{it}'")).collect();
+    let too_many = format!("metrics = {{ elections = [{}] }}", names.join(", "));
     for (text, line, said) in [
         ("log = 'info'\n[nats]\nulr = 'x'\n", 3, "unknown field `ulr`, expected"),
         ("[natz]\n", 1, "unknown field `natz`"),
@@ -69,6 +74,8 @@ fn wrong_files_are_refused_by_line_and_key() {
             "socket.group = \"no-such-group\"",
         ),
         ("[metrics]\naddress = 'here'\n", 2, "\"here\": write a port"),
+        ("[metrics]\n\nlocks = ['a..b']\n", 3, "metrics.locks = \"a..b\": "),
+        (&too_many, 1, "metrics.elections = \"101 names\": allowed are 100"),
         ("log = 'a=='\n", 1, "log = \"a==\""),
         ("[nats\nurl = 'a'\n", 1, "table"),
         ("\n[nats]\nbucket = 'a.b'\n", 3, "nats.bucket = \"a.b\": a bucket's name has"),

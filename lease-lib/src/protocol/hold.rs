@@ -98,6 +98,11 @@ impl Hold {
         self.auto = by_itself;
     }
 
+    /// Whether it renews by itself.
+    pub fn renewing_itself(&self) -> bool {
+        self.auto
+    }
+
     /// The fencing token.
     pub fn token(&self) -> Token {
         self.token

@@ -261,6 +261,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Whether the store can be reached as far as is known.
     fn connected(&self) -> bool;
 
+    /// On how many servers each write is kept, as far as is known; 0: nowhere beyond this process.
+    fn replicas(&self) -> u64 {
+        0
+    }
+
     /// Changes with each connection that follows another: what happened in between, no [`Store::follow`] has told. A
     /// store that has no connections never changes it.
     fn connections(&self) -> watch::Receiver<u64> {

@@ -6,6 +6,7 @@
 //! that keeps everybody quiet until it expires, then records the new life. Every step can be repeated, by anybody, in
 //! any interleaving.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -69,6 +70,8 @@ pub(super) struct Bucket {
     pub replicas: Option<usize>,
     slack_secs: u64,
     default_ttl_secs: u64,
+    /// The bucket's, when it was last looked at.
+    replicas_seen: AtomicU64,
     /// What was last on record, in case the history is deleted as well.
     known: Mutex<Option<Record>>,
 }
@@ -83,8 +86,8 @@ impl Bucket {
         slack_secs: u64,
         default_ttl_secs: u64,
     ) -> Bucket {
-        let (history, known) = (names.history(), Mutex::default());
-        Bucket { link, names, history, ambient, replicas, slack_secs, default_ttl_secs, known }
+        let (history, replicas_seen, known) = (names.history(), AtomicU64::default(), Mutex::default());
+        Bucket { link, names, history, ambient, replicas, slack_secs, default_ttl_secs, replicas_seen, known }
     }
 
     /// Makes the bucket where there is none, checks it, and settles which life it is in. `fresh` is an operator's word
@@ -211,7 +214,14 @@ impl Bucket {
         self.link.info(&self.names).await?.ok_or_else(gone)
     }
 
+    /// On how many servers the bucket was kept when it was last looked at.
+    pub(super) fn replicas_seen(&self) -> u64 {
+        self.replicas_seen.load(Ordering::Relaxed)
+    }
+
     fn check(&self, info: &Info) -> Result<(), Error> {
+        let replicas = info.config.get("num_replicas").and_then(Value::as_u64).unwrap_or(1);
+        self.replicas_seen.store(replicas, Ordering::Relaxed);
         check(&self.names, &info.config, self.replicas)?;
         check_begun(&self.names, info.first_seq, info.last_seq)
     }

@@ -164,6 +164,10 @@ impl Store for NatsStore {
         self.bucket.link.connections()
     }
 
+    fn replicas(&self) -> u64 {
+        self.bucket.replicas_seen()
+    }
+
     fn connected(&self) -> bool {
         self.bucket.link.standing().is_ok()
     }

@@ -107,7 +107,8 @@ impl Waiter {
     pub(super) async fn queue(&mut self) -> Verdict {
         let core = Arc::clone(&self.core);
         let kind = self.wanted.target.kind();
-        core.observe(Observation::Waiters { kind, change: 1 });
+        let since = core.now();
+        core.observe(Observation::Waiters { kind, change: 1, since });
         let verdict = loop {
             core.presence.enter(&core).await;
             let (place, told) =
@@ -135,7 +136,7 @@ impl Waiter {
                 break verdict;
             }
         };
-        core.observe(Observation::Waiters { kind, change: -1 });
+        core.observe(Observation::Waiters { kind, change: -1, since });
         verdict
     }
 
