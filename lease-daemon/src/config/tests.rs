@@ -45,7 +45,10 @@ fn flags_win_over_the_file_and_the_rest_is_as_usual() {
     assert_eq!(config.metrics.address, Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9187))));
     let file = Written::new("[metrics]\nelections = ['a']\nlocks = ['b', 'c']");
     let config = file.load(&["--metrics-election", "d", "--metrics-election", "e"]).unwrap().metrics;
-    assert_eq!((config.elections, config.locks), (vec!["d".into(), "e".into()], vec!["b".into(), "c".into()]));
+    assert_eq!(
+        (config.elections, config.locks),
+        (vec!["d".into(), "e".into()], vec!["b".into(), "c".into()])
+    );
     let usual = Written::new("").load(&[]).unwrap();
     assert_eq!(usual, Config::default());
 }

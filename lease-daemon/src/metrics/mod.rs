@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Labels come from closed lists. A lock's or election's name is one only if [`Named`] lists it. So what a scrape costs
-//! does not grow with the number of names; `tests/dashboards` tries it with 100,000.
+//! does not grow with the number of names: a test below tries it with 100,000.
 //!
 //! **For users of the library alone**, [`Metrics`] is the adapter: give it to the space as its
 //! [`Observer`](lease::Observer), and serve what [`Metrics::render`] says.
