@@ -255,7 +255,7 @@ impl Keeper {
     fn lasts(&self, tale: &Tale, until: Moment) {
         let (token, is_kept, ttl_ms) = {
             let hold = locked(&self.shared.hold);
-            (hold.token(), hold.renewing_itself(), hold.record().ttl_ms)
+            (hold.token(), hold.auto, hold.record().ttl_ms)
         };
         self.core.observe(Observation::Lasts {
             token,

@@ -28,7 +28,7 @@ pub struct Hold {
     /// Before the newest send of any renewal: the record must have expired at this + T + slack.
     last_sent: Moment,
     /// `false` if the caller renews.
-    auto: bool,
+    pub(crate) auto: bool,
     serial: u64,
     jeopardy: bool,
     loss: Option<Loss>,
@@ -96,11 +96,6 @@ impl Hold {
     /// Whether it renews by itself from now on, or leaves that to the caller.
     pub fn renews_itself(&mut self, by_itself: bool) {
         self.auto = by_itself;
-    }
-
-    /// Whether it renews by itself.
-    pub fn renewing_itself(&self) -> bool {
-        self.auto
     }
 
     /// The fencing token.
