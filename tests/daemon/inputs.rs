@@ -3,6 +3,7 @@
 use serde_json::Value;
 use support::{Api, Cluster, Daemon};
 
+use crate::openapi::may_be_refused;
 use crate::problem::expect;
 use crate::turns::together;
 
@@ -138,11 +139,13 @@ async fn bad_input_gets_its_problem_and_leaves_the_store_untouched() {
         let answer = api.send(method, path, body).await;
         eprintln!("{method} {path} {body}: {} {}", answer.status, answer.text());
         expect(&answer, *status, code);
+        may_be_refused(method, path, *status, code);
     }
     for (name, path, body, status, code) in long_ones() {
         let answer = api.send("POST", &path, &body).await;
         eprintln!("{name}: {} {}", answer.status, answer.text());
         expect(&answer, status, code);
+        may_be_refused("POST", &path, status, code);
     }
     not_http(&api).await;
     assert_eq!(stream(&cluster).await, before, "something was written");

@@ -16,6 +16,7 @@ mod inputs;
 mod kinds;
 mod limits;
 mod metrics;
+mod openapi;
 mod policy;
 mod problem;
 mod settings;
