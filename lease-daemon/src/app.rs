@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::attempts::Attempts;
+use crate::bound::Bound;
 use crate::candidates::Candidates;
 use crate::holders::Holders;
 use crate::metrics::Metrics;
@@ -29,6 +30,8 @@ pub struct App {
     pub attempts: Arc<Attempts>,
     /// The candidates that stand for office here.
     pub candidates: Arc<Candidates>,
+    /// The processes that leases are bound to.
+    pub bound: Bound,
     /// The watches that are open here.
     pub watches: Watches,
     /// Who may do what.
@@ -48,6 +51,7 @@ impl App {
             holders: Arc::new(Holders::new(Arc::clone(&metrics))),
             attempts: Arc::default(),
             candidates: Arc::default(),
+            bound: Bound::default(),
             watches: Watches::default(),
             access: Arc::new(access),
             metrics,

@@ -14,11 +14,14 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 
-/// Watches a connection without reading from it.
+use crate::beats::Beats;
+
+/// Watches a connection without reading from it, but for heartbeats.
 #[derive(Debug)]
 pub struct Hangup {
     /// The same socket by a second descriptor, with a readiness of its own.
-    socket: UnixStream,
+    socket: Arc<UnixStream>,
+    beats: Arc<Beats>,
     reset: Arc<AtomicBool>,
 }
 
@@ -26,6 +29,7 @@ pub struct Hangup {
 #[derive(Debug)]
 pub struct Watched {
     stream: UnixStream,
+    beats: Arc<Beats>,
     reset: Arc<AtomicBool>,
 }
 
@@ -35,22 +39,36 @@ pub struct Watched {
 /// If there are no descriptors left.
 pub fn watch(stream: UnixStream) -> io::Result<(Watched, Hangup)> {
     let socket = std::os::unix::net::UnixStream::from(stream.as_fd().try_clone_to_owned()?);
-    let socket = UnixStream::from_std(socket)?;
+    let socket = Arc::new(UnixStream::from_std(socket)?);
+    let beats = Arc::new(Beats::new(Arc::clone(&socket)));
     let reset = Arc::<AtomicBool>::default();
-    Ok((Watched { stream, reset: Arc::clone(&reset) }, Hangup { socket, reset }))
+    let watched = Watched { stream, beats: Arc::clone(&beats), reset: Arc::clone(&reset) };
+    Ok((watched, Hangup { socket, beats, reset }))
 }
 
 impl Hangup {
     /// Waits until the client has closed its side. Cancel-safe.
     pub async fn seen(&self) {
         loop {
-            match self.socket.ready(Interest::READABLE).await {
-                Ok(ready) if !ready.is_read_closed() => {}
-                Ok(_) | Err(_) => return,
+            tokio::select! {
+                ready = self.socket.ready(Interest::READABLE) => match ready {
+                    Ok(ready) if !ready.is_read_closed() => {}
+                    Ok(_) | Err(_) => return,
+                },
+                () = self.beats.begun() => {}
             }
-            // Something to read, which is not for us: forget it, and wait for the next change. It always fails.
+            // Something to read: forget it, and wait for the next change. It always fails.
             let _ = self.socket.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+            // If it is not for whoever reads requests, it is for us.
+            while self.beats.are_expected() && self.beats.take() {
+                tokio::task::yield_now().await;
+            }
         }
+    }
+
+    /// What comes over the connection beside requests.
+    pub fn beats(&self) -> Arc<Beats> {
+        Arc::clone(&self.beats)
     }
 
     /// Whether the client closed the connection before it had read everything: closing a Unix socket with unread bytes
@@ -78,6 +96,10 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.beats.are_expected() {
+            // Never woken: what comes is no request any more, and the end shows elsewhere.
+            return Poll::Pending;
+        }
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
         self.note(outcome)
     }

@@ -133,8 +133,12 @@ impl Held {
 
     /// How the lease ended, if it did. The clock is compared at this very moment: no timer needs to have fired.
     pub fn fate(&self) -> Option<Fate> {
-        let told = self.fate.borrow().clone();
-        told.or_else(|| (app::now() >= self.deadline()).then_some(Fate::Lost(Loss::Expired)))
+        self.told().or_else(|| (app::now() >= self.deadline()).then_some(Fate::Lost(Loss::Expired)))
+    }
+
+    /// How the lease ended, as far as its keeper has noticed.
+    pub fn told(&self) -> Option<Fate> {
+        self.fate.borrow().clone()
     }
 
     /// The lease as its holder sees it.

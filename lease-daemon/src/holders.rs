@@ -1,6 +1,7 @@
 //! The table of the leases that the daemon holds, and for a minute of those that it lost.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ pub const MAX_LEASES: usize = 10_000;
 pub const MAX_WAITERS: usize = 10_000;
 /// How long an ended lease is remembered.
 const REMEMBER: Duration = Duration::from_secs(60);
+/// A lease that the daemon renews is late when less of it than a quarter is left, and less than this: a renewal is due with
+/// four fifths left, and an outage that costs nobody a lease must not look like a fault.
+const LATE: Duration = Duration::from_secs(15);
 /// The most ended leases that are remembered; older ones are forgotten early.
 const MAX_REMEMBERED: usize = 10_000;
 
@@ -31,6 +35,19 @@ pub struct Holders {
     waiters: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     keepers: TaskTracker,
+    /// How many leases have run out that the daemon was to renew.
+    expired: AtomicU64,
+}
+
+/// How the renewals of this daemon go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewals {
+    /// So many leases are about to run out.
+    pub late: usize,
+    /// So many are not.
+    pub on_time: usize,
+    /// So many have run out since the daemon started.
+    pub expired: u64,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +88,7 @@ impl Holders {
             waiters: Arc::new(Semaphore::new(MAX_WAITERS)),
             metrics,
             keepers: TaskTracker::new(),
+            expired: AtomicU64::default(),
         }
     }
 
@@ -179,6 +197,23 @@ impl Holders {
         self.table().held.values().filter(|held| held.renewed_by == renewer).cloned().collect()
     }
 
+    /// How the renewals go that are the daemon's to do. A lease whose client is asked to stop needs none.
+    pub fn renewals(&self) -> Renewals {
+        let now = app::now();
+        let table = self.table();
+        let mut seen = Renewals { late: 0, on_time: 0, expired: self.expired.load(Ordering::Acquire) };
+        for held in table.held.values().filter(|held| held.renewed_by == RenewedBy::Daemon) {
+            match held.told() {
+                None if now.until(held.deadline()) < LATE.min(held.ttl / 4) => seen.late += 1,
+                None => seen.on_time += 1,
+                // Given back yet, as far as the store takes that.
+                Some(Fate::Lost(Loss::Expired)) => seen.expired += 1,
+                Some(_) => {}
+            }
+        }
+        seen
+    }
+
     /// Waits until no lease that the daemon renews is left.
     pub async fn let_go(&self) {
         loop {
@@ -199,6 +234,9 @@ impl Holders {
         let mut table = self.table();
         if let Some(held) = table.held.remove(id) {
             let fate = held.fate().unwrap_or(Fate::Released);
+            if held.renewed_by == RenewedBy::Daemon && fate == Fate::Lost(Loss::Expired) {
+                self.expired.fetch_add(1, Ordering::AcqRel);
+            }
             let ended = Ended { uid: held.uid, what: held.what.clone(), fate };
             table.ended.insert(id.to_owned(), ended);
             table.order.push_back((now, id.to_owned()));

@@ -12,10 +12,13 @@
 //! [`wire`] is what travels over the socket, [`wire::problem`] how it is refused; the daemon and its clients share both.
 
 pub mod access;
+pub mod activation;
 pub mod api;
 pub mod app;
 pub mod attempts;
 pub mod audit;
+pub mod beats;
+pub mod bound;
 pub mod candidates;
 pub mod cli;
 pub mod config;
@@ -38,5 +41,7 @@ pub mod reload;
 pub mod serve;
 pub mod socket_path;
 pub mod start;
+pub mod supervisor;
+pub mod watchdog;
 pub mod watches;
 pub mod wire;

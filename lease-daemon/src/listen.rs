@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::os::unix::net::UnixStream as Probe;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,12 @@ pub enum ListenError {
     /// The path does not fit into a socket's address.
     #[error("{} is too long for a socket: at most {MAX_PATH} bytes; choose another with --socket", .0.display())]
     TooLong(PathBuf),
+    /// What a supervisor passed is not what can be served.
+    #[error(
+        "the socket that was passed ($LISTEN_FDS) cannot be served: {0}; pass one Unix stream socket that listens (in a \
+             systemd unit one ListenStream= with a path, and Accept=no)"
+    )]
+    Passed(String),
     /// Its group is not there.
     #[error(transparent)]
     Group(#[from] config::Wrong),
@@ -43,17 +50,17 @@ pub enum ListenError {
     },
 }
 
-/// A bound socket, removed when dropped.
+/// A socket that is served. If it was made here, it is removed when dropped.
 #[derive(Debug)]
 pub struct Socket {
     /// Where clients connect.
     pub listener: UnixListener,
     path: PathBuf,
-    /// The file's inode: another daemon's file at the same path is not ours to remove.
-    inode: (u64, u64),
+    /// The inode of the file that was made here: another's file at the same path is not ours to remove.
+    inode: Option<(u64, u64)>,
     /// Locked as long as we live; the kernel frees it if we are killed. The file stays: removing it would let two
     /// daemons lock two different files of the same name.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Socket {
@@ -73,14 +80,7 @@ impl Socket {
         {
             fs::create_dir(folder).map_err(refused("make the folder", folder))?;
         }
-        let lock_path = with_suffix(path, ".lock");
-        let lock = File::options().create(true).truncate(false).write(true).mode(LOCK_MODE).open(&lock_path);
-        let lock = lock.map_err(refused("open", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(ListenError::InUse(path.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(refused("lock", &lock_path)(error)),
-        }
+        let lock = lock(path)?;
         make_way(path)?;
         // Under its final name the socket appears with its mode set and its queue open.
         let new = with_suffix(path, ".new");
@@ -93,12 +93,44 @@ impl Socket {
             .map_err(refused("set the mode of", path))?;
         let inode = fs::metadata(&new).map(|m| (m.dev(), m.ino())).map_err(refused("look at", path))?;
         fs::rename(&new, path).map_err(refused("make", path))?;
-        Ok(Socket { listener, path: path.to_owned(), inode, _lock: lock })
+        Ok(Socket { listener, path: path.to_owned(), inode: Some(inode), _lock: Some(lock) })
     }
 
-    /// Removes the file, so that clients see at once that nobody serves it.
+    /// Takes the socket that a supervisor passed. It stays the supervisor's: its file, mode and group are as they are.
+    ///
+    /// # Errors
+    /// [`ListenError::InUse`] if another daemon serves a socket at the same path.
+    pub fn passed(listener: std::os::unix::net::UnixListener) -> Result<Socket, ListenError> {
+        let unfit = |error: io::Error| ListenError::Passed(error.to_string());
+        listener.set_nonblocking(true).map_err(unfit)?;
+        let address = listener.local_addr().map_err(unfit)?;
+        let listener = UnixListener::from_std(listener).map_err(unfit)?;
+        let Some(path) = address.as_pathname() else {
+            let name = address.as_abstract_name().unwrap_or_default();
+            let path = PathBuf::from(format!("@{}", name.escape_ascii()));
+            return Ok(Socket { listener, path, inode: None, _lock: None });
+        };
+        let lock = match lock(path) {
+            Ok(lock) => Some(lock),
+            Err(in_use @ ListenError::InUse(_)) => return Err(in_use),
+            // The folder may be the supervisor's alone, and then it keeps others out.
+            Err(error) => {
+                tracing::debug!(%error, "no lock file beside the socket that was passed");
+                None
+            }
+        };
+        Ok(Socket { listener, path: path.to_owned(), inode: None, _lock: lock })
+    }
+
+    /// Where clients find it; of one in the abstract name space the name, with an `@` in front.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the file if it was made here, so that clients see at once that nobody serves it.
     pub fn remove(&self) {
-        if fs::symlink_metadata(&self.path).is_ok_and(|m| (m.dev(), m.ino()) == self.inode) {
+        let found = fs::symlink_metadata(&self.path).ok().map(|m| (m.dev(), m.ino()));
+        if found.is_some() && found == self.inode {
             // At the worst a stale file stays, which the next daemon replaces.
             let _ = fs::remove_file(&self.path);
         }
@@ -108,6 +140,18 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         self.remove();
+    }
+}
+
+/// Keeps other daemons from the socket at `path`.
+fn lock(path: &Path) -> Result<File, ListenError> {
+    let lock_path = with_suffix(path, ".lock");
+    let lock = File::options().create(true).truncate(false).write(true).mode(LOCK_MODE).open(&lock_path);
+    let lock = lock.map_err(refused("open", &lock_path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(ListenError::InUse(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(refused("lock", &lock_path)(error)),
     }
 }
 

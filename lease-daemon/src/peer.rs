@@ -1,8 +1,11 @@
 //! Who is at the other end of a connection.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::net::UnixStream;
+
+use crate::beats::{Beats, Heart};
 
 /// What the kernel says of a client (`SO_PEERCRED`): as of when it connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,12 +72,29 @@ pub struct Connection {
     pub peer: Peer,
     /// The lease that the latest answer granted, as long as it is not known that the client has read it.
     unread: Mutex<Option<String>>,
+    /// What comes over it beside requests.
+    beats: Option<Arc<Beats>>,
 }
 
 impl Connection {
     /// A connection of `peer`.
     pub fn new(peer: Peer) -> Connection {
-        Connection { peer, unread: Mutex::default() }
+        Connection { peer, unread: Mutex::default(), beats: None }
+    }
+
+    /// A connection whose client may promise to be heard of.
+    pub fn with(self, beats: Arc<Beats>) -> Connection {
+        Connection { beats: Some(beats), ..self }
+    }
+
+    /// The client promises to be heard of at least every `every`, from now on.
+    pub fn promises(&self, every: Option<Duration>) -> Option<Heart> {
+        Some(self.beats.as_ref()?.begin(every?))
+    }
+
+    /// Whether nothing more that comes is to be read as a request.
+    pub fn is_spent(&self) -> bool {
+        self.beats.as_ref().is_some_and(|beats| beats.are_expected())
     }
 
     /// The answer that is about to be sent grants this lease.

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::config::args::Args;
 use crate::failure::Failure;
 use crate::policy::Policy;
+use crate::supervisor::Supervisor;
 
 /// Begins to listen: until then the signal would end the daemon.
 ///
@@ -20,25 +21,35 @@ pub fn listen() -> Result<Signal, Failure> {
 
 /// Reads the policy again at each signal. A file that is broken, or that would open to everybody what a rule closed,
 /// changes nothing.
-pub async fn serve(mut hangups: Signal, args: Args, running: Config, access: Arc<Access>) {
+pub async fn serve(
+    mut hangups: Signal,
+    args: Args,
+    running: Config,
+    access: Arc<Access>,
+    supervisor: Arc<Supervisor>,
+) {
     while hangups.recv().await.is_some() {
-        if args.config.is_none() {
-            tracing::warn!("SIGHUP: there is no --config, so there is no policy to read again");
-            continue;
-        }
-        match read(&args, &access.policy()) {
-            Ok((config, policy)) => {
-                let rules = policy.rules().unwrap_or_default();
-                access.replace(policy);
-                tracing::info!(rules, "SIGHUP: the policy was read again and counts from now on");
-                if (Config { policy: running.policy.clone(), ..config }) != running {
-                    tracing::warn!(
-                        "SIGHUP: settings beside the policy were changed too; those take a restart"
-                    );
-                }
+        supervisor.reloading();
+        again(&args, &running, &access);
+        supervisor.reloaded();
+    }
+}
+
+fn again(args: &Args, running: &Config, access: &Access) {
+    if args.config.is_none() {
+        tracing::warn!("SIGHUP: there is no --config, so there is no policy to read again");
+        return;
+    }
+    match read(args, &access.policy()) {
+        Ok((config, policy)) => {
+            let rules = policy.rules().unwrap_or_default();
+            access.replace(policy);
+            tracing::info!(rules, "SIGHUP: the policy was read again and counts from now on");
+            if (Config { policy: running.policy.clone(), ..config }) != *running {
+                tracing::warn!("SIGHUP: settings beside the policy were changed too; those take a restart");
             }
-            Err(failure) => tracing::error!("SIGHUP: the policy stays as it was: {failure}"),
         }
+        Err(failure) => tracing::error!("SIGHUP: the policy stays as it was: {failure}"),
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request, Response};
 use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -134,15 +135,23 @@ pub async fn connection(
     app: &App,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let connection = Arc::new(Connection::new(Peer::of(&stream)?));
+    let peer = Peer::of(&stream)?;
     let (stream, hangup) = hangup::watch(stream)?;
+    let connection = Arc::new(Connection::new(peer).with(hangup.beats()));
     let inner = TowerToHyperService::new(router);
     let service = {
         let connection = Arc::clone(&connection);
         service_fn(move |mut request: Request<Incoming>| {
             connection.has_read();
             request.extensions_mut().insert(Arc::clone(&connection));
-            inner.call(request)
+            let (answering, connection) = (inner.call(request), Arc::clone(&connection));
+            async move {
+                let mut answer = answering.await?;
+                if connection.is_spent() {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
         })
     };
     let mut serving = pin!(http().serve_connection(TokioIo::new(stream), service));

@@ -45,6 +45,7 @@ fn senseless() -> Vec<(Vec<String>, &'static str)> {
         (vec!["ls", ">.a"], ">.a"),
         (vec!["ls", "a*"], "a*"),
         (vec!["ls", ""], "empty"),
+        (vec!["ping", "now"], "'now'"),
         (vec!["show"], "<NAME>"),
         (vec!["show", "a b"], "a b"),
         (vec!["show", "*"], "*"),

@@ -6,6 +6,8 @@
 mod access;
 mod acquire;
 mod attempt;
+mod beats;
+mod bound;
 mod client;
 mod crash;
 mod drain;
@@ -15,12 +17,15 @@ mod hold;
 mod inputs;
 mod kinds;
 mod limits;
+mod manifests;
 mod metrics;
 mod openapi;
 mod policy;
 mod problem;
+mod restart;
 mod settings;
 mod start;
+mod systemd;
 mod turns;
 mod watching;
 

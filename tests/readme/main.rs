@@ -46,7 +46,9 @@ async fn the_shell_examples_work() {
     support::programs::program("lease");
     let daemon = Daemon::start([] as [&str; 0]).await;
     let examples = blocks("sh");
-    let [curl, lines] = examples.as_slice() else { panic!("two shell examples, not {}", examples.len()) };
+    let [curl, script, lines] = examples.as_slice() else {
+        panic!("three shell examples, not {}", examples.len())
+    };
 
     let mut holding = shell(&daemon, curl);
     holding.line("\"event\":\"held\"", LIMIT).await;
@@ -55,6 +57,15 @@ async fn the_shell_examples_work() {
     holding.kill9();
     support::eventually("released at once", LIMIT, || async {
         (daemon.api().get("/v1/locks/orders.42").await.json()["held"] == false).then_some(())
+    })
+    .await;
+
+    let mut holding = shell(&daemon, &format!("{script}\nsleep 100"));
+    holding.line("\"lease\":", LIMIT).await;
+    assert_eq!(daemon.api().get("/v1/locks/nightly").await.json()["held"], true);
+    holding.kill9();
+    support::eventually("it dies with the script", LIMIT, || async {
+        (daemon.api().get("/v1/locks/nightly").await.json()["held"] == false).then_some(())
     })
     .await;
 

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
@@ -33,6 +34,7 @@ enum Input {
     Empty,
     Bytes(Vec<u8>),
     Pipe,
+    Open(OwnedFd),
 }
 
 /// How a process ended: by a code or by a signal.
@@ -117,6 +119,12 @@ impl Launch {
         self
     }
 
+    /// What its standard input is.
+    pub fn stdin(mut self, input: impl Into<OwnedFd>) -> Launch {
+        self.input = Input::Open(input.into());
+        self
+    }
+
     /// Starts it.
     ///
     /// # Panics
@@ -134,13 +142,16 @@ impl Launch {
             }
         }
         command.args(&self.args).envs(self.envs).stdout(create("stdout")).stderr(create("stderr"));
-        command.stdin(match &self.input {
-            Input::Empty => Stdio::null(),
-            Input::Bytes(_) | Input::Pipe => Stdio::piped(),
-        });
+        let (stdin, bytes) = match self.input {
+            Input::Empty => (Stdio::null(), None),
+            Input::Bytes(bytes) => (Stdio::piped(), Some(bytes)),
+            Input::Pipe => (Stdio::piped(), None),
+            Input::Open(input) => (Stdio::from(input), None),
+        };
+        command.stdin(stdin);
         let mut child = Child::spawn(&mut command)
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.program.display()));
-        if let Input::Bytes(bytes) = self.input
+        if let Some(bytes) = bytes
             && let Some(mut stdin) = child.take_stdin()
         {
             // Aside, because a program that does not read would block us once the pipe is full.

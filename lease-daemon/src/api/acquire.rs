@@ -1,4 +1,4 @@
-//! Acquiring: a lease that the caller renews.
+//! Acquiring: a lease that the caller renews, or that lives and dies with a process.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::held::RenewedBy;
 use crate::peer::Connection;
 use crate::wire::{Code, Problem};
 
-/// Acquires what is asked for.
+/// Acquires what is asked for; if it is bound to a process, the daemon renews it until that has ended.
 ///
 /// A connection that is dropped while it waits leaves the line. If it is dropped after the grant and before the
 /// answer was read, the lease is released, unless an `attempt` was given: then a repeat gets it, within its TTL.
@@ -21,7 +21,9 @@ pub(super) async fn acquire(
     connection: &Connection,
     mut question: Question,
     attempt: Option<String>,
+    bind_pid: Option<u32>,
 ) -> Result<Response, Problem> {
+    let process = bind_pid.map(|pid| app.bound.to(&connection.peer, pid)).transpose()?;
     let uid = connection.peer.uid;
     let scope = question.scope.clone();
     let key = attempt.map(|attempt| Key::new(uid, &question.attempts_at(), &attempt)).transpose()?;
@@ -36,8 +38,23 @@ pub(super) async fn acquire(
         let held = app.holders.find(id, uid).map_err(|problem| ended(problem, &scope))?;
         return Ok(leased(&held));
     }
-    let mut wait = question.renewed_by_client().put(app)?;
-    let held = app.holders.add(uid, RenewedBy::Client, wait.outcome().await?)?;
+    let held = match process {
+        None => {
+            let mut wait = question.renewed_by_client().put(app)?;
+            app.holders.add(uid, RenewedBy::Client, wait.outcome().await?)?
+        }
+        Some(process) => {
+            let mut wait = question.put(app)?;
+            let grip = tokio::select! {
+                biased;
+                () = process.ended() => return Err(process.gone()),
+                outcome = wait.outcome() => outcome?,
+            };
+            let held = app.holders.add(uid, RenewedBy::Daemon, grip)?;
+            process.keeps(&app.holders, &held);
+            held
+        }
+    };
     match turn {
         Some(turn) => turn.granted(&held.id),
         None => connection.grants(&held.id),

@@ -12,8 +12,8 @@ use super::breaking::Breaking;
 use super::document::answers::{Fenced, Json, Lines};
 use super::document::bodies::{HandOverOfLease, ValueOfLease};
 use super::document::refusals::{
-    ALease, HandingOver, Looking, OfBody, OfCandidate, OfKind, OfName, OfQuery, OfToken, OfValue, OfWishes,
-    Refused, Waiting, Watching, Writing,
+    ALease, HandingOver, Looking, OfBeat, OfBody, OfCandidate, OfKind, OfName, OfQuery, OfToken, OfValue,
+    OfWishes, Refused, Waiting, Watching, Writing,
 };
 use super::hold::{self, Words};
 use super::input::{Input, Named, NoQuery, Over};
@@ -29,7 +29,7 @@ use crate::wire::{
 
 /// Stands for office, and leads, as long as the connection stays.
 #[utoipa::path(post, path = "/v1/elections/{name}/campaign", params(MayHold), request_body = CampaignRequest,
-    responses(Lines<Event>, Refused<(OfName, OfBody, OfWishes, OfValue, Waiting, Writing)>))]
+    responses(Lines<Event>, Refused<(OfName, OfBody, (OfWishes, OfBeat), OfValue, Waiting, Writing)>))]
 pub(super) async fn campaign(
     State(app): State<Arc<App>>,
     MayHold(name): MayHold,
@@ -37,13 +37,14 @@ pub(super) async fn campaign(
     Input(asked): Input<CampaignRequest>,
 ) -> Result<Response, Problem> {
     let terms = Terms::new(&connection.peer, asked.wishes())?;
+    let heartbeat = hold::heartbeat(asked.heartbeat, asked.ttl)?;
     let CampaignRequest { value, priority, ready, .. } = asked;
     let value = value.map(|value| Payload::of(&value)).transpose()?;
     let (candidacy, ready) = app.candidates.add(connection.peer.uid, name.as_str(), ready.unwrap_or(true));
     let election =
         app.granting()?.election(name.as_str()).priority(priority.unwrap_or_default()).ready(ready);
     let question = Question::office(election, value, name.to_string(), terms)?;
-    hold::hold(app, &connection, question, Words::Office(candidacy)).await
+    hold::hold(app, &connection, question, Words::Office(candidacy), heartbeat).await
 }
 
 /// Says whether a candidate would take office now.

@@ -15,8 +15,8 @@ use super::ask::owner_of;
 use super::document::answers::{Fenced, Json, Lines};
 use super::document::bodies::ValueOfLease;
 use super::document::refusals::{
-    ALease, Looking, OfBody, OfKind, OfName, OfOwner, OfQuery, OfValue, Refused, Seats, Waiting, Watching,
-    Writing,
+    ALease, Looking, OfBeat, OfBody, OfKind, OfName, OfOwner, OfQuery, OfValue, Refused, Seats, Waiting,
+    Watching, Writing,
 };
 use super::hold::{self, Words};
 use super::input::{Input, Named, NoQuery, Over};
@@ -33,19 +33,21 @@ use crate::wire::{
 
 /// Is a member as long as the connection stays.
 #[utoipa::path(post, path = "/v1/groups/{name}/join", params(MayHold), request_body = JoinRequest,
-    responses(Lines<Event>, Refused<(OfName, OfBody, OfOwner, OfValue, Seats, Writing)>))]
+    responses(Lines<Event>, Refused<(OfName, OfBody, (OfOwner, OfBeat), OfValue, Seats, Writing)>))]
 pub(super) async fn join(
     State(app): State<Arc<App>>,
     MayHold(name): MayHold,
     Over(connection): Over,
     Input(asked): Input<JoinRequest>,
 ) -> Result<Response, Problem> {
+    let heartbeat = hold::heartbeat(asked.heartbeat, asked.ttl)?;
     let group = app.granting()?.group(name.as_str()).owner(owner_of(&connection.peer, asked.owner)?);
     let group = match asked.ttl {
         Some(Span(ttl)) => group.ttl(ttl),
         None => group,
     };
     group.check()?;
+    let heart = connection.promises(heartbeat);
     let _seat = app.holders.seat()?;
     let membership = tokio::select! {
         biased;
@@ -53,7 +55,7 @@ pub(super) async fn join(
         () = app.draining.cancelled() => return Err(app::draining()),
     };
     let held = app.holders.add(connection.peer.uid, RenewedBy::Daemon, membership.into())?;
-    Ok(hold::holding(app, held, Words::Group))
+    Ok(hold::holding(app, held, Words::Group, heart))
 }
 
 /// Who is there.

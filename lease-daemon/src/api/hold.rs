@@ -21,13 +21,30 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::answer::lines;
 use super::ask::{Question, Refusal, Wait};
 use crate::app::{self, App, CLOCK};
+use crate::beats::Heart;
 use crate::candidates::Candidacy;
 use crate::held::{Fate, Held, RenewedBy};
 use crate::peer::Connection;
-use crate::wire::{Event, Lease, Problem};
+use crate::wire::{Code, Event, Lease, Problem, Span};
 
 /// The time between two `waiting` events.
 const WAITING_PACE: Duration = Duration::from_secs(1);
+
+/// The shortest heartbeat: each costs both sides a system call.
+const SHORTEST_BEAT: Duration = Duration::from_secs(1);
+
+/// The heartbeat that a client promises, if it makes sense beside its ttl: a client that hangs is to be noticed no later
+/// than a host that is gone.
+pub(super) fn heartbeat(asked: Option<Span>, ttl: Option<Span>) -> Result<Option<Duration>, Problem> {
+    let Some(every) = asked else { return Ok(None) };
+    let ttl = ttl.map_or(lease::DEFAULT_TTL, Duration::from);
+    if every.0 < SHORTEST_BEAT || every.0 > ttl {
+        let detail =
+            format!("heartbeat {every}: allowed is {} to the ttl, {}", Span(SHORTEST_BEAT), Span(ttl));
+        return Err(Problem::new(Code::InvalidHeartbeat, detail));
+    }
+    Ok(Some(every.0))
+}
 
 /// What the events are called.
 #[derive(Debug)]
@@ -40,14 +57,16 @@ pub(super) enum Words {
     Group,
 }
 
-/// Holds what is asked for, for a connection.
+/// Holds what is asked for, for a connection, and as long as its client keeps its promise of a `heartbeat`.
 pub(super) async fn hold(
     app: Arc<App>,
     connection: &Connection,
     question: Question,
     words: Words,
+    heartbeat: Option<Duration>,
 ) -> Result<Response, Problem> {
     let uid = connection.peer.uid;
+    let heart = connection.promises(heartbeat);
     let seat = app.holders.seat()?;
     let mut wait = question.put(&app)?;
     let mut ahead = wait.ahead();
@@ -60,13 +79,13 @@ pub(super) async fn hold(
         }
         () = known(&mut ahead) => Phase::Waiting(InLine { wait, ahead, said: None, _seat: seat }),
     };
-    Ok(stream(Stream { app, uid, phase, words }))
+    Ok(stream(Stream { app, uid, phase, words, heart }))
 }
 
 /// Goes on holding what was granted, for a connection.
-pub(super) fn holding(app: Arc<App>, held: Arc<Held>, words: Words) -> Response {
+pub(super) fn holding(app: Arc<App>, held: Arc<Held>, words: Words, heart: Option<Heart>) -> Response {
     let (uid, phase) = (held.uid, Phase::Granted(Client { app: Arc::clone(&app), held }));
-    stream(Stream { app, uid, phase, words })
+    stream(Stream { app, uid, phase, words, heart })
 }
 
 fn stream(stream: Stream) -> Response {
@@ -82,6 +101,7 @@ struct Stream {
     uid: u32,
     phase: Phase,
     words: Words,
+    heart: Option<Heart>,
 }
 
 enum Phase {
@@ -93,6 +113,8 @@ enum Phase {
     Holding(Client, watch::Receiver<Moment>, watch::Receiver<Option<Fate>>),
     /// Told that the daemon is stopping, and kept until the client lets go.
     LettingGo(Client),
+    /// Told that it counts as dead.
+    Silent(Client),
     /// Nothing more will be said.
     Over,
 }
@@ -128,6 +150,10 @@ impl Stream {
                     line.said = Some((ahead, app::now()));
                     return Some(self.words.waiting(ahead));
                 }
+                () = stopped(self.heart.as_ref()) => {
+                    self.phase = Phase::Over;
+                    return Some(silent());
+                }
             };
             // Leaves the line, and gives the seat to another.
             self.phase = Phase::Over;
@@ -151,6 +177,10 @@ impl Stream {
             Phase::Holding(client, mut deadline, mut fate) => {
                 let ended = tokio::select! {
                     biased;
+                    () = stopped(self.heart.as_ref()) => {
+                        self.phase = Phase::Silent(client);
+                        return Some(silent());
+                    }
                     // A keeper that is gone without a word was dropped with the daemon.
                     ended = fate.wait_for(Option::is_some) => {
                         ended.ok().and_then(|fate| fate.clone()).or(Some(Fate::Released))
@@ -179,7 +209,15 @@ impl Stream {
                 }
             }
             Phase::LettingGo(client) => {
-                client.held.gone().await;
+                tokio::select! {
+                    () = client.held.gone() => {}
+                    () = stopped(self.heart.as_ref()) => {}
+                }
+                None
+            }
+            // What it was told is on its way before anybody else can be granted the lock.
+            Phase::Silent(_client) => {
+                tokio::task::yield_now().await;
                 None
             }
             Phase::Waiting(_) | Phase::Over => None,
@@ -225,6 +263,18 @@ async fn place(ahead: &mut watch::Receiver<Option<usize>>, said: Option<(usize, 
         // The wait has its outcome, and that is the news.
         None => std::future::pending().await,
     }
+}
+
+/// Waits until the client is not heard any more that promised to be.
+async fn stopped(heart: Option<&Heart>) {
+    match heart {
+        Some(heart) => heart.stopped().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn silent() -> Event {
+    lost("heartbeat", "nothing was heard of the client for longer than its heartbeat".to_owned())
 }
 
 fn alive(held: &Held) -> Event {

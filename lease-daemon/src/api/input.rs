@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::Uri;
 use axum::http::request::Parts;
 use http_body_util::BodyExt;
 use lease::Name;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{Ref, Required};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::bound;
 use crate::held;
 use crate::peer::Connection;
 use crate::wire::{Code, Problem, Span, shapes, whole};
@@ -24,6 +25,8 @@ use crate::wire::{Code, Problem, Span, shapes, whole};
 const MAX_BODY: usize = 64 * 1024;
 /// How much of a body that is too long is read and thrown away, so that its sender gets to read the answer.
 const MAX_DISCARD: usize = 4 * 1024 * 1024;
+/// A body of unknown length is looked at so many times for whether its object is complete.
+const MAX_LOOKS: usize = 64;
 /// How long a body may take to arrive.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -94,7 +97,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Input<T> 
 
     async fn from_request(request: Request, _: &S) -> Result<Input<T>, Problem> {
         no_query(request.uri())?;
-        let body = body_of(request.into_body(), MAX_BODY).await?;
+        let body = in_time(object(request.into_body(), MAX_BODY)).await?;
         match body.trim_ascii().first() {
             None => Ok(Input(T::default())),
             // serde would also take a list of the fields' values.
@@ -132,14 +135,41 @@ fn no_query(uri: &Uri) -> Result<(), Problem> {
 
 /// A body of at most `limit` bytes.
 pub(super) async fn body_of(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
-    let read = tokio::time::timeout(BODY_WITHIN, read(body, limit)).await;
+    in_time(read(body, limit, |_| None)).await
+}
+
+/// A JSON object of at most `limit` bytes: the body, or the beginning of one whose rest are heartbeats.
+async fn object(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+    let is_open = body.size_hint().exact().is_none();
+    let mut looks = 0;
+    let until = |bytes: &[u8]| {
+        looks += 1;
+        if is_open && looks <= MAX_LOOKS { promise(bytes) } else { None }
+    };
+    read(body, limit, until).await
+}
+
+/// Where the JSON object ends that promises heartbeats, if all of it is there.
+fn promise(bytes: &[u8]) -> Option<usize> {
+    let mut objects = serde_json::Deserializer::from_slice(bytes).into_iter::<BTreeMap<String, IgnoredAny>>();
+    let fields = objects.next()?.ok()?;
+    fields.contains_key("heartbeat").then(|| objects.byte_offset())
+}
+
+async fn in_time(reading: impl Future<Output = Result<Vec<u8>, Problem>>) -> Result<Vec<u8>, Problem> {
+    let read = tokio::time::timeout(BODY_WITHIN, reading).await;
     read.map_err(|_| {
         let detail = format!("the body did not arrive within {}", Span(BODY_WITHIN));
         Problem::new(Code::RequestTimeout, detail)
     })?
 }
 
-async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+/// Reads a body to its end, or to where `until` says, which is asked after each part.
+async fn read(
+    mut body: Body,
+    limit: usize,
+    mut until: impl FnMut(&[u8]) -> Option<usize>,
+) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     let mut length = 0usize;
     while let Some(frame) = body.frame().await {
@@ -150,6 +180,10 @@ async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
         length = length.saturating_add(data.len());
         if length <= limit {
             bytes.extend_from_slice(&data);
+            if let Some(end) = until(&bytes) {
+                bytes.truncate(end);
+                return Ok(bytes);
+            }
         } else if length > MAX_DISCARD {
             break;
         }
@@ -171,6 +205,7 @@ fn diagnose(body: &[u8], error: &serde_json::Error) -> Problem {
             "allowed is 0s to 30 days; left out, it waits as long as the connection stays",
         ),
         ("grace", Code::InvalidGrace, "allowed is 0s to 24h, in whole seconds"),
+        ("heartbeat", Code::InvalidHeartbeat, "allowed is 1s to the ttl"),
     ] {
         if let Some(value) = fields.get(field)
             && let Err(error) = serde_json::from_value::<Option<Span>>(value.clone())
@@ -182,6 +217,11 @@ fn diagnose(body: &[u8], error: &serde_json::Error) -> Problem {
         if fields.get(field).is_some_and(|value| !value.is_string() && !value.is_null()) {
             return Problem::new(code, format!("{field} must be a string"));
         }
+    }
+    if let Some(value) = fields.get("bind_pid")
+        && serde_json::from_value::<Option<u32>>(value.clone()).is_err()
+    {
+        return bound::invalid(value);
     }
     if let Some(value) = fields.get("limit")
         && whole::whole::<_, u32>(value).is_err()

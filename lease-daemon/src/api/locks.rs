@@ -22,8 +22,8 @@ use super::ask::{Question, Terms};
 use super::breaking::Breaking;
 use super::document::answers::{Fenced, Granted, Json, Lines, List};
 use super::document::refusals::{
-    Looking, OfAttempt, OfBody, OfFilter, OfGrace, OfName, OfQuery, OfToken, OfWishes, Refused, Waiting,
-    Writing,
+    Looking, OfAttempt, OfBeat, OfBody, OfFilter, OfGrace, OfName, OfProcess, OfQuery, OfToken, OfWishes,
+    Refused, Waiting, Writing,
 };
 use super::hold::{self, Words};
 use super::input::{Input, NoQuery, Over};
@@ -38,20 +38,21 @@ use crate::wire::{
 
 /// Holds it as long as the connection stays.
 #[utoipa::path(post, path = "/v1/locks/{name}/hold", params(MayHold), request_body = HoldRequest,
-    responses(Lines<Event>, Refused<(OfName, OfBody, OfWishes, OfGrace, Waiting, Writing)>))]
+    responses(Lines<Event>, Refused<(OfName, OfBody, (OfWishes, OfBeat), OfGrace, Waiting, Writing)>))]
 pub(super) async fn hold(
     State(app): State<Arc<App>>,
     MayHold(name): MayHold,
     Over(connection): Over,
     Input(asked): Input<HoldRequest>,
 ) -> Result<Response, Problem> {
+    let heartbeat = hold::heartbeat(asked.heartbeat, asked.ttl)?;
     let question = question(&app, &connection, &name, asked.wishes(), asked.shared, asked.grace)?;
-    hold::hold(app, &connection, question, Words::Lock).await
+    hold::hold(app, &connection, question, Words::Lock, heartbeat).await
 }
 
 /// Grants a lease on it that the caller renews.
 #[utoipa::path(post, path = "/v1/locks/{name}/acquire", params(MayHold), request_body = AcquireRequest,
-    responses(Granted, Refused<((OfName, OfBody, OfWishes, OfGrace), OfAttempt, Waiting, Writing)>))]
+    responses(Granted, Refused<((OfName, OfBody, OfWishes, OfGrace), (OfAttempt, OfProcess), Waiting, Writing)>))]
 pub(super) async fn acquire(
     State(app): State<Arc<App>>,
     MayHold(name): MayHold,
@@ -59,7 +60,7 @@ pub(super) async fn acquire(
     Input(asked): Input<AcquireRequest>,
 ) -> Result<Response, Problem> {
     let question = question(&app, &connection, &name, asked.wishes(), asked.shared, asked.grace)?;
-    acquire::acquire(&app, &connection, question, asked.attempt).await
+    acquire::acquire(&app, &connection, question, asked.attempt, asked.bind_pid).await
 }
 
 fn question(

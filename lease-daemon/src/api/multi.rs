@@ -9,7 +9,9 @@ use lease::Name;
 use super::acquire;
 use super::ask::{Question, Terms};
 use super::document::answers::{Granted, Lines};
-use super::document::refusals::{OfAttempt, OfBody, OfNames, OfWishes, Refused, Waiting, Writing};
+use super::document::refusals::{
+    OfAttempt, OfBeat, OfBody, OfNames, OfProcess, OfWishes, Refused, Waiting, Writing,
+};
 use super::hold::{self, Words};
 use super::input::{Input, Over};
 use crate::app::App;
@@ -19,26 +21,27 @@ use crate::wire::{AcquireMultiRequest, Code, Event, MultiRequest, Problem, Wishe
 
 /// Holds them as long as the connection stays.
 #[utoipa::path(post, path = "/v1/multi/hold", request_body = MultiRequest,
-    responses(Lines<Event>, Refused<(OfBody, OfWishes, OfNames, Waiting, Writing)>))]
+    responses(Lines<Event>, Refused<(OfBody, (OfWishes, OfBeat), OfNames, Waiting, Writing)>))]
 pub(super) async fn hold(
     State(app): State<Arc<App>>,
     Over(connection): Over,
     Input(asked): Input<MultiRequest>,
 ) -> Result<Response, Problem> {
+    let heartbeat = hold::heartbeat(asked.heartbeat, asked.ttl)?;
     let question = question(&app, &connection, asked.wishes(), asked.names)?;
-    hold::hold(app, &connection, question, Words::Lock).await
+    hold::hold(app, &connection, question, Words::Lock, heartbeat).await
 }
 
 /// Grants one lease on all of them that the caller renews.
 #[utoipa::path(post, path = "/v1/multi/acquire", request_body = AcquireMultiRequest,
-    responses(Granted, Refused<(OfBody, OfWishes, OfNames, OfAttempt, Waiting, Writing)>))]
+    responses(Granted, Refused<(OfBody, OfWishes, OfNames, (OfAttempt, OfProcess), Waiting, Writing)>))]
 pub(super) async fn acquire(
     State(app): State<Arc<App>>,
     Over(connection): Over,
     Input(asked): Input<AcquireMultiRequest>,
 ) -> Result<Response, Problem> {
     let question = question(&app, &connection, asked.wishes(), asked.names)?;
-    acquire::acquire(&app, &connection, question, asked.attempt).await
+    acquire::acquire(&app, &connection, question, asked.attempt, asked.bind_pid).await
 }
 
 fn question(

@@ -12,7 +12,8 @@ use super::ask::{Question, Terms};
 use super::breaking::Breaking;
 use super::document::answers::{Granted, Json, Lines};
 use super::document::refusals::{
-    Looking, OfAttempt, OfBody, OfLimit, OfName, OfQuery, OfToken, OfWishes, Refused, Waiting, Writing,
+    Looking, OfAttempt, OfBeat, OfBody, OfLimit, OfName, OfProcess, OfQuery, OfToken, OfWishes, Refused,
+    Waiting, Writing,
 };
 use super::hold::{self, Words};
 use super::input::{Input, NoQuery, Over};
@@ -29,20 +30,21 @@ const ANY: u32 = 1;
 
 /// Holds a permit as long as the connection stays.
 #[utoipa::path(post, path = "/v1/semaphores/{name}/hold", params(MayHold), request_body = PermitRequest,
-    responses(Lines<Event>, Refused<(OfName, OfBody, OfWishes, OfLimit, Waiting, Writing)>))]
+    responses(Lines<Event>, Refused<(OfName, OfBody, (OfWishes, OfBeat), OfLimit, Waiting, Writing)>))]
 pub(super) async fn hold(
     State(app): State<Arc<App>>,
     MayHold(name): MayHold,
     Over(connection): Over,
     Input(asked): Input<PermitRequest>,
 ) -> Result<Response, Problem> {
+    let heartbeat = hold::heartbeat(asked.heartbeat, asked.ttl)?;
     let question = question(&app, &connection, &name, asked.wishes(), asked.limit)?;
-    hold::hold(app, &connection, question, Words::Lock).await
+    hold::hold(app, &connection, question, Words::Lock, heartbeat).await
 }
 
 /// Grants a lease on a permit that the caller renews.
 #[utoipa::path(post, path = "/v1/semaphores/{name}/acquire", params(MayHold), request_body = AcquirePermitRequest,
-    responses(Granted, Refused<((OfName, OfBody, OfWishes, OfLimit), OfAttempt, Waiting, Writing)>))]
+    responses(Granted, Refused<((OfName, OfBody, OfWishes, OfLimit), (OfAttempt, OfProcess), Waiting, Writing)>))]
 pub(super) async fn acquire(
     State(app): State<Arc<App>>,
     MayHold(name): MayHold,
@@ -50,7 +52,7 @@ pub(super) async fn acquire(
     Input(asked): Input<AcquirePermitRequest>,
 ) -> Result<Response, Problem> {
     let question = question(&app, &connection, &name, asked.wishes(), asked.limit)?;
-    acquire::acquire(&app, &connection, question, asked.attempt).await
+    acquire::acquire(&app, &connection, question, asked.attempt, asked.bind_pid).await
 }
 
 fn question(

@@ -1,11 +1,13 @@
 //! The sidecar: settings, build, listen, wait, drain.
 
 use std::io::Write as _;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use lease_daemon::access::Access;
+use lease_daemon::activation;
 use lease_daemon::app::App;
 use lease_daemon::config::Config;
 use lease_daemon::config::args::Args;
@@ -15,17 +17,23 @@ use lease_daemon::failure::Failure;
 use lease_daemon::listen::Socket;
 use lease_daemon::metrics::Metrics;
 use lease_daemon::policy::Policy;
-use lease_daemon::{api, limits, reload, serve, start};
+use lease_daemon::supervisor::Supervisor;
+use lease_daemon::{api, limits, reload, serve, start, watchdog};
 use tokio_util::sync::CancellationToken;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    // What was passed is taken while there is one thread.
+    let passed = activation::passed();
     let (args, config) = match configure() {
         Ok(Some(start)) => start,
         Ok(None) => return ExitCode::SUCCESS,
         Err(failure) => return report(&failure),
     };
-    match run(args, &config).await {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&Failure::internal(error)),
+    };
+    match runtime.block_on(async { run(args, &config, passed?).await }) {
         // The process ends here and now: leases that are left to their TTL must not be dropped one by one, because
         // dropping a lease releases it.
         Ok(()) => std::process::exit(0),
@@ -55,7 +63,7 @@ fn report(failure: &Failure) -> ExitCode {
     failure.exit_code()
 }
 
-async fn run(args: Args, config: &Config) -> Result<(), Failure> {
+async fn run(args: Args, config: &Config, passed: Option<UnixListener>) -> Result<(), Failure> {
     let filter = config.log.parse::<tracing_subscriber::EnvFilter>().map_err(Failure::internal)?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     limits::raise();
@@ -66,9 +74,19 @@ async fn run(args: Args, config: &Config) -> Result<(), Failure> {
     let app = Arc::new(App::new(store, Access::new(policy), Arc::clone(&metrics)));
 
     let mut signals = Signals::new().map_err(Failure::internal)?;
-    tokio::spawn(reload::serve(reload::listen()?, args, config.clone(), Arc::clone(&app.access)));
-    let path = &config.socket.path;
-    let socket = Arc::new(Socket::bind(&config.socket)?);
+    let supervisor = Arc::new(Supervisor::from_env());
+    tokio::spawn(reload::serve(
+        reload::listen()?,
+        args,
+        config.clone(),
+        Arc::clone(&app.access),
+        Arc::clone(&supervisor),
+    ));
+    let socket = Arc::new(match passed {
+        Some(passed) => Socket::passed(passed)?,
+        None => Socket::bind(&config.socket)?,
+    });
+    let path = socket.path();
     let stop = CancellationToken::new();
     let serving = {
         let (socket, app, stop) = (Arc::clone(&socket), Arc::clone(&app), stop.clone());
@@ -79,6 +97,7 @@ async fn run(args: Args, config: &Config) -> Result<(), Failure> {
         tokio::spawn(serve::tcp(listener, api::metrics_router(Arc::clone(&app))));
     }
 
+    supervisor.status("waiting for the store");
     let opened = tokio::select! {
         space = start::open(config, &metrics) => { app.open(space?); true }
         signal = signals.next() => { tracing::info!(signal, "stopped before the store was reached"); false }
@@ -86,9 +105,14 @@ async fn run(args: Args, config: &Config) -> Result<(), Failure> {
     if opened {
         tracing::info!(socket = %path.display(), store, "ready");
         try_next(path);
+        supervisor.status("ready");
+        supervisor.ready();
+        tokio::spawn(watchdog::feed(Arc::clone(&app), Arc::clone(&supervisor)));
         let signal = signals.next().await;
         tracing::info!(signal, "stopping; a second signal stops at once");
     }
+    supervisor.stopping();
+    supervisor.status("stopping: waiting for clients to let go");
     tokio::select! {
         () = drain::drain(&app, config.drain.within.0) => {}
         signal = signals.next() => {

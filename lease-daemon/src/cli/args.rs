@@ -11,6 +11,7 @@ use lease::{DEFAULT_TTL, Filter, Name};
 use super::bench::Bench;
 use super::completions::Completions;
 use super::durations;
+use super::ping::Ping;
 use super::wanted::What;
 use crate::wire::Span;
 
@@ -56,6 +57,9 @@ pub(super) enum Verb {
     Break(Break),
     /// Hand what a command is run under to somebody who waits for it: to be called by that command.
     HandOver(HandOver),
+    /// Ask the daemon whether it can grant locks now, or with --live whether it lives at all: exit code 0, or 69 with the
+    /// reason. For probes and scripts.
+    Ping(Ping),
     /// Measure how fast locks are here, beside what any request costs.
     ///
     /// Five parts, one after the other: `request` (a round trip to the daemon), `store` (one that asks the store), `cycle`

@@ -32,6 +32,7 @@ mod launch;
 mod ls;
 mod notice;
 mod observe;
+mod ping;
 mod queue;
 mod run;
 mod say;
@@ -83,6 +84,7 @@ pub fn main() -> ExitCode {
             Verb::History(args) => history::history(args).await,
             Verb::Break(args) => breaking::break_by_force(args).await,
             Verb::HandOver(args) => hand_over::hand_over(args).await,
+            Verb::Ping(args) => ping::ping(args).await,
             Verb::Ls(args) => ls::ls(args).await,
             Verb::Show(args) => show::show(args).await,
             Verb::Bench(args) => bench::bench(args).await,

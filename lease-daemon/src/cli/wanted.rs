@@ -90,18 +90,31 @@ impl Wanted {
         match self.what.clone() {
             What::Lock { shared, .. } => {
                 let shared = shared.then_some(true);
-                (at("/hold"), text(&HoldRequest { ttl, wait, owner, metadata, shared, grace: None }))
+                (at("/hold"), text(&HoldRequest { ttl, wait, owner, metadata, shared, ..Default::default() }))
             }
-            What::Permit { limit, .. } => {
-                (at("/hold"), text(&PermitRequest { ttl, wait, owner, metadata, limit: Some(limit) }))
-            }
+            What::Permit { limit, .. } => (
+                at("/hold"),
+                text(&PermitRequest { ttl, wait, owner, metadata, limit: Some(limit), heartbeat: None }),
+            ),
             What::All(names) => {
                 let names = Some(names.iter().map(Name::to_string).collect());
-                ("/v1/multi/hold".to_owned(), text(&MultiRequest { ttl, wait, owner, metadata, names }))
+                (
+                    "/v1/multi/hold".to_owned(),
+                    text(&MultiRequest { ttl, wait, owner, metadata, names, heartbeat: None }),
+                )
             }
             What::Office { value, priority, .. } => {
                 let priority = Some(priority);
-                let request = CampaignRequest { ttl, wait, owner, metadata, value, priority, ready: None };
+                let request = CampaignRequest {
+                    ttl,
+                    wait,
+                    owner,
+                    metadata,
+                    value,
+                    priority,
+                    ready: None,
+                    heartbeat: None,
+                };
                 (at("/campaign"), text(&request))
             }
         }

@@ -42,7 +42,7 @@ pub enum Event {
     Lost {
         /// A short word: `expired`, `taken`, `broken`, `bucket-replaced`, `store-regressed`, `draining`, `together` (with
         /// another of the locks that were granted together), `released` (by a `DELETE` of the lease), `handed-over`, or a
-        /// problem's code while waiting.
+        /// problem's code while waiting; `heartbeat`: the client did not keep the promise that it gave with its heartbeat.
         reason: String,
         /// The same for people.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -49,6 +49,8 @@ codes! {
     Denied "denied" 403 "The policy does not allow it";
     /// The daemon is stopping and grants nothing any more.
     Draining "draining" 503 "The daemon is stopping";
+    /// The client numbers its processes otherwise than the daemon does.
+    ForeignPidNamespace "foreign-pid-namespace" 409 "The daemon does not see the client's processes";
     /// Somebody else holds it, and the request would not wait.
     Held "held" 409 "The lock is held";
     /// A fault of the daemon itself.
@@ -61,6 +63,8 @@ codes! {
     InvalidFilter "invalid-filter" 400 "The filter is invalid";
     /// The grace is no duration, or out of range.
     InvalidGrace "invalid-grace" 400 "The grace is invalid";
+    /// The heartbeat is no duration, or out of range.
+    InvalidHeartbeat "invalid-heartbeat" 400 "The heartbeat is invalid";
     /// The limit of a semaphore is missing, no number, or out of range.
     InvalidLimit "invalid-limit" 400 "The limit is invalid";
     /// The metadata has too many entries or is too long.
@@ -71,6 +75,8 @@ codes! {
     InvalidNames "invalid-names" 400 "The list of names is invalid";
     /// The owner is empty or too long.
     InvalidOwner "invalid-owner" 400 "The owner is invalid";
+    /// The process id cannot be one.
+    InvalidPid "invalid-pid" 400 "The process id is invalid";
     /// The query string has a parameter that this path does not know.
     InvalidQuery "invalid-query" 400 "The query is invalid";
     /// The ttl is no duration, or out of range.
@@ -91,6 +97,10 @@ codes! {
     NotFound "not-found" 404 "There is nothing at this path";
     /// Whether the store took the write could not be learned in time.
     OutcomeUnknown "outcome-unknown" 503 "The outcome is unknown";
+    /// The process that the lease is to be bound to is another user's.
+    ProcessDenied "process-denied" 403 "The process is another user's";
+    /// The process that the lease is to be bound to has ended.
+    ProcessGone "process-gone" 409 "There is no such process";
     /// The body did not arrive in time.
     RequestTimeout "request-timeout" 408 "The request did not arrive in time";
     /// The store does not let the daemon in.
@@ -105,6 +115,8 @@ codes! {
     TokenMismatch "token-mismatch" 409 "Another grant is current";
     /// A bound inside the library was reached.
     TooMany "too-many" 429 "A bound was reached";
+    /// As many processes are watched as may.
+    TooManyBound "too-many-bound" 429 "There are too many leases that are bound to processes";
     /// The daemon serves as many connections as it may.
     TooManyConnections "too-many-connections" 503 "There are too many connections";
     /// The daemon keeps as many leases as it may.

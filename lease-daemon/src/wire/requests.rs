@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::shapes::{Attempt, CandidateId, Grace, Limit, Metadata, Name, Owner, Priority, Ttl, Wait, Why};
+use super::shapes::{
+    Attempt, CandidateId, Grace, Heartbeat, Limit, Metadata, Name, Owner, Pid, Priority, Ttl, Wait, Why,
+};
 use super::{Span, whole};
 
 /// What everybody may say who wants to hold something.
@@ -69,6 +71,10 @@ wishes! {
         /// For how long nobody is granted the name after this grant, unless it is given back in order: 0 s if omitted.
         #[schema(value_type = Option<Grace>)]
         grace: Span,
+        /// The client promises to write something, anything, on the connection at least as often: 1 s to the ttl. One that
+        /// does not counts as dead, and what it holds is given back.
+        #[schema(value_type = Option<Heartbeat>)]
+        heartbeat: Span,
     }
 }
 
@@ -84,6 +90,12 @@ wishes! {
         /// same user, returns the same lease.
         #[schema(value_type = Option<Attempt>)]
         attempt: String,
+        /// A process of the client's user. The daemon renews the lease for as long as this process lives, and gives it back
+        /// when it has ended: what a shell script takes for its `$$` ends with the script. Nobody tells the process of a
+        /// loss; whoever must hear of one holds.
+        #[schema(value_type = Option<Pid>)]
+        #[serde(deserialize_with = "whole::whole")]
+        bind_pid: u32,
     }
 }
 
@@ -94,6 +106,9 @@ wishes! {
         #[schema(required = true, value_type = Limit)]
         #[serde(deserialize_with = "whole::whole")]
         limit: u32,
+        /// As in [`HoldRequest`].
+        #[schema(value_type = Option<Heartbeat>)]
+        heartbeat: Span,
     }
 }
 
@@ -107,6 +122,10 @@ wishes! {
         /// As in [`AcquireRequest`].
         #[schema(value_type = Option<Attempt>)]
         attempt: String,
+        /// As in [`AcquireRequest`].
+        #[schema(value_type = Option<Pid>)]
+        #[serde(deserialize_with = "whole::whole")]
+        bind_pid: u32,
     }
 }
 
@@ -116,6 +135,9 @@ wishes! {
         /// The locks, all of which are wanted or none: 1 to 64.
         #[schema(required = true, value_type = Vec<Name>, min_items = 1, max_items = 64)]
         names: Vec<String>,
+        /// As in [`HoldRequest`].
+        #[schema(value_type = Option<Heartbeat>)]
+        heartbeat: Span,
     }
 }
 
@@ -128,6 +150,10 @@ wishes! {
         /// As in [`AcquireRequest`].
         #[schema(value_type = Option<Attempt>)]
         attempt: String,
+        /// As in [`AcquireRequest`].
+        #[schema(value_type = Option<Pid>)]
+        #[serde(deserialize_with = "whole::whole")]
+        bind_pid: u32,
     }
 }
 
@@ -143,6 +169,9 @@ wishes! {
         priority: i32,
         /// `false`: passed over until `PUT /v1/elections/{name}/ready` says otherwise. `true` if omitted.
         ready: bool,
+        /// As in [`HoldRequest`].
+        #[schema(value_type = Option<Heartbeat>)]
+        heartbeat: Span,
     }
 }
 
@@ -162,6 +191,10 @@ pub struct JoinRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value)]
     pub value: Option<Value>,
+    /// As in [`HoldRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Heartbeat>)]
+    pub heartbeat: Option<Span>,
 }
 
 /// The body of `PUT …/value`: what the holder of a lease says to others from now on.

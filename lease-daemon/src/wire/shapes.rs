@@ -45,6 +45,11 @@ shapes! {
     Grace text(GRACE),
         "For how long nobody is granted the name after this grant, unless it is given back in order, as a duration: 0s to \
          24h, in whole seconds; 0s if omitted.", "5s";
+    Heartbeat text(WAIT),
+        "The client writes something, anything, on the connection at least as often, after its request or as more of a \
+         chunked body, or counts as dead; as a duration: 1s to the ttl.", "5s";
+    Pid number(1, 2_147_483_647),
+        "A process of the client's user: the daemon renews the lease while it lives, and gives it back when it ends.", 4242;
     Owner text("").min_length(Some(1)).max_length(Some(256)),
         "Who it is, for people; the client's user and process id if omitted.", "nightly@host-7";
     Metadata ObjectBuilder::new().schema_type(Type::Object).max_properties(Some(32)).additional_properties(Some(

@@ -51,6 +51,10 @@ groups! {
     OfWishes: InvalidTtl InvalidOwner InvalidWait InvalidMetadata;
     /// The grace of a lock.
     OfGrace: InvalidGrace;
+    /// The promise to be heard of.
+    OfBeat: InvalidHeartbeat;
+    /// The process that a lease is bound to.
+    OfProcess: ForeignPidNamespace InvalidPid ProcessDenied ProcessGone TooManyBound;
     /// An attempt, and what became of it.
     OfAttempt: InvalidAttempt AttemptEnded Lost;
     /// The limit of a semaphore.
