@@ -11,7 +11,7 @@
 //! does not grow with the number of names: a test below tries it with 100,000.
 //!
 //! **For users of the library alone**, [`Metrics`] is the adapter: give it to the space as its
-//! [`Observer`](lease::Observer), and serve what [`Metrics::render`] says.
+//! [`Observer`], and serve what [`Metrics::render`] says.
 //!
 //! ```
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
