@@ -8,9 +8,11 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::attempts::Attempts;
 use crate::candidates::Candidates;
+use crate::config::limits::Limits;
 use crate::holders::Holders;
+use crate::limits;
 use crate::metrics::Metrics;
-use crate::watches::Watches;
+use crate::seats::Seats;
 use crate::wire::{Code, Problem, Retry};
 
 /// The one clock of the daemon.
@@ -30,7 +32,9 @@ pub struct App {
     /// The candidates that stand for office here.
     pub candidates: Arc<Candidates>,
     /// The watches that are open here.
-    pub watches: Watches,
+    pub watches: Arc<Seats>,
+    /// How much of everything there can be.
+    pub limits: Limits,
     /// Who may do what.
     pub access: Arc<Access>,
     /// What is measured.
@@ -41,14 +45,15 @@ pub struct App {
 
 impl App {
     /// A daemon that has not reached its store yet.
-    pub fn new(store: &'static str, access: Access, metrics: Arc<Metrics>) -> App {
+    pub fn new(store: &'static str, access: Access, limits: Limits, metrics: Arc<Metrics>) -> App {
         App {
             space: OnceLock::new(),
             store,
-            holders: Arc::new(Holders::new(Arc::clone(&metrics))),
+            holders: Arc::new(Holders::new(&limits, Arc::clone(&metrics))),
             attempts: Arc::default(),
             candidates: Arc::default(),
-            watches: Watches::default(),
+            watches: limits::watches(&limits),
+            limits,
             access: Arc::new(access),
             metrics,
             draining: CancellationToken::new(),

@@ -4,6 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::net::UnixStream;
 
+use crate::unread::Patience;
+
 /// What the kernel says of a client (`SO_PEERCRED`): as of when it connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -67,6 +69,8 @@ fn groups_in(status: &str, uid: u32, gid: u32) -> Option<Box<[u32]>> {
 pub struct Connection {
     /// Who is at the other end.
     pub peer: Peer,
+    /// Whether it has to read in time.
+    pub patience: Patience,
     /// The lease that the latest answer granted, as long as it is not known that the client has read it.
     unread: Mutex<Option<String>>,
 }
@@ -74,7 +78,7 @@ pub struct Connection {
 impl Connection {
     /// A connection of `peer`.
     pub fn new(peer: Peer) -> Connection {
-        Connection { peer, unread: Mutex::default() }
+        Connection { peer, patience: Patience::default(), unread: Mutex::default() }
     }
 
     /// The answer that is about to be sent grants this lease.

@@ -6,6 +6,7 @@
 mod access;
 mod acquire;
 mod attempt;
+mod bounds;
 mod client;
 mod crash;
 mod drain;
