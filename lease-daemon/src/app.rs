@@ -9,9 +9,11 @@ use crate::access::Access;
 use crate::attempts::Attempts;
 use crate::bound::Bound;
 use crate::candidates::Candidates;
+use crate::config::limits::Limits;
 use crate::holders::Holders;
+use crate::limits;
 use crate::metrics::Metrics;
-use crate::watches::Watches;
+use crate::seats::Seats;
 use crate::wire::{Code, Problem, Retry};
 
 /// The one clock of the daemon.
@@ -33,7 +35,9 @@ pub struct App {
     /// The processes that leases are bound to.
     pub bound: Bound,
     /// The watches that are open here.
-    pub watches: Watches,
+    pub watches: Arc<Seats>,
+    /// How much of everything there can be.
+    pub limits: Limits,
     /// Who may do what.
     pub access: Arc<Access>,
     /// What is measured.
@@ -44,15 +48,16 @@ pub struct App {
 
 impl App {
     /// A daemon that has not reached its store yet.
-    pub fn new(store: &'static str, access: Access, metrics: Arc<Metrics>) -> App {
+    pub fn new(store: &'static str, access: Access, limits: Limits, metrics: Arc<Metrics>) -> App {
         App {
             space: OnceLock::new(),
             store,
-            holders: Arc::new(Holders::new(Arc::clone(&metrics))),
+            holders: Arc::new(Holders::new(&limits, Arc::clone(&metrics))),
             attempts: Arc::default(),
             candidates: Arc::default(),
             bound: Bound::default(),
-            watches: Watches::default(),
+            watches: limits::watches(&limits),
+            limits,
             access: Arc::new(access),
             metrics,
             draining: CancellationToken::new(),

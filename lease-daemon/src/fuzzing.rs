@@ -18,6 +18,7 @@ use lease::{MAX_TTL, MIN_TTL, Space};
 use crate::access::Access;
 use crate::api;
 use crate::app::App;
+use crate::config::limits::Limits;
 use crate::metrics::{Metrics, Named};
 use crate::peer::{Connection, Peer};
 use crate::policy::Policy;
@@ -52,7 +53,12 @@ pub(crate) fn ask(method: &str, target: &str, body: &[u8]) -> Option<Answer> {
     let metrics = METRICS.get_or_init(|| Arc::new(Metrics::new(Named::default()).expect("metrics")));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let answer = async {
-        let app = Arc::new(App::new("embedded", Access::new(Policy::default()), Arc::clone(metrics)));
+        let app = Arc::new(App::new(
+            "embedded",
+            Access::new(Policy::default()),
+            Limits::usual(),
+            Arc::clone(metrics),
+        ));
         app.open(Space::embedded());
         let answer = TowerToHyperService::new(api::router(app)).call(request).await.expect("an answer");
         let (head, mut body) = answer.into_parts();

@@ -6,19 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lease::{End, Loss, Moment, fresh_id};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::app::{self, CLOCK};
+use crate::config::limits::Limits;
 use crate::grip::Grip;
 use crate::held::{Fate, Held, RenewedBy, unknown_lease};
+use crate::limits;
 use crate::metrics::Metrics;
-use crate::wire::{Code, Grant, Problem, Retry};
+use crate::seats::{Seat, Seats};
+use crate::wire::{Grant, Problem};
 
-/// The most leases at a time.
-pub const MAX_LEASES: usize = 10_000;
-/// The most requests that wait at a time.
-pub const MAX_WAITERS: usize = 10_000;
 /// How long an ended lease is remembered.
 const REMEMBER: Duration = Duration::from_secs(60);
 /// A lease that the daemon renews is late when less of it than a quarter is left, and less than this: a renewal is due with
@@ -31,8 +29,8 @@ const MAX_REMEMBERED: usize = 10_000;
 #[derive(Debug)]
 pub struct Holders {
     table: Mutex<Table>,
-    leases: Arc<Semaphore>,
-    waiters: Arc<Semaphore>,
+    leases: Arc<Seats>,
+    waiters: Arc<Seats>,
     metrics: Arc<Metrics>,
     keepers: TaskTracker,
     /// How many leases have run out that the daemon was to renew.
@@ -81,37 +79,37 @@ impl Table {
 
 impl Holders {
     /// An empty table.
-    pub fn new(metrics: Arc<Metrics>) -> Holders {
+    pub fn new(limits: &Limits, metrics: Arc<Metrics>) -> Holders {
         Holders {
             table: Mutex::default(),
-            leases: Arc::new(Semaphore::new(MAX_LEASES)),
-            waiters: Arc::new(Semaphore::new(MAX_WAITERS)),
+            leases: limits::leases(limits),
+            waiters: limits::waiters(limits),
             metrics,
             keepers: TaskTracker::new(),
             expired: AtomicU64::default(),
         }
     }
 
-    /// A seat for one request that waits; given back when dropped.
+    /// A seat for one request of the user `uid` that waits for these names; given back when dropped.
     ///
     /// # Errors
-    /// `too-many-waiters`, or `too-many-leases` if a grant could not be taken.
-    pub fn seat(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        if self.leases.available_permits() == 0 {
-            return Err(too_many(Code::TooManyLeases, "leases", MAX_LEASES));
-        }
-        let seat = Arc::clone(&self.waiters).try_acquire_owned();
-        seat.map_err(|_| too_many(Code::TooManyWaiters, "waiters", MAX_WAITERS))
+    /// `too-many-waiters…`, or `too-many-leases…` if a grant could not be taken.
+    pub fn seat(&self, uid: u32, names: Vec<String>) -> Result<Seat, Problem> {
+        self.leases.has_room(uid)?;
+        self.waiters.take(uid, names)
     }
 
     /// Takes a granted lease for the user `uid`.
     ///
     /// # Errors
-    /// `too-many-leases`; the lease is given back then.
+    /// `too-many-leases…`; the lease is given back then.
     pub fn add(self: &Arc<Self>, uid: u32, renewed_by: RenewedBy, grip: Grip) -> Result<Arc<Held>, Problem> {
-        let Ok(permit) = Arc::clone(&self.leases).try_acquire_owned() else {
-            grip.abandon(End::Released);
-            return Err(too_many(Code::TooManyLeases, "leases", MAX_LEASES));
+        let seat = match self.leases.take(uid, Vec::new()) {
+            Ok(seat) => seat,
+            Err(full) => {
+                grip.abandon(End::Released);
+                return Err(full);
+            }
         };
         let id = fresh_id(&CLOCK);
         let (held, keeper) = Held::new(id.clone(), uid, renewed_by, grip);
@@ -122,7 +120,7 @@ impl Holders {
         self.keepers.spawn(async move {
             keeper.run().await;
             holders.ended(&id);
-            drop(permit);
+            drop(seat);
         });
         Ok(held)
     }
@@ -247,9 +245,4 @@ impl Holders {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn too_many(code: Code, what: &str, limit: usize) -> Problem {
-    Problem::new(code, format!("there are {limit} {what}, the most that this daemon keeps"))
-        .retry(Retry::After(1000))
 }

@@ -4,8 +4,9 @@
 //!   listen ─► serve ─► api/* ─────► holders ─► held ◄── orders, fate ──► keeper ─► grip ─► the library's lease
 //!   socket    HTTP,    one file     the table  one lease as             one task    one of any kind,
 //!   file      hang-up  a resource              others see it            each        or several together
-//!              │       └► watches, candidates: what else lasts as long as a connection
-//!              └► access ─► policy, audit: whether this client may do that
+//!              │       └► candidates: what else lasts as long as a connection
+//!              ├► access ─► policy, audit: whether this client may do that
+//!              └► limits ─► seats: whether there is room; unread: whether the client reads
 //!   cli ─► the same API, of a daemon or within its own process
 //! ```
 //!
@@ -38,10 +39,11 @@ pub mod metrics;
 pub mod peer;
 pub mod policy;
 pub mod reload;
+pub mod seats;
 pub mod serve;
 pub mod socket_path;
 pub mod start;
 pub mod supervisor;
+pub mod unread;
 pub mod watchdog;
-pub mod watches;
 pub mod wire;

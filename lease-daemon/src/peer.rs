@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 
 use crate::beats::{Beats, Heart};
+use crate::unread::Patience;
 
 /// What the kernel says of a client (`SO_PEERCRED`): as of when it connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +71,8 @@ fn groups_in(status: &str, uid: u32, gid: u32) -> Option<Box<[u32]>> {
 pub struct Connection {
     /// Who is at the other end.
     pub peer: Peer,
+    /// Whether it has to read in time.
+    pub patience: Patience,
     /// The lease that the latest answer granted, as long as it is not known that the client has read it.
     unread: Mutex<Option<String>>,
     /// What comes over it beside requests.
@@ -79,7 +82,7 @@ pub struct Connection {
 impl Connection {
     /// A connection of `peer`.
     pub fn new(peer: Peer) -> Connection {
-        Connection { peer, unread: Mutex::default(), beats: None }
+        Connection { peer, patience: Patience::default(), unread: Mutex::default(), beats: None }
     }
 
     /// A connection whose client may promise to be heard of.

@@ -23,20 +23,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
+use crate::config::limits::Limits;
 use crate::failure::Failure;
 use crate::hangup;
+use crate::limits;
 use crate::listen::Socket;
 use crate::peer::{Connection, Peer};
-use crate::wire::{Code, Problem, Retry};
+use crate::unread::Reading;
+use crate::wire::Problem;
 
-/// The most connections at a time.
-pub const MAX_CONNECTIONS: usize = 1024;
 /// The most connections at a time that are told that there are too many; more are closed at once.
 const MAX_REFUSALS: usize = 64;
-/// How long a client may take for a request's head, and stay idle between two requests.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// The longest head, with the path and all headers.
-const MAX_HEAD: usize = 64 * 1024;
 /// How long a client that is refused may take to send its request.
 const REFUSE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -45,7 +42,7 @@ pub const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Serves `router` at `socket` until `stop`; then lets requests end that are under way.
 pub async fn unix(socket: &Socket, router: Router, app: Arc<App>, stop: CancellationToken) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = limits::connections(&app.limits);
     let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
     let connections = TaskTracker::new();
     loop {
@@ -60,19 +57,27 @@ pub async fn unix(socket: &Socket, router: Router, app: Arc<App>, stop: Cancella
                 continue;
             }
         };
-        if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
-            let (router, app, stop) = (router.clone(), Arc::clone(&app), stop.clone());
-            connections.spawn(async move {
-                if let Err(error) = connection(stream, router, &app, stop).await {
-                    tracing::warn!(%error, "a connection could not be served");
+        // Without a user it is not served: that is found, and said, further on.
+        let uid = stream.peer_cred().map(|cred| cred.uid()).unwrap_or(u32::MAX);
+        match room.take(uid, Vec::new()) {
+            Ok(seat) => {
+                let (router, app, stop) = (router.clone(), Arc::clone(&app), stop.clone());
+                connections.spawn(async move {
+                    if let Err(error) = connection(stream, router, &app, stop).await {
+                        tracing::warn!(%error, "a connection could not be served");
+                    }
+                    drop(seat);
+                });
+            }
+            Err(full) => {
+                if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                    let limits = app.limits.clone();
+                    tokio::spawn(async move {
+                        refuse(stream, &limits, full).await;
+                        drop(permit);
+                    });
                 }
-                drop(permit);
-            });
-        } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-            tokio::spawn(async move {
-                refuse(stream).await;
-                drop(permit);
-            });
+            }
         }
     }
     connections.close();
@@ -98,7 +103,7 @@ pub async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 /// Serves `router` (which knows nothing but metrics) over TCP.
-pub async fn tcp(listener: TcpListener, router: Router) {
+pub async fn tcp(listener: TcpListener, router: Router, limits: Limits) {
     let room = Arc::new(Semaphore::new(MAX_REFUSALS));
     loop {
         let stream = match listener.accept().await {
@@ -110,17 +115,19 @@ pub async fn tcp(listener: TcpListener, router: Router) {
         };
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
         let service = TowerToHyperService::new(router.clone());
+        let http = http(&limits);
         tokio::spawn(async move {
             // A scraper that goes away is no concern of ours.
-            let _ = http().serve_connection(TokioIo::new(stream), service).await;
+            let _ = http.serve_connection(TokioIo::new(stream), service).await;
             drop(permit);
         });
     }
 }
 
-fn http() -> http1::Builder {
+fn http(limits: &Limits) -> http1::Builder {
+    let longest = usize::try_from(limits.head_bytes).unwrap_or(usize::MAX);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MAX_HEAD);
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head_within.0).max_buf_size(longest);
     http
 }
 
@@ -138,6 +145,7 @@ pub async fn connection(
     let peer = Peer::of(&stream)?;
     let (stream, hangup) = hangup::watch(stream)?;
     let connection = Arc::new(Connection::new(peer).with(hangup.beats()));
+    let stream = Reading::new(stream, app.limits.unread_within.0, connection.patience.clone());
     let inner = TowerToHyperService::new(router);
     let service = {
         let connection = Arc::clone(&connection);
@@ -154,7 +162,7 @@ pub async fn connection(
             }
         })
     };
-    let mut serving = pin!(http().serve_connection(TokioIo::new(stream), service));
+    let mut serving = pin!(http(&app.limits).serve_connection(TokioIo::new(stream), service));
     let mut stopping = false;
     loop {
         tokio::select! {
@@ -168,7 +176,11 @@ pub async fn connection(
             }
         }
     }
-    if hangup.left_something_unread()
+    if connection.patience.is_lost() {
+        let (uid, pid, within) = (connection.peer.uid, connection.peer.pid, app.limits.unread_within);
+        tracing::warn!(uid, pid, %within, "a client that does not read what it asked for was cut off");
+    }
+    if (connection.patience.is_lost() || hangup.left_something_unread())
         && let Some(lease) = connection.unread()
     {
         app.holders.undelivered(&lease);
@@ -177,13 +189,12 @@ pub async fn connection(
 }
 
 /// Answers one request with the news that there are too many connections.
-async fn refuse(stream: UnixStream) {
-    let service = service_fn(|_: Request<Incoming>| async {
-        let detail = format!("{MAX_CONNECTIONS} connections are open, the most that this daemon serves");
-        let problem = Problem::new(Code::TooManyConnections, detail).retry(Retry::After(1000));
-        Ok::<Response<Body>, Infallible>(problem.into_response())
+async fn refuse(stream: UnixStream, limits: &Limits, full: Problem) {
+    let service = service_fn(move |_: Request<Incoming>| {
+        let answer = full.clone().into_response();
+        async { Ok::<Response<Body>, Infallible>(answer) }
     });
-    let mut http = http();
+    let mut http = http(limits);
     let serving = http.keep_alive(false).serve_connection(TokioIo::new(stream), service);
     // A client that does not even send its request is closed without an answer.
     let _ = tokio::time::timeout(REFUSE_WITHIN, serving).await;

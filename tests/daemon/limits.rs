@@ -1,6 +1,6 @@
 //! The bound on connections.
 
-use support::{Daemon, eventually};
+use support::{Daemon, Folder, eventually};
 
 use crate::SOON;
 use crate::problem::expect;
@@ -10,7 +10,10 @@ use crate::turns::alone;
 async fn connections_beyond_the_bound_are_refused_and_nobody_else_is_harmed() {
     let _cores = alone().await;
     raise_own_limit();
-    let daemon = Daemon::start([""; 0]).await;
+    let folder = Folder::new("limits");
+    let config = folder.join("lease.toml");
+    std::fs::write(&config, "[limits]\nconnections-per-user = 1024\n").unwrap();
+    let daemon = Daemon::start(["--config".as_ref(), config.as_os_str()]).await;
     let api = daemon.api();
     let mut hold = api.open("POST", "/v1/locks/a/hold", r#"{"ttl":"2s"}"#).await;
     hold.event("held", SOON).await;

@@ -8,6 +8,7 @@ mod acquire;
 mod attempt;
 mod beats;
 mod bound;
+mod bounds;
 mod client;
 mod crash;
 mod drain;

@@ -1,7 +1,7 @@
 //! Watching through the socket: across a restart of the daemon nothing is repeated, and a gap is said.
 
 use serde_json::{Value, json};
-use support::{Cluster, Daemon};
+use support::{Cluster, Daemon, Folder};
 
 use crate::SOON;
 use crate::problem::expect;
@@ -78,7 +78,10 @@ async fn a_watch_goes_on_after_a_restart_where_it_was() {
 #[tokio::test]
 async fn watches_are_bounded_and_one_that_ends_makes_room() {
     let _cores = together().await;
-    let daemon = Daemon::start::<&str>([]).await;
+    let folder = Folder::new("watches");
+    let config = folder.join("lease.toml");
+    std::fs::write(&config, "[limits]\nwatches = 256\nwatches-per-user = 256\n").unwrap();
+    let daemon = Daemon::start(["--config".as_ref(), config.as_os_str()]).await;
     let api = daemon.api();
     let mut watches = Vec::new();
     for _ in 0..256 {

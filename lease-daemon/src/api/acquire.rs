@@ -27,7 +27,7 @@ pub(super) async fn acquire(
     let uid = connection.peer.uid;
     let scope = question.scope.clone();
     let key = attempt.map(|attempt| Key::new(uid, &question.attempts_at(), &attempt)).transpose()?;
-    let _seat = app.holders.seat()?;
+    let _seat = app.holders.seat(uid, question.lines())?;
     let turn = match key {
         Some(key) => Some(own_turn(app, key, &mut question, &scope).await?),
         None => None,

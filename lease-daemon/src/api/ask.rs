@@ -136,11 +136,25 @@ impl Question {
     /// What it is for, for the attempts at it.
     pub(super) fn attempts_at(&self) -> String {
         let kind = match &self.wanted {
-            Wanted::Lock(lock) => lock.kind(),
             Wanted::All(_) => "multi",
-            Wanted::Office(..) => "election",
+            _ => self.kind(),
         };
         format!("{kind} {}", self.scope)
+    }
+
+    /// The lines that it stands in, to be counted.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.names.iter().map(|name| format!("{} {name}", self.kind())).collect()
+    }
+
+    /// Shared and exclusive locks of one name are one lock, alone or together with others.
+    fn kind(&self) -> &'static str {
+        match &self.wanted {
+            Wanted::Lock(lock) if lock.kind() == "shared" => "lock",
+            Wanted::Lock(lock) => lock.kind(),
+            Wanted::All(_) => "lock",
+            Wanted::Office(..) => "election",
+        }
     }
 
     /// Leaves renewing to the client.

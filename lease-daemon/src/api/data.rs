@@ -70,8 +70,9 @@ impl Under {
     request_body(content = String, content_type = "application/octet-stream"),
     responses(Fenced<Lease>, Refused<(OfName, OfBody, OfValue, ALease, OfKind, Writing)>))]
 pub(super) async fn put(under: Under, value: Body) -> Result<Response, Problem> {
+    let within = under.app.limits.body_within;
     let (held, key) = under.to(Operation::Hold)?;
-    let value = body_of(value, MAX_GUARDED).await?;
+    let value = body_of(value, MAX_GUARDED, within).await?;
     held.ask(|tell| Order::Put(key, value.into(), tell)).await?;
     Ok(leased(&held))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{Query, State};
 use axum::http::Uri;
 use axum::response::Response;
-use lease::{Error, MAX_MEMBERS, MemberEvent, Space};
+use lease::{Error, MAX_MEMBERS, MemberEvent, Name, Space};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -48,14 +48,19 @@ pub(super) async fn join(
     };
     group.check()?;
     let heart = connection.promises(heartbeat);
-    let _seat = app.holders.seat()?;
+    let _seat = app.holders.seat(connection.peer.uid, vec![line(&name)])?;
     let membership = tokio::select! {
         biased;
         joined = group.join(&asked.value) => joined?,
         () = app.draining.cancelled() => return Err(app::draining()),
     };
     let held = app.holders.add(connection.peer.uid, RenewedBy::Daemon, membership.into())?;
-    Ok(hold::holding(app, held, Words::Group, heart))
+    Ok(hold::holding(app, &connection, held, Words::Group, heart))
+}
+
+/// What waits for a group, to be counted.
+fn line(name: &Name) -> String {
+    format!("group {name}")
 }
 
 /// Who is there.
@@ -112,7 +117,7 @@ pub(super) async fn barrier(
     })?;
     let Expected { members, wait } = expected.0;
     let barrier = app.granting()?.group(name.as_str()).barrier(members);
-    let _seat = app.holders.seat()?;
+    let _seat = app.holders.seat(connection.peer.uid, vec![line(&name)])?;
     let mut permit = app.access.permit(&connection.peer, Operation::Observe, vec![name.as_str().to_owned()]);
     // As good as without a limit.
     let limit = wait.map_or(Duration::from_secs(30 * 24 * 3600), Duration::from);

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use lease::{Loss, Moment, sleep_until};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 use super::answer::lines;
 use super::ask::{Question, Refusal, Wait};
@@ -25,6 +25,8 @@ use crate::beats::Heart;
 use crate::candidates::Candidacy;
 use crate::held::{Fate, Held, RenewedBy};
 use crate::peer::Connection;
+use crate::seats::Seat;
+use crate::unread::{Patience, Spared};
 use crate::wire::{Code, Event, Lease, Problem, Span};
 
 /// The time between two `waiting` events.
@@ -67,7 +69,7 @@ pub(super) async fn hold(
 ) -> Result<Response, Problem> {
     let uid = connection.peer.uid;
     let heart = connection.promises(heartbeat);
-    let seat = app.holders.seat()?;
+    let seat = app.holders.seat(uid, question.lines())?;
     let mut wait = question.put(&app)?;
     let mut ahead = wait.ahead();
     // Nothing is streamed before there is news: until then a refusal is a plain one, with a status.
@@ -75,17 +77,24 @@ pub(super) async fn hold(
         biased;
         outcome = wait.outcome() => {
             let held = app.holders.add(uid, RenewedBy::Daemon, outcome?)?;
-            Phase::Granted(Client { app: Arc::clone(&app), held })
+            Phase::Granted(Client::new(&app, held, &connection.patience))
         }
         () = known(&mut ahead) => Phase::Waiting(InLine { wait, ahead, said: None, _seat: seat }),
     };
-    Ok(stream(Stream { app, uid, phase, words, heart }))
+    Ok(stream(Stream { app, uid, phase, words, heart, patience: connection.patience.clone() }))
 }
 
 /// Goes on holding what was granted, for a connection.
-pub(super) fn holding(app: Arc<App>, held: Arc<Held>, words: Words, heart: Option<Heart>) -> Response {
-    let (uid, phase) = (held.uid, Phase::Granted(Client { app: Arc::clone(&app), held }));
-    stream(Stream { app, uid, phase, words, heart })
+pub(super) fn holding(
+    app: Arc<App>,
+    connection: &Connection,
+    held: Arc<Held>,
+    words: Words,
+    heart: Option<Heart>,
+) -> Response {
+    let patience = connection.patience.clone();
+    let (uid, phase) = (held.uid, Phase::Granted(Client::new(&app, held, &patience)));
+    stream(Stream { app, uid, phase, words, heart, patience })
 }
 
 fn stream(stream: Stream) -> Response {
@@ -102,6 +111,7 @@ struct Stream {
     phase: Phase,
     words: Words,
     heart: Option<Heart>,
+    patience: Patience,
 }
 
 enum Phase {
@@ -124,13 +134,21 @@ struct InLine {
     ahead: watch::Receiver<Option<usize>>,
     /// What was said last, and when.
     said: Option<(usize, Moment)>,
-    _seat: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 /// The client that a lock is held for. When this is dropped, the client is gone.
 struct Client {
     app: Arc<App>,
     held: Arc<Held>,
+    /// It need not read what it is told, as long as it holds something.
+    _spared: Spared,
+}
+
+impl Client {
+    fn new(app: &Arc<App>, held: Arc<Held>, patience: &Patience) -> Client {
+        Client { app: Arc::clone(app), held, _spared: patience.spare() }
+    }
 }
 
 impl Drop for Client {
@@ -163,7 +181,7 @@ impl Stream {
                 Err(Refusal::Other(problem)) => return Some(failed(problem)),
             };
             match self.app.holders.add(self.uid, RenewedBy::Daemon, grip) {
-                Ok(held) => self.phase = Phase::Granted(Client { app: Arc::clone(&self.app), held }),
+                Ok(held) => self.phase = Phase::Granted(Client::new(&self.app, held, &self.patience)),
                 Err(problem) => return Some(failed(problem)),
             }
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -16,19 +15,16 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{Ref, Required};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::app::App;
 use crate::bound;
 use crate::held;
 use crate::peer::Connection;
 use crate::wire::{Code, Problem, Span, shapes, whole};
 
-/// The longest body.
-const MAX_BODY: usize = 64 * 1024;
 /// How much of a body that is too long is read and thrown away, so that its sender gets to read the answer.
 const MAX_DISCARD: usize = 4 * 1024 * 1024;
 /// A body of unknown length is looked at so many times for whether its object is complete.
 const MAX_LOOKS: usize = 64;
-/// How long a body may take to arrive.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The name in the path.
 pub(super) struct Named(pub Name);
@@ -92,12 +88,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Over {
 /// A JSON body; an empty one counts as `{}`, and its media type does not matter.
 pub(super) struct Input<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Input<T> {
+impl<T: DeserializeOwned + Default> FromRequest<Arc<App>> for Input<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Input<T>, Problem> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Input<T>, Problem> {
         no_query(request.uri())?;
-        let body = in_time(object(request.into_body(), MAX_BODY)).await?;
+        let limit = usize::try_from(app.limits.body_bytes).unwrap_or(usize::MAX);
+        let body = in_time(object(request.into_body(), limit), app.limits.body_within).await?;
         match body.trim_ascii().first() {
             None => Ok(Input(T::default())),
             // serde would also take a list of the fields' values.
@@ -133,9 +130,9 @@ fn no_query(uri: &Uri) -> Result<(), Problem> {
     }
 }
 
-/// A body of at most `limit` bytes.
-pub(super) async fn body_of(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
-    in_time(read(body, limit, |_| None)).await
+/// A body of at most `limit` bytes, that arrives in time.
+pub(super) async fn body_of(body: Body, limit: usize, within: Span) -> Result<Vec<u8>, Problem> {
+    in_time(read(body, limit, |_| None), within).await
 }
 
 /// A JSON object of at most `limit` bytes: the body, or the beginning of one whose rest are heartbeats.
@@ -156,10 +153,13 @@ fn promise(bytes: &[u8]) -> Option<usize> {
     fields.contains_key("heartbeat").then(|| objects.byte_offset())
 }
 
-async fn in_time(reading: impl Future<Output = Result<Vec<u8>, Problem>>) -> Result<Vec<u8>, Problem> {
-    let read = tokio::time::timeout(BODY_WITHIN, reading).await;
+async fn in_time(
+    reading: impl Future<Output = Result<Vec<u8>, Problem>>,
+    within: Span,
+) -> Result<Vec<u8>, Problem> {
+    let read = tokio::time::timeout(within.0, reading).await;
     read.map_err(|_| {
-        let detail = format!("the body did not arrive within {}", Span(BODY_WITHIN));
+        let detail = format!("the body did not arrive within {within}");
         Problem::new(Code::RequestTimeout, detail)
     })?
 }

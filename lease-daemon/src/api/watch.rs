@@ -143,7 +143,7 @@ pub(super) fn follow<E, T: Serialize + Send + Sync + 'static, S: Stream<Item = E
     told: impl Fn(E) -> Option<T> + Send + 'static,
 ) -> Result<Response, Problem> {
     let space = app.space()?;
-    let seat = app.watches.seat(connection.peer.uid)?;
+    let seat = app.watches.take(connection.peer.uid, Vec::new())?;
     let names = name.map(str::to_owned).into_iter().collect();
     let mut permit = app.access.permit(&connection.peer, Operation::Observe, names);
     let draining = app.draining.clone();

@@ -66,12 +66,13 @@ fn report(failure: &Failure) -> ExitCode {
 async fn run(args: Args, config: &Config, passed: Option<UnixListener>) -> Result<(), Failure> {
     let filter = config.log.parse::<tracing_subscriber::EnvFilter>().map_err(Failure::internal)?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
-    limits::raise();
+    let mut bounds = config.limits.clone();
+    limits::raise(&mut bounds);
 
     let metrics = Arc::new(Metrics::new(config.metrics.named()?).map_err(Failure::internal)?);
     let store = if config.nats.url.is_some() { "nats" } else { "embedded" };
     let policy = Policy::new(config.policy.as_deref()).map_err(Failure::config)?;
-    let app = Arc::new(App::new(store, Access::new(policy), Arc::clone(&metrics)));
+    let app = Arc::new(App::new(store, Access::new(policy), bounds, Arc::clone(&metrics)));
 
     let mut signals = Signals::new().map_err(Failure::internal)?;
     let supervisor = Arc::new(Supervisor::from_env());
@@ -94,7 +95,7 @@ async fn run(args: Args, config: &Config, passed: Option<UnixListener>) -> Resul
     };
     if let Some(address) = config.metrics.address {
         let listener = serve::bind_tcp(address).await?;
-        tokio::spawn(serve::tcp(listener, api::metrics_router(Arc::clone(&app))));
+        tokio::spawn(serve::tcp(listener, api::metrics_router(Arc::clone(&app)), app.limits.clone()));
     }
 
     supervisor.status("waiting for the store");

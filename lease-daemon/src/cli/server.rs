@@ -18,6 +18,7 @@ use super::source::Refusal;
 use crate::access::Access;
 use crate::api;
 use crate::app::App;
+use crate::config::limits::Limits;
 use crate::metrics::{Metrics, Named};
 use crate::policy::Policy;
 use crate::serve;
@@ -68,7 +69,7 @@ impl Server {
         };
         let metrics =
             Metrics::new(Named::default()).map_err(|error| Refusal::unavailable(error.to_string()))?;
-        let app = App::new(store, Access::new(Policy::default()), Arc::new(metrics));
+        let app = App::new(store, Access::new(Policy::default()), Limits::usual(), Arc::new(metrics));
         app.open(space);
         Ok(Server::Within(Arc::new(app)))
     }

@@ -82,6 +82,7 @@ impl Config {
     pub fn load(args: &Args) -> Result<Config, Failure> {
         let file = args.config.as_deref().map(File::read).transpose()?;
         let mut config = file.as_ref().map(File::config).transpose()?.unwrap_or_default();
+        config.limits.settle();
         let alone = config.check();
         config.override_with(args);
         match (config.check(), file) {

@@ -50,7 +50,7 @@ fn flags_win_over_the_file_and_the_rest_is_as_usual() {
         (vec!["d".into(), "e".into()], vec!["b".into(), "c".into()])
     );
     let usual = Written::new("").load(&[]).unwrap();
-    assert_eq!(usual, Config::default());
+    assert_eq!(usual, Config { limits: Limits::usual(), ..Config::default() });
 }
 
 #[test]
@@ -81,6 +81,19 @@ fn wrong_files_are_refused_by_line_and_key() {
         (&too_many, 1, "metrics.elections = \"101 names\": allowed are 100"),
         ("log = 'a=='\n", 1, "log = \"a==\""),
         ("[nats\nurl = 'a'\n", 1, "table"),
+        ("[limits]\nconnections = 15\n", 2, "limits.connections = \"15\": allowed is 16 to 16384"),
+        ("[limits]\nleases = -1\n", 2, "leases: invalid value: integer `-1`"),
+        ("[limits]\n\nleases-per-user = 10001\n", 3, "allowed is 1 to 10000, because of limits.leases"),
+        ("[limits]\nbody-within = '2h'\n", 2, "limits.body-within = \"2h\": allowed is 0.1s to 1h"),
+        ("[limits]\nbody-within = 5\n", 2, "a duration in quotes"),
+        ("[limits]\nwatches = 512\nwaiters = 512\n", 3, "no renewal would get through"),
+        ("[[policy]]\nusers = [0]\nnames = ['a']\nallow = ['own']\n", 4, "unknown variant `own`"),
+        (
+            "[[policy]]\nusers = [0]\nnames = ['a']\nallow = ['hold']\n[[policy]]\nusers=['*']\nallow=['hold']\nnames = ['*a']\n",
+            8,
+            "policy.1.names",
+        ),
+        ("[[policy]]\nusers = [-1]\nnames = ['a']\nallow = ['hold']\n", 2, "a number from 0"),
         ("\n[nats]\nbucket = 'a.b'\n", 3, "nats.bucket = \"a.b\": a bucket's name has"),
     ] {
         let file = Written::new(text);

@@ -41,7 +41,7 @@ macro_rules! codes {
 codes! {
     /// The attempt's lease was released less than a minute ago: a late repeat must not take the lock again.
     AttemptEnded "attempt-ended" 409 "The lease of this attempt has been released";
-    /// The body is longer than 64 KiB.
+    /// The body is longer than is read.
     BodyTooLarge "body-too-large" 413 "The body is too large";
     /// The bucket was made anew; nothing is granted until leases of its earlier life have ended.
     BucketQuiet "bucket-quiet" 503 "The bucket was made anew and waits for earlier leases to end";
@@ -119,12 +119,22 @@ codes! {
     TooManyBound "too-many-bound" 429 "There are too many leases that are bound to processes";
     /// The daemon serves as many connections as it may.
     TooManyConnections "too-many-connections" 503 "There are too many connections";
+    /// The user has as many connections as it may.
+    TooManyConnectionsOfUser "too-many-connections-of-user" 429 "There are too many connections of this user";
     /// The daemon keeps as many leases as it may.
     TooManyLeases "too-many-leases" 429 "There are too many leases";
+    /// The user has as many leases as it may.
+    TooManyLeasesOfUser "too-many-leases-of-user" 429 "There are too many leases of this user";
     /// As many requests wait as may.
     TooManyWaiters "too-many-waiters" 429 "There are too many waiters";
+    /// As many requests wait for this name as may.
+    TooManyWaitersOfName "too-many-waiters-of-name" 429 "There are too many waiters for this name";
+    /// As many requests of the user wait as may.
+    TooManyWaitersOfUser "too-many-waiters-of-user" 429 "There are too many waiters of this user";
     /// As many watches are open as may.
     TooManyWatches "too-many-watches" 429 "There are too many watches";
+    /// As many watches of the user are open as may.
+    TooManyWatchesOfUser "too-many-watches-of-user" 429 "There are too many watches of this user";
     /// No candidate of this id stands for office here.
     UnknownCandidate "unknown-candidate" 404 "There is no such candidate";
     /// No lease of this id: released, lost more than a minute ago, another user's, or granted before a restart.

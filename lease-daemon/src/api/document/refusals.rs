@@ -36,7 +36,7 @@ macro_rules! groups {
 
 groups! {
     /// Whatever is asked.
-    Any: Internal TooManyConnections;
+    Any: Internal TooManyConnections TooManyConnectionsOfUser;
     /// A name in the path, and what the policy says of it.
     OfName: InvalidName Denied;
     /// A query, or one where none has a meaning.
@@ -64,15 +64,16 @@ groups! {
     /// A value.
     OfValue: InvalidValue;
     /// A seat for whoever waits, and a place for what is granted.
-    Seats: TooMany TooManyLeases TooManyWaiters;
+    Seats: TooMany TooManyLeases TooManyLeasesOfUser TooManyWaiters TooManyWaitersOfName TooManyWaitersOfUser;
     /// Waiting in line.
-    Waiting: Held WaitElapsed TooMany TooManyLeases TooManyWaiters;
+    Waiting: Held WaitElapsed TooMany TooManyLeases TooManyLeasesOfUser TooManyWaiters TooManyWaitersOfName
+        TooManyWaitersOfUser;
     /// Granting from, or writing to, the store.
     Writing: Draining StoreUnreachable StoreDenied StoreUnsafe StoreRegressed BucketQuiet OutcomeUnknown;
     /// Looking into the store.
     Looking: StoreUnreachable StoreDenied StoreUnsafe StoreRegressed TooMany;
     /// A watch.
-    Watching: TooManyWatches;
+    Watching: TooManyWatches TooManyWatchesOfUser;
     /// A lease by its id.
     ALease: UnknownLease Lost;
     /// What not every kind of lease can do, nor any number of times at once.
