@@ -12,6 +12,7 @@ use crate::app::{self, CLOCK};
 use crate::config::limits::Limits;
 use crate::grip::Grip;
 use crate::held::{Fate, Held, RenewedBy, unknown_lease};
+use crate::keeper::is_kept;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::seats::{Seat, Seats};
@@ -131,9 +132,9 @@ impl Holders {
     /// As [`Holders::find`]; and if the store did not answer, which leaves the rest to the lease's TTL.
     pub async fn release(&self, id: &str, uid: u32, why: End) -> Result<Arc<Held>, Problem> {
         let mine = self.table().held.get(id).filter(|held| held.uid == uid).cloned();
-        // While the daemon stops, a lease that is kept for a client at work is there to be given back.
+        // A lease that is kept for a client at work is there to be given back.
         let held = match mine {
-            Some(held) if held.fate() == Some(Fate::Lost(Loss::Draining)) => held,
+            Some(held) if matches!(held.fate(), Some(Fate::Lost(loss)) if is_kept(&loss)) => held,
             _ => self.find(id, uid)?,
         };
         let outcome = held.end(why).ok_or_else(unknown_lease)?;
@@ -175,7 +176,11 @@ impl Holders {
 
     /// Gives back the lease of a client that is gone.
     pub fn client_gone(&self, held: &Held) {
-        let ours = matches!(held.fate(), None | Some(Fate::Lost(Loss::Draining)));
+        let ours = match held.fate() {
+            None => true,
+            Some(Fate::Lost(loss)) => is_kept(&loss),
+            Some(_) => false,
+        };
         if ours && held.end(End::ClientGone).is_some() {
             tracing::debug!(name = %held.what, token = held.what.token(), "the client is gone: released");
             self.metrics.client_gone();

@@ -1,9 +1,10 @@
 //! The task that keeps one lease for a client, and alone owns it.
 
 use bytes::Bytes;
-use lease::{End, GuardedValue, Loss, Payload};
+use lease::{End, GuardedValue, Loss, Payload, sleep_until};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::app::CLOCK;
 use crate::grip::Grip;
 use crate::held::{Fate, Outcome};
 use crate::wire::Problem;
@@ -35,6 +36,11 @@ pub struct Ending {
     pub why: End,
     /// Is told how that went.
     pub told: oneshot::Sender<Outcome>,
+}
+
+/// Whether the record stands under its holder's name after such a loss: then it is given back once the holder lets go.
+pub fn is_kept(loss: &Loss) -> bool {
+    matches!(loss, Loss::Draining | Loss::Broken(_) | Loss::Together(_))
 }
 
 /// The task that keeps the lease. It must be run.
@@ -82,6 +88,16 @@ impl Keeper {
         let ending = match last {
             Last::Asked(ending) => Some(ending),
             Last::Lost(Loss::Draining) => Some(self.let_go().await),
+            // The mark of whoever broke it frees nothing: its holder is to hear of that before anybody else can be granted
+            // it. By its deadline it has stopped.
+            Last::Lost(loss) if is_kept(&loss) => {
+                let deadline = *grip.renewals().borrow();
+                tokio::select! {
+                    biased;
+                    ending = self.let_go() => Some(ending),
+                    () = sleep_until(&CLOCK, deadline) => None,
+                }
+            }
             Last::Lost(_) | Last::HandedOver => None,
         };
         match ending {

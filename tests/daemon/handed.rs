@@ -1,4 +1,7 @@
-//! A hand-over whose answer is late: the holder's client hears of it before the recipient is granted anything.
+//! Who loses a lock to another hears of it before that one is granted anything: at a hand-over whose answer is late, and when
+//! it is broken by force.
+
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::{Cluster, Daemon, Lines, Proxy, Publish};
@@ -39,4 +42,42 @@ async fn the_client_hears_of_a_hand_over_before_the_store_has_answered() {
     unanswered.fired_once(SOON).await;
     unanswered.release();
     assert_eq!(asked.await.expect("no panic"), 200);
+}
+
+async fn break_by_force(daemon: &Daemon, held: &Value) {
+    let broken = daemon.api().delete(&format!("/v1/locks/a?token={}&reason=stuck", held["token"])).await;
+    assert_eq!(broken.status, 200, "{broken:?}");
+}
+
+#[tokio::test]
+async fn a_lock_that_is_broken_is_free_once_its_client_lets_go() {
+    let _cores = together().await;
+    let cluster = Cluster::single().await;
+    let daemon = Daemon::start(["--nats", &cluster.url()]).await;
+    let (mut one, held) = hold(&daemon, "one", "held").await;
+    let (mut two, _) = hold(&daemon, "two", "waiting").await;
+    break_by_force(&daemon, &held).await;
+    assert_eq!(one.event("lost", SOON).await["reason"], "broken");
+    // A client that has heard of it, but has not come to an end: nobody is granted the lock under it.
+    let early = tokio::time::timeout(Duration::from_secs(1), two.event("held", SOON)).await;
+    assert!(early.is_err(), "{early:?}");
+    one.close();
+    let granted = two.event("held", SOON).await;
+    assert!(granted["token"].as_u64() > held["token"].as_u64(), "{granted}");
+}
+
+#[tokio::test]
+async fn a_lock_that_is_broken_is_free_at_its_clients_deadline() {
+    let _cores = together().await;
+    let cluster = Cluster::single().await;
+    let daemon = Daemon::start(["--nats", &cluster.url()]).await;
+    let asked = Instant::now();
+    let body = r#"{"owner":"one","ttl":"3s"}"#;
+    let held = daemon.api().post("/v1/locks/a/acquire", body).await.json();
+    let (mut two, _) = hold(&daemon, "two", "waiting").await;
+    break_by_force(&daemon, &held).await;
+    // Who renews by itself hears of it when it does. Until its deadline it may work.
+    two.event("held", SOON).await;
+    let waited = asked.elapsed();
+    assert!(waited >= Duration::from_millis(2_950), "{waited:?}");
 }

@@ -70,7 +70,10 @@ async fn one_reader_is_broken_by_its_token_and_the_other_reads_on() {
     let lost = one.event("lost", SOON).await;
     assert_eq!(lost["reason"], "broken");
     assert!(lost["detail"].as_str().unwrap().contains("stuck"), "{lost}");
-    // It is told before its place is given back.
+    // It is told before its place is given back, which waits for it.
+    let still = api.get("/v1/locks/a").await.json()["readers"].clone();
+    assert_eq!(still.as_array().map(Vec::len), Some(2), "{still}");
+    one.close();
     eventually("the other reads on, alone", SOON, async || {
         let readers = api.get("/v1/locks/a").await.json()["readers"].clone();
         let tokens: Vec<_> = readers.as_array()?.iter().map(|reader| &reader["token"]).collect();

@@ -58,6 +58,8 @@ async fn a_watch_goes_on_after_a_restart_where_it_was() {
     api.delete(&format!("/v1/locks/w.c?token={}&reason=stuck", held["token"])).await;
     let broken = one.event("broken", SOON).await;
     assert_eq!((&broken["reason"], &broken["name"]), (&json!("stuck"), &json!("w.c")));
+    assert_eq!(hold.event("lost", SOON).await["reason"], "broken");
+    hold.close();
     let released = one.event("released", SOON).await;
     assert_eq!(released["why"], "broken", "{released}");
 

@@ -24,6 +24,7 @@ use crate::app::{self, App, CLOCK};
 use crate::beats::Heart;
 use crate::candidates::Candidacy;
 use crate::held::{Fate, Held, RenewedBy};
+use crate::keeper::is_kept;
 use crate::peer::Connection;
 use crate::seats::Seat;
 use crate::unread::{Patience, Spared};
@@ -121,7 +122,7 @@ enum Phase {
     Granted(Client),
     /// Held.
     Holding(Client, watch::Receiver<Moment>, watch::Receiver<Option<Fate>>),
-    /// Told that the daemon is stopping, and kept until the client lets go.
+    /// Told that the daemon is stopping, or that it was broken by force, and kept until the client lets go.
     LettingGo(Client),
     /// Told that it counts as dead.
     Silent(Client),
@@ -213,7 +214,7 @@ impl Stream {
                         Some(event)
                     }
                     Some(Fate::Lost(loss)) => {
-                        if loss == Loss::Draining {
+                        if is_kept(&loss) {
                             self.phase = Phase::LettingGo(client);
                         }
                         Some(lost(loss.code(), loss.to_string()))
