@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
-use lease::{Loss, Moment, sleep_until};
+use lease::{Moment, sleep_until};
 use tokio::sync::watch;
 
 use super::answer::lines;
