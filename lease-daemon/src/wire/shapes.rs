@@ -45,7 +45,7 @@ shapes! {
     Grace text(GRACE),
         "For how long nobody is granted the name after this grant, unless it is given back in order, as a duration: 0s to \
          24h, in whole seconds; 0s if omitted.", "5s";
-    Heartbeat text(WAIT),
+    Heartbeat text(HEARTBEAT),
         "The client writes something, anything, on the connection at least as often, after its request or as more of a \
          chunked body, or counts as dead; as a duration: 1s to the ttl.", "5s";
     Pid number(1, 2_147_483_647),
@@ -91,6 +91,8 @@ pub(crate) const FILTER: &str = r"^(([A-Za-z0-9_=/-]+|\*)\.)*([A-Za-z0-9_=/-]+|\
 const ID: &str = "^[0-9A-Za-z]+$";
 /// From 2 s to 24 h.
 pub(crate) const TTL: &str = r"^(24h|([1-9]|1[0-9]|2[0-3])h( ?[1-5]?[0-9]m)?( ?[1-5]?[0-9](\.[0-9]{1,3})?s)?|([1-9]|[1-5][0-9])m( ?[1-5]?[0-9](\.[0-9]{1,3})?s)?|([2-9]|[1-9][0-9]{1,3}|[1-7][0-9]{4})(\.[0-9]{1,3})?s|([2-9][0-9]{3}|[1-9][0-9]{4,6})ms)$";
+/// From 1 s to 24 h: that it is no longer than the ttl cannot be said here.
+pub(crate) const HEARTBEAT: &str = r"^(24h|([1-9]|1[0-9]|2[0-3])h( ?[1-5]?[0-9]m)?( ?[1-5]?[0-9](\.[0-9]{1,3})?s)?|([1-9]|[1-5][0-9])m( ?[1-5]?[0-9](\.[0-9]{1,3})?s)?|([1-9][0-9]{0,3}|[1-7][0-9]{4})(\.[0-9]{1,3})?s|[1-9][0-9]{3,6}ms)$";
 /// From 0 s to 30 days.
 pub(crate) const WAIT: &str = r"^(([12]?[0-9]|30)days?|[1-9]?[0-9]h( ?[1-5]?[0-9]m)?( ?[1-5]?[0-9](\.[0-9]{1,3})?s)?|[1-9]?[0-9]m( ?[1-5]?[0-9](\.[0-9]{1,3})?s)?|[0-9]{1,6}(\.[0-9]{1,3})?s|[0-9]{1,9}ms)$";
 /// From 0 s to 24 h, in whole seconds.

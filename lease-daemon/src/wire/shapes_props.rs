@@ -21,9 +21,10 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 proptest! {
     #[test]
-    fn durations_that_fit_are_within_bounds(ttl in fitting(TTL), wait in fitting(WAIT), grace in fitting(GRACE)) {
-        let [ttl, wait, grace] = [ttl, wait, grace].map(|text| Span::parse(&text).unwrap_or_else(|why| panic!("{why}")).0);
+    fn durations_that_fit_are_within_bounds(ttl in fitting(TTL), wait in fitting(WAIT), grace in fitting(GRACE), beat in fitting(HEARTBEAT)) {
+        let [ttl, wait, grace, beat] = [ttl, wait, grace, beat].map(|text| Span::parse(&text).unwrap_or_else(|why| panic!("{why}")).0);
         prop_assert!((Duration::from_secs(2)..=DAY).contains(&ttl), "{ttl:?}");
+        prop_assert!((Duration::from_secs(1)..=DAY).contains(&beat), "{beat:?}");
         prop_assert!(wait <= 30 * DAY, "{wait:?}");
         prop_assert!(grace <= DAY && grace.subsec_nanos() == 0, "{grace:?}");
     }

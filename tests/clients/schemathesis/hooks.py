@@ -25,6 +25,8 @@ MOST_LINES = 8
 
 # A wait that the client would rather not sit through: requests that are answered only at its end get a shorter one.
 SHORT = "50ms"
+# A heartbeat may not be longer than the ttl, which no schema can say: this one never is.
+HEARTBEAT = "1s"
 
 
 class Connection(HTTPConnection):
@@ -34,6 +36,8 @@ class Connection(HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         self.sock.connect(SOCKET)
+        # Where the daemon will close the connection, the answer keeps the socket and the connection forgets it.
+        self.lasting = self.sock
 
 
 class Pool(HTTPConnectionPool):
@@ -53,7 +57,8 @@ class Socket(HTTPAdapter):
         if response.status_code == 200 and response.headers.get("content-type") == NDJSON:
             response._content = first_lines(response.raw)
             response._content_consumed = True
-            response.close()
+            # What was not read must not be taken for the next answer; and this is what gives back what is held.
+            response.raw.close()
         return response
 
 
@@ -66,7 +71,7 @@ def first_lines(raw):
     limit = FIRST_LINE
     try:
         while seen.count(b"\n") < MOST_LINES:
-            raw.connection.sock.settimeout(limit)
+            raw.connection.lasting.settimeout(limit)
             chunk = raw.read1(65536)
             if not chunk:
                 break
@@ -78,15 +83,22 @@ def first_lines(raw):
 
 
 def impatient(request):
-    """The request, with a short wait where it has none or a long one. What is invalid stays so."""
+    """The request, with a short wait where it has none or a long one, and a heartbeat that fits its ttl. What is
+    invalid stays so."""
     parts = urlsplit(request.url)
-    if request.method == "POST" and parts.path.endswith("/acquire"):
+    if request.method == "POST":
         try:
             body = json.loads(request.body or "{}")
         except ValueError:
             return request
-        if isinstance(body, dict) and long(body.get("wait")):
-            request.prepare_body(json.dumps({**body, "wait": SHORT}), None)
+        if isinstance(body, dict):
+            wishes = {}
+            if parts.path.endswith("/acquire") and long(body.get("wait")):
+                wishes["wait"] = SHORT
+            if fits(BEAT, body.get("heartbeat")):
+                wishes["heartbeat"] = HEARTBEAT
+            if wishes:
+                request.prepare_body(json.dumps({**body, **wishes}), None)
     elif request.method == "GET" and parts.path.endswith("/barrier"):
         query = parse_qsl(parts.query, keep_blank_values=True)
         if "%" not in parts.query.replace("%20", "") and long(dict(query).get("wait")):
@@ -97,12 +109,17 @@ def impatient(request):
 
 def long(wait):
     """Whether a wait is none, or a valid one that is not short."""
-    return wait is None or (isinstance(wait, str) and re.fullmatch(WAIT, wait) is not None)
+    return wait is None or fits(WAIT, wait)
+
+
+def fits(pattern, text):
+    """Whether it is a text that fits the pattern."""
+    return isinstance(text, str) and re.fullmatch(pattern, text) is not None
 
 
 DOCUMENT = requests.get("http://lease/v1/openapi.json").json()
 SHAPES = DOCUMENT["components"]["schemas"]
-NAME, WAIT = SHAPES["Name"]["pattern"], SHAPES["Wait"]["pattern"]
+NAME, WAIT, BEAT = (SHAPES[shape]["pattern"] for shape in ["Name", "Wait", "Heartbeat"])
 
 
 def validator(schema):
@@ -124,6 +141,6 @@ def every_line(context, response, case):
 def map_path_parameters(context, path_parameters):
     """Half of the valid names are few, so that requests meet each other."""
     name = (path_parameters or {}).get("name")
-    if isinstance(name, str) and re.fullmatch(NAME, name) and len(name) % 2:
+    if fits(NAME, name) and len(name) % 2:
         path_parameters["name"] = random.Random(name).choice(["a", "b", "c.d", "e/f"])
     return path_parameters
