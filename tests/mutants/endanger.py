@@ -21,7 +21,8 @@ HEAD = """\
 
 Known wrong versions of the protocol, each run by `chaos` until a property is violated. Written by
 `tests/mutants/run --chaos --table`; what is wrong with each stands in the first line of its patch in
-[tests/mutants/patches](../tests/mutants/patches).
+[tests/mutants/patches](../tests/mutants/patches). `unchanged` is the protocol as it is: a row that names only what that is
+caught by in the same scenario says nothing of its mutant.
 
 | mutant | caught by | property | the first violation | runs | took | date |
 |---|---|---|---|---|---|---|
