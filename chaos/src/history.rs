@@ -106,6 +106,9 @@ pub enum What {
         command: String,
         /// The slack that the workers' library allows, in milliseconds.
         slack_ms: u64,
+        /// The wall clock at this line's moment, in nanoseconds since 1970: servers stamp what they write with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wall_ns: Option<u64>,
     },
     /// The runner: a fault begins or ends. The two have the same `fault` number.
     Fault {
@@ -124,6 +127,11 @@ pub enum What {
         nemesis: String,
         /// Why, and how to mend it.
         reason: String,
+    },
+    /// The runner: it was woken this much later than it wanted to be, since the machine was busy with other things.
+    Stalled {
+        /// How much later, in milliseconds.
+        late_ms: u64,
     },
     /// The runner: every fault is healed; from here on progress is owed.
     Healed,
@@ -244,6 +252,25 @@ pub enum What {
         resource: String,
         /// The value; 0 for nothing.
         value: u64,
+    },
+    /// A worker, when it was told who leads.
+    Shown {
+        /// The office.
+        name: String,
+        /// The token of the leader's term.
+        token: u64,
+        /// Until when that is known to be so.
+        until_ns: u64,
+    },
+    /// A worker, before it breaks a lock by force.
+    Breaks {
+        /// The lock.
+        name: String,
+        /// The token of the grant that it breaks.
+        token: u64,
+        /// Whether it is removed at once, which voids the promise of early notice; else it is marked, and its holder
+        /// gives it back.
+        at_once: bool,
     },
     /// The auditor: a revision was written. `at_ns` is when it was read.
     Revision {

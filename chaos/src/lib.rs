@@ -21,6 +21,7 @@ pub mod interrupt;
 pub mod judge;
 pub mod linear;
 pub mod nemesis;
+pub mod pulse;
 pub mod recorder;
 pub mod register;
 pub mod report;

@@ -90,6 +90,11 @@ impl Recorder {
         }
     }
 
+    /// Writes a line down from a thread that is not the runtime's.
+    pub fn line_from_a_thread(&self, line: Line) {
+        let _ = self.lines.blocking_send(line);
+    }
+
     /// A worker or a daemon died by itself: whatever the checkers say, that is an error.
     pub fn died(&self, who: &str) {
         eprintln!("chaos: {who} has died by itself; see its log");

@@ -6,12 +6,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::auditor::Auditor;
-use crate::clock::now_ns;
+use crate::clock::{now_ns, wall_ns};
 use crate::cluster::{self, Cluster, enclosure};
 use crate::crew::{Camp, Member, fake_clock};
 use crate::history::{ACCEPTANCE, Line, Phase, What};
 use crate::interrupt::Interrupt;
 use crate::nemesis::{self, Begun, Nemesis, Undo, World};
+use crate::pulse::Pulse;
 use crate::recorder::Recorder;
 use crate::register;
 use crate::scenario::{Planned, Scenario};
@@ -53,6 +54,9 @@ const INSIST: Duration = Duration::from_secs(120);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// What settling takes besides a ttl.
 const SETTLE: Duration = Duration::from_secs(15);
+
+/// How long an operator may take in the midst of faults, which wait meanwhile.
+const ACCEPT_WITHIN: Duration = Duration::from_secs(5);
 
 /// For how long a bucket that was made anew grants nothing: the longest ttl it may have known (that of a lock without
 /// settings, 20 s, and the slack) and the slack again. Until then no progress is owed.
@@ -103,9 +107,11 @@ pub async fn run(order: Order) -> Result<Ending, String> {
         release: order.release.clone(),
         command: order.command.clone(),
         slack_ms: 2_000,
+        wall_ns: Some(wall_ns()),
     };
     recorder.say(began).await;
     let mut interrupt = Interrupt::listen()?;
+    let pulse = Pulse::start(recorder.clone());
     // Whatever is under way is dropped, and what it started is killed with it: nothing of that can take long, and
     // nothing is healed for nobody.
     let ran = tokio::select! {
@@ -113,6 +119,8 @@ pub async fn run(order: Order) -> Result<Ending, String> {
         () = interrupt.told() => Ok(Ending::Interrupted),
         ran = enclosed(order, &recorder) => ran,
     };
+    // It ends within a beat, and holds the history open until then.
+    drop(pulse);
     // Without its last line a history is not whole: it may show a violation, and nothing else.
     match ran {
         Ok(Ending::Complete) => recorder.say(What::Ended).await,
@@ -233,13 +241,12 @@ impl Run {
         if let Err(why) = self.world.cluster.ready(Duration::from_secs(60)).await {
             eprintln!("chaos: after healing, {why}");
         }
-        if self.order.scenario.may_lose_writes(&self.order.sync_interval) {
-            let (fault, target) = (self.next_fault, ACCEPTANCE);
-            self.recorder.say(self.phase(fault, Nemesis::Power, target, Phase::Begins)).await;
-            if let Err(why) = nemesis::bucket::accept_losses(&self.world.cluster.urls()).await {
-                eprintln!("chaos: {why}");
+        if self.may_lose_writes() {
+            self.accept(Duration::from_secs(60)).await;
+            // Who refused everything until now may not have seen yet that the bucket was made anew meanwhile.
+            if self.order.scenario.replaces_the_bucket() {
+                self.quiet_until = Instant::now() + QUIET;
             }
-            self.recorder.say(self.phase(fault, Nemesis::Power, target, Phase::Ends)).await;
         }
         self.wait_until(self.quiet_until).await?;
         self.recorder.say(What::Healed).await;
@@ -255,6 +262,19 @@ impl Run {
             member.kill_daemon().await;
         }
         Ok(())
+    }
+
+    /// An operator accepts that the store lost what it had acknowledged.
+    async fn accept(&mut self, within: Duration) {
+        let fault = self.next_fault;
+        self.next_fault += 1;
+        self.recorder.say(self.phase(fault, Nemesis::Power, ACCEPTANCE, Phase::Begins)).await;
+        match tokio::time::timeout(within, nemesis::bucket::accept_losses(&self.world.cluster.urls())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => eprintln!("chaos: {why}"),
+            Err(_) => eprintln!("chaos: lost writes could not be accepted within {within:?}"),
+        }
+        self.recorder.say(self.phase(fault, Nemesis::Power, ACCEPTANCE, Phase::Ends)).await;
     }
 
     /// Lets time pass: faults end when they are due, and progress is shown.
@@ -341,13 +361,22 @@ impl Run {
         if nemesis == Nemesis::Bucket {
             self.quiet_until = Instant::now() + QUIET;
         }
+        // Or nothing would be granted, and nothing be seen, for the rest of a night.
+        if matches!(nemesis, Nemesis::Bucket | Nemesis::Membership) && self.may_lose_writes() {
+            self.accept(ACCEPT_WITHIN).await;
+        }
         Ok(())
+    }
+
+    fn may_lose_writes(&self) -> bool {
+        self.order.scenario.may_lose_writes(&self.order.sync_interval)
     }
 
     /// A fault that breaks what the library asks of its servers is named so.
     fn phase(&self, fault: u64, nemesis: Nemesis, target: &str, phase: Phase) -> What {
         let is_power = matches!(nemesis, Nemesis::Power | Nemesis::PowerAll);
-        let is_beyond = is_power && self.order.sync_interval != "always";
+        let is_thinned = nemesis == Nemesis::Membership && self.order.scenario.loses_the_last_replica();
+        let is_beyond = is_power && self.order.sync_interval != "always" || is_thinned;
         let word = nemesis.word();
         let nemesis = if is_beyond { format!("{word}-beyond-promise") } else { word.to_owned() };
         What::Fault { fault, nemesis, target: target.into(), phase }

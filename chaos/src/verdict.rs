@@ -36,6 +36,10 @@ pub struct Verdict {
     pub untested: Vec<&'static str>,
     /// Nemeses that could not be had on this machine, and why.
     pub untried: Vec<(String, String)>,
+    /// How often the machine woke the runner late.
+    pub stalls: usize,
+    /// By how many milliseconds at most.
+    pub worst_stall_ms: u64,
     /// What faults cost.
     pub availability: Availability,
     /// Of every property.
@@ -64,6 +68,8 @@ impl Verdict {
             lines: run.lines,
             untested: of(Status::Untested).map(|finding| finding.property).collect(),
             untried: run.untried.clone(),
+            stalls: run.stalls.len(),
+            worst_stall_ms: run.stalls.iter().map(|(_, late)| late / 1_000_000).max().unwrap_or_default(),
             availability: Availability::of(run),
             findings,
         }
@@ -84,6 +90,17 @@ impl Verdict {
             Outcome::Holds => "holds",
             Outcome::Violated => "VIOLATED",
             Outcome::Incomplete => "incomplete",
+        }
+    }
+
+    /// Whether the machine kept up, in a sentence.
+    pub fn machine(&self) -> String {
+        match self.stalls {
+            0 => "the machine kept up: the runner was never woken late".to_owned(),
+            stalls => format!(
+                "the machine was busy: the runner was woken late {stalls} times, by {} ms at most",
+                self.worst_stall_ms
+            ),
         }
     }
 
@@ -119,6 +136,7 @@ impl Verdict {
             }
         }
         text += &format!("\n{}", self.availability.table());
+        text += &format!("{}\n", self.machine());
         text += &format!("\nverdict: {}\n", self.word());
         if !self.untested.is_empty() {
             text += &format!("untested: {}\n", self.untested.join("; "));

@@ -31,6 +31,16 @@ impl Revision {
         (self.ttl_secs > 0).then(|| self.written_us.saturating_add(self.ttl_secs.saturating_mul(1_000_000)))
     }
 
+    /// Whose attempt it is of, also where that gave it back.
+    pub fn attempt(&self) -> Option<&str> {
+        self.value.as_ref()?.get("attempt")?.as_str()
+    }
+
+    /// Whether it bears the mark of somebody who breaks it by force.
+    pub fn is_marked(&self) -> bool {
+        self.value.as_ref().and_then(|value| value.get("broken")).is_some_and(|mark| !mark.is_null())
+    }
+
     /// The record, if it is one that an attempt holds or that is kept free for one.
     pub fn record(&self) -> Option<Record<'_>> {
         let is_record =
@@ -137,6 +147,11 @@ impl Audit {
         let outside = self.numbers.first().is_none_or(|first| number < *first)
             || self.numbers.last().is_none_or(|last| number > *last);
         outside || self.gaps.iter().any(|(from, to)| (*from..*to).contains(&number))
+    }
+
+    /// Whether the auditor said that it may have missed some number between these two.
+    pub fn may_miss_between(&self, low: u64, high: u64) -> bool {
+        self.gaps.iter().any(|(from, to)| *from < high && low < *to)
     }
 
     /// Whether every number between these two was read.

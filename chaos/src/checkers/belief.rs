@@ -63,7 +63,20 @@ fn pair(run: &Run, finding: &mut Finding, name: &str, one: &Held<'_>, other: &He
     let until = |held: &Held<'_>| held.operation.belief().map_or(0, |(_, to)| to);
     let to = until(one).min(until(other));
     if from < to {
-        let what = format!("{first} and {second} both believed to hold {name}, for {}.", length(to - from));
+        let (one_token, other_token) = (one.token, other.token);
+        let what = format!(
+            "{first} and {second} both believed to hold {name}, for {} (tokens {one_token} and {other_token}).",
+            length(to - from)
+        );
+        if let Some(broken) =
+            run.broken_at_once.get(&(name.to_owned(), one_token)).filter(|it| it.at_ns <= from)
+        {
+            finding.show(
+                [lines[0], broken.line, lines[2]],
+                format!("{what} The first had been broken by force."),
+            );
+            return;
+        }
         let ttl = one.operation.ttl_ns().max(other.operation.ttl_ns());
         if run.is_beyond(from, to, ttl) {
             finding.show(lines, format!("{what} What the contract assumes was broken on purpose."));

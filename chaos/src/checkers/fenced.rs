@@ -1,4 +1,5 @@
-//! The fenced resource accepts no old token: once it took a write with one, no write sent later with a lower one. What
+//! The fenced resource accepts no old token: once it took a write with one, no write sent later with a lower one; and where
+//! the store itself guards what is written, it does not have what it refused. What
 //! readers write fences nobody; a semaphore's tokens are ordered for each slot only, so its uses are left out.
 
 use std::collections::BTreeMap;
@@ -48,5 +49,33 @@ pub fn check(run: &Run) -> Finding {
             }
         }
     }
+    guarded(run, &mut finding);
     finding.done("nothing was written under a lock")
+}
+
+/// What the store itself guards, it has only if it took it: a write that was refused is not there.
+fn guarded(run: &Run, finding: &mut Finding) {
+    let mut refused = BTreeMap::new();
+    for operation in &run.operations {
+        for it in &operation.uses {
+            if let Some(used) = it.used.filter(|used| used.answer == Answer::Refused) {
+                refused.insert((it.resource.as_str(), it.value), (operation, it, used));
+            }
+        }
+    }
+    for write in run.audit.in_order().filter(|write| write.key.starts_with("data.") && !write.is_deletion) {
+        let Some(value) = write.value.as_ref().and_then(serde_json::Value::as_u64) else { continue };
+        finding.examine();
+        if let Some((operation, it, used)) = refused.get(&(write.key.as_str(), value)) {
+            finding.violate(
+                [it.at.line, used.at.line, write.at.line],
+                format!(
+                    "{} was told that its write of {value} to {} (token {}) is refused, and the store has it.",
+                    operation.title(),
+                    write.key,
+                    it.token
+                ),
+            );
+        }
+    }
 }

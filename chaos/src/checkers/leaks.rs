@@ -1,8 +1,6 @@
 //! Nothing is leaked: when all have stopped, the store holds no record, place or presence whose time has passed by more
 //! than the slack, and none without a TTL that should have one. Lists of readers, limits and values have none.
 
-use std::collections::BTreeMap;
-
 use super::audit::Revision;
 use super::{Finding, Run, length};
 
@@ -13,12 +11,8 @@ pub fn check(run: &Run) -> Finding {
         "lease-lib/src/docs/kinds.md; NATS: an update without TTL never expires",
     );
     let slack = run.slack_ns();
-    let mut last: BTreeMap<&str, &Revision> = BTreeMap::new();
-    for write in run.audit.in_order() {
-        last.insert(write.key.as_str(), write);
-    }
-    let owed: Vec<_> = last.into_values().filter(|it| !it.is_deletion && owes_a_ttl(it)).collect();
-    for write in &owed {
+    // Every write, not only those that stand at the end: whoever died then would have left it for ever.
+    for write in run.audit.in_order().filter(|it| !it.is_deletion && owes_a_ttl(it)) {
         finding.examine();
         if write.ttl_secs == 0 {
             finding

@@ -4,8 +4,10 @@
 //! was paused on purpose) stands beside the verdict and does not change it.
 
 mod belief;
+mod cause;
 mod fenced;
 mod finding;
+mod grounded;
 mod history;
 mod holder;
 mod leaks;
@@ -34,14 +36,16 @@ pub const SCHEDULING_NS: u64 = 200_000_000;
 pub type Check = fn(&Run) -> Finding;
 
 /// Every checker, in the order of the report.
-pub const ALL: [Check; 13] = [
+pub const ALL: [Check; 15] = [
     history::check,
     holder::check,
     rising::check,
     fenced::check,
     register::check,
     belief::check,
+    grounded::check,
     notice::check,
+    cause::check,
     use_after_loss::check,
     ownership::check,
     succession::check,

@@ -45,6 +45,8 @@ pub fn check(run: &Run) -> Finding {
         };
         if run.was_paused(&operation.worker, deadline, at) {
             finding.show(lines, format!("{what} It was paused."));
+        } else if at - late_from <= run.stalled_ns(deadline, at) {
+            finding.show(lines, format!("{what} The whole machine stood still meanwhile."));
         } else {
             finding.violate(lines, what);
         }

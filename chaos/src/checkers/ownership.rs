@@ -7,6 +7,9 @@ use super::run::Held;
 use super::{Finding, Run};
 use crate::history::Kind;
 
+/// How long after a store was made to lose writes that may show.
+const FELT_NS: u64 = 20_000_000_000;
+
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
     let source = "contract §2 Record; only a compare-and-set write decides";
@@ -24,7 +27,7 @@ pub fn check(run: &Run) -> Finding {
                 again.revision
             );
             // Where that was broken on purpose, the rest of this property shows what the library made of it.
-            if run.is_beyond(before.at.at_ns, again.at.at_ns, 0) {
+            if run.is_beyond(before.at.at_ns, again.at.at_ns, FELT_NS) {
                 finding.show(lines, sentence);
             } else {
                 finding.violate(lines, sentence);

@@ -23,6 +23,8 @@ pub struct Began {
     pub command: String,
     /// The slack in milliseconds.
     pub slack_ms: u64,
+    /// By how much the wall clock was ahead of `CLOCK_BOOTTIME`, in nanoseconds, if that is said.
+    pub wall_ahead_ns: Option<u64>,
 }
 
 /// A process of a worker.
@@ -67,6 +69,12 @@ pub struct Run {
     pub lives: Vec<Life>,
     /// What the auditor read.
     pub audit: Audit,
+    /// When the runner was woken late, and by how many nanoseconds.
+    pub stalls: Vec<(u64, u64)>,
+    /// Locks that somebody broke by force, without waiting for their holders: name, token, and when it was begun.
+    pub broken_at_once: BTreeMap<(String, u64), Mark>,
+    /// Leaders as they were shown to others: when, the office, the token, and until when.
+    pub shown: Vec<(Mark, String, u64, u64)>,
     /// Nemeses that could not be had, and why.
     pub untried: Vec<(String, String)>,
     /// Known weaknesses of NATS that were tried.
@@ -116,6 +124,14 @@ impl Run {
             |band: &Band| by_socket && band.target.split(['|', ',', ' ']).any(|it| it.starts_with('d'));
         let paused = |band: &&Band| band.pauses() && (band.befalls(worker) || daemon(band));
         self.faults.iter().filter(paused).any(|band| band.touches(from, to, WAKING_NS))
+    }
+
+    /// For how long, from `from` to `to`, the machine kept even the runner from running.
+    pub fn stalled_ns(&self, from: u64, to: u64) -> u64 {
+        let within = |(woken, late): &(u64, u64)| {
+            (*woken).min(to).saturating_sub(woken.saturating_sub(*late).max(from))
+        };
+        self.stalls.iter().map(within).sum()
     }
 
     /// How often an operator had accepted by then that the store had lost writes.
@@ -181,13 +197,23 @@ impl Reading {
         };
         (self.run.ended, self.run.interrupted) = (None, None);
         match line.what {
-            What::Began { scenario, seed, release, command, slack_ms } if number == 1 => {
-                self.run.began = Some(Began { scenario, seed, release, command, slack_ms });
+            What::Began { scenario, seed, release, command, slack_ms, wall_ns } if number == 1 => {
+                let wall_ahead_ns = wall_ns.and_then(|wall| wall.checked_sub(line.at_ns));
+                self.run.began = Some(Began { scenario, seed, release, command, slack_ms, wall_ahead_ns });
             }
             What::Began { .. } => self.run.strays.push(number),
             What::Untried { nemesis, reason } => self.run.untried.push((nemesis, reason)),
             What::Weakness { weakness, is_library, tries, wrong, sort } => {
                 self.run.weaknesses.push(Tried { at, weakness, is_library, tries, wrong, sort });
+            }
+            What::Breaks { name, token, at_once } => {
+                if at_once {
+                    self.run.broken_at_once.entry((name, token)).or_insert(at);
+                }
+            }
+            What::Shown { name, token, until_ns } => self.run.shown.push((at, name, token, until_ns)),
+            What::Stalled { late_ms } => {
+                self.run.stalls.push((at.at_ns, late_ms.saturating_mul(1_000_000)));
             }
             What::Healed => self.run.healed = Some(at),
             What::Ended => self.run.ended = Some(at),

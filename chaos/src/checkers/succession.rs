@@ -1,5 +1,6 @@
-//! Nobody touches another's grant: a record is written over by another attempt only after it was deleted, kept free for
-//! somebody by its holder, or had expired by the servers' clocks; and over a list of readers, only once each is gone.
+//! Nobody touches another's grant: a record is written over, or deleted, by another attempt only after it was deleted,
+//! kept free for somebody by its holder, or had expired by the servers' clocks; and over a list of readers, only once each
+//! is gone. The mark of whoever breaks it by force stands as long as the record does.
 //!
 //! Whoever wants several locks waits for one of them, and writes the set over the grant that its turn gave it: that grant
 //! was nobody's but its process's own, and no worker was ever told of it.
@@ -8,6 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::audit::{Record, Revision};
 use super::{Finding, Run};
+
+/// How long after a store was made to lose writes, its revisions of before may still be read among those of after.
+const FORKED_NS: u64 = 20_000_000_000;
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
@@ -21,7 +25,18 @@ pub fn check(run: &Run) -> Finding {
         let Some((before, was)) = before.and_then(|before| Some((before, before.record()?))) else {
             continue;
         };
+        if write.is_deletion {
+            deletion(run, &mut finding, before, &was, write, slack_us);
+            continue;
+        }
         let Some(is) = write.record() else { continue };
+        if before.is_marked() && is.attempt == was.attempt && !write.is_marked() {
+            finding.examine();
+            let what =
+                format!("The mark of whoever broke {} by force was written over by its holder.", write.key);
+            finding.violate([before.at.line, write.at.line], what);
+            continue;
+        }
         if was.is_reserved || is.is_reserved || is.attempt == was.attempt && is.readers.is_empty() {
             continue;
         }
@@ -39,9 +54,21 @@ pub fn check(run: &Run) -> Finding {
         }
         finding.examine();
         if !expired(before, write, slack_us) {
+            if run.is_beyond(before.at.at_ns, write.at.at_ns, FORKED_NS) {
+                finding.show(
+                    [before.at.line, write.at.line],
+                    format!("{} went back to what it was before.", write.key),
+                );
+                continue;
+            }
             finding.violate(
                 [before.at.line, write.at.line],
-                format!("{} was written over while {}'s grant stood.", write.key, who(&was)),
+                format!(
+                    "{} was written over by {} while the grant of {} (token {token}) stood.",
+                    write.key,
+                    who(&is),
+                    who(&was)
+                ),
             );
         }
     }
@@ -49,6 +76,32 @@ pub fn check(run: &Run) -> Finding {
         finding.why = Some(format!("left out, as the auditor missed revisions in between: {unseen}"));
     }
     finding.done("no record followed another without having been given back")
+}
+
+/// A release names its attempt in what it leaves: it deletes its own record, or one that had expired.
+fn deletion(
+    run: &Run,
+    finding: &mut Finding,
+    before: &Revision,
+    was: &Record<'_>,
+    write: &Revision,
+    slack_us: u64,
+) {
+    let Some(by) =
+        write.attempt().filter(|by| *by != was.attempt && !by.is_empty() && !was.attempt.is_empty())
+    else {
+        return;
+    };
+    if was.is_reserved || !run.audit.saw_all_between(before.revision, write.revision) {
+        return;
+    }
+    finding.examine();
+    if !expired(before, write, slack_us) {
+        finding.violate(
+            [before.at.line, write.at.line],
+            format!("{} was deleted by the attempt {by} while the grant of {} stood.", write.key, who(was)),
+        );
+    }
 }
 
 /// Over a list of readers: whoever is not on the new list has gone.

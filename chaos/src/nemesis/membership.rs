@@ -3,8 +3,11 @@
 use super::{Begun, Struck, Undo, World};
 use crate::worker::BUCKET;
 
+/// How long one request for other replicas may take.
+const WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+
 pub(super) async fn shrink(world: &mut World) -> Struck {
-    match replicas(world, 1).await {
+    match tokio::time::timeout(WITHIN, replicas(world, 1)).await.unwrap_or_default() {
         Some(false) => Ok(None),
         // Without an answer it may have happened: it is undone all the same.
         _ => Ok(Some(Begun { target: format!("KV_{BUCKET} to 1 replica"), undo: Undo::Replicas })),
@@ -12,13 +15,22 @@ pub(super) async fn shrink(world: &mut World) -> Struck {
 }
 
 pub(super) async fn grow(world: &mut World) -> Result<(), String> {
-    for _ in 0..6 {
-        if replicas(world, 3).await == Some(true) {
-            return Ok(());
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    // While this waits no other fault is undone, and that may be what it waits for.
+    match tokio::time::timeout(WITHIN, replicas(world, 3)).await {
+        Ok(Some(true)) if is_current(world).await => Ok(()),
+        Ok(Some(true)) => Err("the stream's replicas do not catch up".into()),
+        _ => Err("the stream does not get its three replicas back".into()),
     }
-    Err("the stream does not get its three replicas back".into())
+}
+
+/// Whether two replicas have caught up with the leader: until then it alone has what was acknowledged.
+async fn is_current(world: &World) -> bool {
+    let subject = format!("$JS.API.STREAM.INFO.KV_{BUCKET}");
+    let Ok(Some(info)) = tokio::time::timeout(WITHIN, world.ask(&subject, "", false)).await else {
+        return false;
+    };
+    let others = info["cluster"]["replicas"].as_array().cloned().unwrap_or_default();
+    others.iter().filter(|peer| peer["current"] == true).count() == 2
 }
 
 /// Whether the stream has (or will have) so many replicas; `None` if nobody answers.

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!   page      what it is all put into
+//!   closeup   violations, first of all, and each from near
 //!   timeline  each worker's holds and waits, the faults across
 //!   plots     how long an acquire took, how many were granted and written
 //!   axis, svg time and numbers to places, and shapes to text
 //! ```
 
 mod axis;
+mod closeup;
 mod page;
 mod plots;
 mod svg;

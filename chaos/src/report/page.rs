@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::svg::escape;
-use super::{plots, timeline};
+use super::{closeup, plots, timeline};
 use crate::availability::{Availability, Cost};
 use crate::checkers::{Evidence, Finding, Run, Status, length};
 use crate::verdict::{Verdict, word};
@@ -28,10 +28,12 @@ pub fn page(run: &Run, verdict: &Verdict, beside: &Beside) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\
          <title>{title}</title><style>{STYLE}</style></head><body><main>\n"
     );
+    let spots = closeup::spots(verdict, beside);
     text += &header(run, verdict);
+    text += &closeup::section(run, verdict, &spots);
     text += &findings(verdict, beside);
     text += &untried(verdict);
-    text += &timeline::timeline(run);
+    text += &timeline::timeline(run, &spots);
     text += &plots::latency(run);
     text += &plots::availability(run);
     text += &costs(&verdict.availability);
@@ -64,6 +66,7 @@ fn header(run: &Run, verdict: &Verdict) -> String {
         fact("Protected writes", uses.to_string()),
         fact("Revisions read", run.audit.revisions.len().to_string()),
     ];
+    let machine = verdict.machine();
     let sentence = match (violated, verdict.untested.len()) {
         (0, 0) => "Every property was tested and held.".to_owned(),
         (0, 1) => "Nothing was violated; one property was not tested.".to_owned(),
@@ -72,7 +75,7 @@ fn header(run: &Run, verdict: &Verdict) -> String {
         (many, _) => format!("{many} properties were violated."),
     };
     format!(
-        "<header><h1>{} <span class=\"pill {class}\" id=\"verdict\">{}</span></h1><p>{sentence}</p><dl>{}</dl>\
+        "<header><h1>{} <span class=\"pill {class}\" id=\"verdict\">{}</span></h1><p>{sentence} And {machine}.</p><dl>{}</dl>\
          <p class=\"again\">Again: <code>{}</code></p></header>\n",
         escape(if verdict.scenario.is_empty() {
             "a run that does not say what it is"

@@ -64,6 +64,13 @@ impl Svg {
         let _ = writeln!(self.text, r#"<polyline class="{class}" points="{}"/>"#, points.join(" "));
     }
 
+    /// What is drawn within leads elsewhere on the page, and can be led to.
+    pub(super) fn link(&mut self, target: &str, to: &str, within: impl FnOnce(&mut Svg)) {
+        let _ = writeln!(self.text, r#"<a id="{}" href="{}">"#, escape(target), escape(to));
+        within(self);
+        self.text.push_str("</a>\n");
+    }
+
     /// Words; `anchor` is `start`, `middle` or `end`.
     pub(super) fn words(&mut self, class: &str, at: (f64, f64), anchor: &str, words: &str) {
         let (x, y) = at;

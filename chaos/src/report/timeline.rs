@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::axis::{LEFT, RIGHT, Time, WIDTH, figure, short};
+use super::closeup::Spot;
 use super::svg::{Svg, escape};
 use crate::checkers::operation::Operation;
 use crate::checkers::{Run, length};
@@ -20,7 +21,7 @@ const LARGEST: usize = 8 << 20;
 const COLOURS: usize = 8;
 
 /// The section with the timeline.
-pub(super) fn timeline(run: &Run) -> String {
+pub(super) fn timeline(run: &Run, spots: &[Spot<'_>]) -> String {
     let time = Time::of(run);
     let mut svg = Svg::new(WIDTH, "timeline of all workers");
     let mut y = faults(&mut svg, run, &time);
@@ -60,6 +61,7 @@ pub(super) fn timeline(run: &Run) -> String {
         }
         y += height;
     }
+    flags(&mut svg, &time, spots, top, bottom);
     let drawing = svg.finish(bottom + 24.0);
     let mut about = "Bars are holds with the end of their token, by name; thin lines are waits; ticks below are writes to \
                      what is protected; a cross is a loss, a ring is no grant. Point at anything for more."
@@ -70,15 +72,42 @@ pub(super) fn timeline(run: &Run) -> String {
     figure("Who held what", &about, &(legend(&names) + &drawing))
 }
 
+/// Where the violations are, by their numbers.
+fn flags(svg: &mut Svg, time: &Time, spots: &[Spot<'_>], top: f64, bottom: f64) {
+    let mut last = f64::MIN;
+    let mut row = 0;
+    for spot in spots {
+        let x = time.x(spot.to);
+        // Numbers that would stand over each other go below each other.
+        row = if (x - last).abs() < 20.0 { row + 1 } else { 0 };
+        last = x;
+        let y = top + 10.0 + f64::from(row) * 20.0;
+        let hint = format!("{}: {}", spot.property, spot.evidence.sentence);
+        let (target, to) = (format!("flag-{}", spot.number), format!("#near-{}", spot.number));
+        svg.link(&target, &to, |svg| {
+            svg.line("flag", (x, top), (x, bottom), &hint);
+            svg.dot("flag", (x, y), 9.0, &hint);
+            svg.words("flag", (x, y + 4.0), "middle", &spot.number.to_string());
+        });
+    }
+}
+
 /// The faults by row, each with its name where it fits; returns where they end.
-fn faults(svg: &mut Svg, run: &Run, time: &Time) -> f64 {
+pub(super) fn faults(svg: &mut Svg, run: &Run, time: &Time) -> f64 {
     let mut rows: Vec<f64> = Vec::new();
-    for band in &run.faults {
+    for band in run.faults.iter().filter(|band| time.shows(band)) {
         let (from, to) = (time.x(band.from.at_ns), time.x(band.to.map_or(run.span.1, |to| to.at_ns)));
         let label = short(&format!("{} {}", band.nemesis, band.target), 40);
         let room = 6.5 * label.chars().count() as f64 + 8.0;
-        let is_left = to.max(from + 3.0) + room > WIDTH - RIGHT && from - room > LEFT;
-        let (low, high) = if is_left { (from - room, to) } else { (from, to.max(from + 3.0) + room) };
+        // To the right of it, or to the left, or, if it is that long, within.
+        let has_no_room = to.max(from + 3.0) + room > WIDTH - RIGHT;
+        let is_left = has_no_room && from - room > LEFT;
+        let is_within = has_no_room && !is_left;
+        let (low, high) = match (is_left, is_within) {
+            (true, _) => (from - room, to),
+            (_, true) => (from, to.max(from + room)),
+            _ => (from, to.max(from + 3.0) + room),
+        };
         let row = rows.iter().position(|end| *end <= low).unwrap_or(rows.len());
         if row >= FAULT_ROWS {
             continue;
@@ -94,7 +123,11 @@ fn faults(svg: &mut Svg, run: &Run, time: &Time) -> f64 {
             band.to.map_or("to the end".to_owned(), |to| length(to.at_ns.saturating_sub(band.from.at_ns)));
         let hint = format!("fault {}: {} {}, {lasted}", band.fault, band.nemesis, band.target);
         svg.rect("fault", (from, y), ((to - from).max(3.0), 12.0), &hint);
-        let (x, anchor) = if is_left { (from - 4.0, "end") } else { (to.max(from + 3.0) + 4.0, "start") };
+        let (x, anchor) = match (is_left, is_within) {
+            (true, _) => (from - 4.0, "end"),
+            (_, true) => (from + 4.0, "start"),
+            _ => (to.max(from + 3.0) + 4.0, "start"),
+        };
         svg.words("fault-label", (x, y + 10.0), anchor, &label);
     }
     if !rows.is_empty() {
@@ -137,7 +170,8 @@ fn workers(run: &Run) -> Vec<(&str, Vec<Vec<&Operation>>)> {
     workers
 }
 
-fn until(run: &Run, operation: &Operation) -> u64 {
+/// When it was over.
+pub(super) fn until(run: &Run, operation: &Operation) -> u64 {
     let refused = operation.refused.map(|(at, _)| at.at_ns);
     let held = operation.belief().map(|(_, to)| to.max(operation.let_go().map_or(0, |mark| mark.at_ns)));
     let gone = operation.gone.map(|at| at.at_ns);
@@ -145,7 +179,7 @@ fn until(run: &Run, operation: &Operation) -> u64 {
 }
 
 /// Each name's colour: the most used have their own.
-fn names(run: &Run) -> BTreeMap<String, usize> {
+pub(super) fn names(run: &Run) -> BTreeMap<String, usize> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for operation in &run.operations {
         *counts.entry(title(operation)).or_default() += 1;
@@ -173,7 +207,7 @@ fn legend(names: &BTreeMap<String, usize>) -> String {
 }
 
 /// Draws one operation unless it is hidden behind what is drawn up to `drawn`; returns up to where that is now.
-fn draw(
+pub(super) fn draw(
     svg: &mut Svg,
     time: &Time,
     run: &Run,

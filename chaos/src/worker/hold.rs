@@ -16,6 +16,9 @@ use crate::history::{Kind, Op, Outcome, What};
 use crate::register::{Registers, Write};
 use support::chance::Chance;
 
+/// The locks that most want.
+const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
 /// Where locks come from.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
@@ -114,7 +117,7 @@ impl Lane {
     /// What to ask for. Locks of every workload share the names `a` to `e`, so that kinds meet that exclude each
     /// other, and each name is wanted at all times.
     fn draw(&mut self) -> Ask {
-        let mut names = ["a", "b", "c", "d", "e"].map(str::to_owned);
+        let mut names = NAMES.map(str::to_owned);
         self.chance.shuffle(&mut names);
         let one = |name: &str| vec![name.to_owned()];
         let (kind, names, limit) = match self.settings.workload {
@@ -129,6 +132,8 @@ impl Lane {
             Workload::Election => (Kind::Election, one("e"), None),
             Workload::Guarded => (Kind::Lock, one("data"), None),
             Workload::Group => (Kind::Group, one("m"), None),
+            // It has no lanes.
+            Workload::Breaker | Workload::Observer => (Kind::Lock, one("a"), None),
         };
         Ask { kind, names, limit, ttl: self.settings.ttl() }
     }

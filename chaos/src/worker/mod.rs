@@ -7,9 +7,11 @@
 //! What it says is stamped by itself: *before* it asks, and *after* it was told, so that what it believes lies within
 //! what it says. The end of its standard input stops it too.
 
+mod breaker;
 mod grant;
 mod hold;
 mod library;
+mod observer;
 mod say;
 mod socket;
 
@@ -63,6 +65,10 @@ pub enum Workload {
     Guarded,
     /// A membership of a group.
     Group,
+    /// None: it breaks the locks of others by force.
+    Breaker,
+    /// None: it asks who leads.
+    Observer,
 }
 
 impl Workload {
@@ -76,6 +82,8 @@ impl Workload {
             Workload::Election => "election",
             Workload::Guarded => "guarded",
             Workload::Group => "group",
+            Workload::Breaker => "breaker",
+            Workload::Observer => "observer",
         }
     }
 }
@@ -150,6 +158,13 @@ pub async fn run(settings: Settings) -> Result<(), String> {
             None => return Ok(()),
         },
     };
+    if let hold::Source::Library(space) = &source {
+        match settings.workload {
+            Workload::Breaker => breaker::run(space, &said, &mut chance, &stop).await,
+            Workload::Observer => observer::run(space, &said, &mut chance, &stop).await,
+            _ => {}
+        }
+    }
     let lanes = (0..settings.lanes).map(|lane| {
         let lane =
             hold::Lane::new(lane, &settings, source.clone(), said.clone(), chance.fork(), stop.clone());

@@ -1,6 +1,6 @@
 //! Tokens, belief, the fenced resource and the register.
 
-use chaos::history::{ACCEPTANCE, Kind, What};
+use chaos::history::{ACCEPTANCE, Answer, Kind, What};
 
 use super::story::{FIRST, Story};
 
@@ -160,4 +160,22 @@ fn tokens_that_rose_may_be_given_again_only_once_lost_writes_were_accepted() {
             story.violates(property, "w2's op 1");
         }
     }
+}
+
+#[test]
+fn the_store_does_not_have_what_it_refused() {
+    let property = "the resource accepts no old token";
+    let story = |answer: Answer, written: u64| {
+        let mut story = Story::new();
+        story.holds("w1", 1, Kind::Lock, "data", 10, (10, 20));
+        let resource = "data.position".to_owned();
+        story.say(12, "w1", What::Uses { op: 1, resource, token: 10, value: 7 });
+        story.say(13, "w1", What::Used { op: 1, value: 7, answer, before: None });
+        story.writes(12, "data.position", 0, serde_json::json!(written));
+        story
+    };
+    story(Answer::Accepted, 7).holds_for(property);
+    story(Answer::Unknown, 7).holds_for(property);
+    story(Answer::Refused, 8).holds_for(property);
+    story(Answer::Refused, 7).violates(property, "w1's op 1 was told that its write of 7 to data.position");
 }

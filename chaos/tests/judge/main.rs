@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
+mod belief;
 mod browser;
 mod busy;
 mod exclusion;

@@ -122,7 +122,23 @@ fn no_grant_is_written_over_while_it_stands() {
     story.record(4_100, "lock.a", "z", None);
     story.holds_for(property);
     story.record(4_200, "lock.a", "x", None);
-    story.violates(property, "lock.a was written over while o's grant stood");
+    story.violates(property, "lock.a was written over by o while the grant of o");
+}
+
+#[test]
+fn no_grant_is_deleted_by_another_while_it_stands() {
+    let property = "no grant is written over while it stands";
+    let gone = |attempt: &str| json!({ "gone": true, "attempt": attempt });
+    let mut story = Story::new();
+    story.record(10, "lock.a", "x", None);
+    story.writes(20, "lock.a", 600, gone("x"));
+    story.is_untested(property);
+    story.record(30, "lock.a", "y", None);
+    story.writes(4_100, "lock.a", 600, gone("x"));
+    story.holds_for(property);
+    story.record(4_200, "lock.a", "y", None);
+    story.writes(4_300, "lock.a", 600, gone("x"));
+    story.violates(property, "lock.a was deleted by the attempt x while the grant of o stood");
 }
 
 #[test]

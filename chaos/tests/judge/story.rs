@@ -33,6 +33,7 @@ impl Story {
                 release: "2.14.5".into(),
                 command: "cargo run --release -p chaos -- run by-hand --seed 7".into(),
                 slack_ms: 2_000,
+                wall_ns: Some(FIRST * 1_000),
             },
         );
         story

@@ -41,6 +41,24 @@ fn lost_is_told_by_the_deadline() {
 }
 
 #[test]
+fn a_machine_that_stood_still_excuses_as_much_as_it_did() {
+    let property = "lost is told by the deadline";
+    let story = |stall: u64| {
+        let mut story = held(4_000);
+        story.say(4_900, "runner", What::Stalled { late_ms: stall });
+        story.lost(4_910, "w1", 1);
+        story
+    };
+    assert_eq!(story(800).holds_for(property).shown, 1);
+    story(600).violates(property, "w1's op 1 was told of its loss 910 ms after its deadline");
+    // What was before the deadline excuses nothing.
+    let mut before = held(4_000);
+    before.say(4_000, "runner", What::Stalled { late_ms: 2_000 });
+    before.lost(4_910, "w1", 1);
+    before.violates(property, "w1's op 1");
+}
+
+#[test]
 fn a_lost_belief_does_not_come_back() {
     let property = "lost is told by the deadline";
     let mut story = held(4_000);

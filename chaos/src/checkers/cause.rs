@@ -1,0 +1,96 @@
+//! No loss without a cause: who is told that its lock was taken or broken by force, that its bucket was replaced, or at the
+//! release that it had lost the lock before, had that happen to it: somebody else's write, a deletion, the record's end by
+//! the store's clock.
+
+use super::fault::Band;
+use super::operation::{Mark, Operation};
+use super::{Finding, Run};
+use crate::history::Freed;
+
+/// How much later than the loss was told the auditor may read what caused it.
+const READ_NS: u64 = 5_000_000_000;
+
+/// See the file's head.
+pub fn check(run: &Run) -> Finding {
+    let mut finding = Finding::new("no loss without a cause", "contract §1.4 and §1.5");
+    let mut unseen = 0;
+    for operation in &run.operations {
+        let Some((at, what)) = told(operation) else { continue };
+        let Some(grant) = &operation.granted else { continue };
+        let replaced = run.faults.iter().any(|it| it.nemesis == "bucket" && it.from.at_ns <= at.at_ns);
+        // A daemon that is started again knows none of the leases of before.
+        let daemon =
+            |it: &Band| it.nemesis.ends_with("-daemon") && !it.pauses() && it.names(&operation.worker);
+        let restarted =
+            run.faults.iter().filter(|it| daemon(it)).any(|it| it.touches(grant.at.at_ns, at.at_ns, 0));
+        let beyond = run.is_beyond(grant.at.at_ns, at.at_ns, operation.ttl_ns());
+        if replaced || restarted || beyond {
+            continue;
+        }
+        let causes = operation.names.iter().map(|name| cause(run, operation, name, at));
+        match causes.max() {
+            Some(Cause::Seen) => finding.examine(),
+            Some(Cause::None) => {
+                finding.examine();
+                let title = operation.title();
+                finding.violate(
+                    [grant.at.line, at.line],
+                    format!("{title} was told {what}, and nothing had happened to what it held."),
+                );
+            }
+            Some(Cause::Unknown) | None => unseen += 1,
+        }
+    }
+    if unseen > 0 {
+        finding.why = Some(format!("written where the auditor was not reading: {unseen} losses"));
+    }
+    finding.done("nobody was told of a loss but by its own clock")
+}
+
+/// Whether something happened; the surest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Cause {
+    None,
+    Unknown,
+    Seen,
+}
+
+/// A loss that somebody else must have caused.
+fn told(operation: &Operation) -> Option<(Mark, String)> {
+    if let Some((at, reason)) = &operation.lost {
+        let by_others = ["taken", "broken", "bucket-replaced"].contains(&reason.as_str());
+        return by_others.then(|| (*at, format!("that it was lost ({reason})")));
+    }
+    let releases = operation.releases?;
+    let (at, freed) = operation.released?;
+    let before = releases.at_ns < operation.deadline()?;
+    (freed == Freed::Lost && before).then(|| (at, "at its release that it had lost it".to_owned()))
+}
+
+fn cause(run: &Run, operation: &Operation, name: &str, at: Mark) -> Cause {
+    let token = operation.granted.as_ref().and_then(|grant| grant.tokens.get(name));
+    let Some(granting) = token.and_then(|token| run.audit.get(*token)) else { return Cause::Unknown };
+    let Some(attempt) = granting.record().map(|record| record.attempt.to_owned()) else {
+        return Cause::Unknown;
+    };
+    let until = at.at_ns.saturating_add(READ_NS);
+    let later = run.audit.in_order().filter(|it| it.revision > granting.revision && it.key == granting.key);
+    let mut last = granting;
+    for write in later.take_while(|it| it.at.at_ns <= until) {
+        let own = write.record().is_some_and(|it| it.attempt == attempt) && !write.is_marked();
+        let deletes_itself = write.is_deletion && write.attempt() == Some(attempt.as_str());
+        if !own && !deletes_itself {
+            return Cause::Seen;
+        }
+        if own {
+            last = write;
+        }
+    }
+    // Read at `at`, written a little earlier.
+    let expires = last.ttl_secs.saturating_mul(1_000_000_000).saturating_add(last.at.at_ns);
+    let may_have_expired = last.ttl_secs > 0 && expires <= at.at_ns.saturating_add(READ_NS / 5);
+    if may_have_expired {
+        return Cause::Seen;
+    }
+    if run.audit.may_miss_between(granting.revision, u64::MAX) { Cause::Unknown } else { Cause::None }
+}

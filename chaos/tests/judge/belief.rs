@@ -1,0 +1,146 @@
+//! What a belief rests on, and what a loss comes from.
+
+use chaos::history::{Freed, Kind, What};
+use serde_json::json;
+
+use super::story::{FIRST, Story, ns, record};
+
+/// A grant that was written at 10 ms and told at 12 ms.
+fn granted(deadline: u64) -> (Story, u64) {
+    let mut story = Story::new();
+    story.starts(0, "w1", "library");
+    story.asks(8, "w1", 1, Kind::Lock, &["a"]);
+    let token = story.record(10, "lock.a", "x", None);
+    story.granted(12, "w1", 1, "a", token, deadline);
+    (story, token)
+}
+
+#[test]
+fn nobody_believes_longer_than_the_newest_write_allows() {
+    let property = "belief rests on a record";
+    Story::new().is_untested(property);
+    // Sent at 9 ms, with a margin of 50 ms.
+    let (mut story, token) = granted(3_959);
+    story.holds_for(property);
+    story.record(1_000, "lock.a", "x", Some(token));
+    story.renewed(1_002, "w1", 1, 4_949);
+    assert_eq!(story.holds_for(property).examined, 2);
+    // Extended without a write.
+    story.renewed(2_000, "w1", 1, 5_950);
+    story.violates(property, "w1's op 1 believed to hold a");
+    // For the whole of the ttl.
+    granted(4_009).0.violates(property, "for 39 ms longer than the newest write");
+    // A write that came after the news is none that the news could rest on.
+    let (mut early, token) = granted(3_959);
+    early.renewed(1_002, "w1", 1, 4_949);
+    early.record(1_100, "lock.a", "x", Some(token));
+    early.violates(property, "for 979 ms longer");
+    // What the auditor missed may have been it.
+    let (mut missed, _) = granted(3_959);
+    missed.say(500, "auditor", What::Gap { from: FIRST + 2 });
+    missed.renewed(1_002, "w1", 1, 4_949);
+    assert_eq!(missed.finding(property).violated, 0);
+}
+
+fn lost(reason: &str, at: u64) -> Story {
+    let (mut story, _) = granted(3_959);
+    story.say(at, "w1", What::Lost { op: 1, reason: reason.into() });
+    story
+}
+
+#[test]
+fn what_is_told_to_be_taken_was_taken() {
+    let property = "no loss without a cause";
+    lost("expired", 3_960).is_untested(property);
+    lost("taken", 500).violates(property, "w1's op 1 was told that it was lost (taken)");
+    lost("bucket-replaced", 500).violates(property, "bucket-replaced");
+    let mut deleted = lost("taken", 500);
+    deleted.deletes(495, "lock.a");
+    deleted.holds_for(property);
+    let mut another = lost("taken", 500);
+    another.record(490, "lock.a", "y", None);
+    another.holds_for(property);
+    let mut own = lost("taken", 500);
+    own.writes(495, "lock.a", 600, json!({ "gone": true, "attempt": "x" }));
+    own.violates(property, "nothing had happened");
+    let mut elsewhere = lost("taken", 500);
+    elsewhere.record(490, "lock.b", "y", None);
+    elsewhere.violates(property, "nothing had happened");
+    let mut marked = lost("broken", 500);
+    let mut mark = record("x", None);
+    mark["broken"] = json!("by hand");
+    marked.writes(490, "lock.a", 6, mark);
+    marked.holds_for(property);
+    // By the store's clock it was over.
+    lost("taken", 6_500).holds_for(property);
+    let mut replaced = lost("bucket-replaced", 500);
+    replaced.fault(100, 400, "bucket", "KV_leases");
+    replaced.is_untested(property);
+}
+
+#[test]
+fn a_release_that_says_lost_had_lost_it() {
+    let property = "no loss without a cause";
+    let release = |outcome| {
+        let (mut story, _) = granted(3_959);
+        story.say(300, "w1", What::Releases { op: 1 });
+        story.say(310, "w1", What::Released { op: 1, outcome });
+        story
+    };
+    release(Freed::Clean).is_untested(property);
+    release(Freed::Unknown).is_untested(property);
+    release(Freed::Lost).violates(property, "was told at its release that it had lost it");
+    let mut restarted = release(Freed::Lost);
+    restarted.fault(200, 400, "kill-daemon", "d1");
+    restarted.is_untested(property);
+}
+
+#[test]
+fn who_is_broken_at_once_may_believe_beside_the_next() {
+    let property = "nobody believes beside another";
+    let story = |at_once: bool, token: u64| {
+        let mut story = Story::new();
+        story.holds("w1", 1, Kind::Lock, "a", 10, (10, 900));
+        story.say(300, "w9", What::Breaks { name: "a".into(), token, at_once });
+        story.holds("w2", 1, Kind::Lock, "a", 20, (400, 950));
+        story
+    };
+    assert_eq!(story(true, 10).holds_for(property).shown, 1);
+    // A mark frees nothing, and another grant's end excuses nothing.
+    story(false, 10).violates(property, "both believed to hold a");
+    story(true, 9).violates(property, "both believed to hold a");
+}
+
+#[test]
+fn a_breakers_mark_stands() {
+    let property = "no grant is written over while it stands";
+    let mut mark = record("x", Some(FIRST + 1));
+    mark["broken"] = json!("by hand");
+    let mut story = Story::new();
+    story.record(10, "lock.a", "x", None);
+    story.writes(20, "lock.a", 6, mark.clone());
+    story.writes(30, "lock.a", 6, mark);
+    story.writes(40, "lock.a", 600, json!({ "gone": true, "attempt": "x" }));
+    story.record(50, "lock.a", "y", None);
+    story.is_untested(property);
+    let mut mark = record("y", Some(FIRST + 5));
+    mark["broken"] = json!("by hand");
+    story.writes(60, "lock.a", 6, mark);
+    story.record(70, "lock.a", "y", Some(FIRST + 5));
+    story.violates(property, "The mark of whoever broke lock.a by force was written over");
+}
+
+#[test]
+fn a_leader_is_not_shown_for_longer_than_it_believes() {
+    let property = "belief rests on a record";
+    let story = |at: u64, until: u64| {
+        let mut story = Story::new();
+        story.asks(8, "w1", 1, Kind::Election, &["e"]);
+        let token = story.record(10, "elect.e", "x", None);
+        story.granted(12, "w1", 1, "e", token, 3_959);
+        story.say(at, "w2", What::Shown { name: "e".into(), token, until_ns: ns(until) });
+        story
+    };
+    assert_eq!(story(500, 1_950).holds_for(property).examined, 2);
+    story(3_000, 4_950).violates(property, "was shown as leading for 980 ms longer than it may believe");
+}
