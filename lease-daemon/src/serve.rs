@@ -8,15 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Request, Response};
-use axum::response::IntoResponse;
+use axum::http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::net::SendFlags;
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -27,11 +26,12 @@ use crate::failure::Failure;
 use crate::hangup;
 use crate::listen::Socket;
 use crate::peer::{Connection, Peer};
-use crate::wire::{Code, Problem, Retry};
+use crate::wire::{Code, PROBLEM, Problem, Retry};
 
 /// The most connections at a time.
 pub const MAX_CONNECTIONS: usize = 1024;
-/// The most connections at a time that are told that there are too many; more are closed at once.
+/// The most connections at a time whose request is read before they are told that there are too many; more are told
+/// at once.
 const MAX_REFUSALS: usize = 64;
 /// How long a client may take for a request's head, and stay idle between two requests.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -48,6 +48,7 @@ pub async fn unix(socket: &Socket, router: Router, app: Arc<App>, stop: Cancella
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
     let connections = TaskTracker::new();
+    let refusal = refusal();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -69,10 +70,13 @@ pub async fn unix(socket: &Socket, router: Router, app: Arc<App>, stop: Cancella
                 drop(permit);
             });
         } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+            let refusal = Arc::clone(&refusal);
             tokio::spawn(async move {
-                refuse(stream).await;
+                refuse(stream, &refusal).await;
                 drop(permit);
             });
+        } else {
+            say(&stream, &refusal);
         }
     }
     connections.close();
@@ -176,17 +180,40 @@ pub async fn connection(
     Ok(())
 }
 
-/// Answers one request with the news that there are too many connections.
-async fn refuse(stream: UnixStream) {
-    let service = service_fn(|_: Request<Incoming>| async {
-        let detail = format!("{MAX_CONNECTIONS} connections are open, the most that this daemon serves");
-        let problem = Problem::new(Code::TooManyConnections, detail).retry(Retry::After(1000));
-        Ok::<Response<Body>, Infallible>(problem.into_response())
-    });
-    let mut http = http();
-    let serving = http.keep_alive(false).serve_connection(TokioIo::new(stream), service);
-    // A client that does not even send its request is closed without an answer.
-    let _ = tokio::time::timeout(REFUSE_WITHIN, serving).await;
+/// The news that there are too many connections, as bytes: nothing is parsed for those who are refused.
+fn refusal() -> Arc<[u8]> {
+    let detail = format!("{MAX_CONNECTIONS} connections are open, the most that this daemon serves");
+    let problem = Problem::new(Code::TooManyConnections, detail).retry(Retry::After(1000));
+    // It is made of strings and numbers, which always encode.
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    format!(
+        "HTTP/1.1 {} Service Unavailable\r\ncontent-type: {PROBLEM}\r\nretry-after: 1\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{body}",
+        problem.status,
+        body.len()
+    )
+    .into_bytes()
+    .into()
+}
+
+/// Tells one client that there are too many connections, once it has sent its request: some cannot read an answer
+/// that comes before that. One that is silent is told too.
+async fn refuse(stream: UnixStream, refusal: &[u8]) {
+    let mut request = vec![0; MAX_HEAD];
+    let asked = async {
+        if stream.readable().await.is_ok() {
+            let _ = stream.try_read(&mut request);
+        }
+    };
+    let _ = tokio::time::timeout(REFUSE_WITHIN, asked).await;
+    say(&stream, refusal);
+}
+
+/// Writes what fits into the empty buffer of a socket, without waiting for anything: tokio would have to learn first
+/// that there is room.
+fn say(stream: &UnixStream, bytes: &[u8]) {
+    // Whoever has gone need not be told.
+    let _ = rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
 }
 
 /// Most likely there are no descriptors left: some connection must end before it makes sense to go on.
