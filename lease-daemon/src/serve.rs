@@ -8,15 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Request, Response};
-use axum::response::IntoResponse;
+use axum::http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::net::SendFlags;
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -30,9 +29,10 @@ use crate::limits;
 use crate::listen::Socket;
 use crate::peer::{Connection, Peer};
 use crate::unread::Reading;
-use crate::wire::Problem;
+use crate::wire::{PROBLEM, Problem};
 
-/// The most connections at a time that are told that there are too many; more are closed at once.
+/// The most connections at a time whose request is read before they are told that there are too many; more are told
+/// at once.
 const MAX_REFUSALS: usize = 64;
 /// How long a client that is refused may take to send its request.
 const REFUSE_WITHIN: Duration = Duration::from_secs(1);
@@ -73,9 +73,11 @@ pub async fn unix(socket: &Socket, router: Router, app: Arc<App>, stop: Cancella
                 if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
                     let limits = app.limits.clone();
                     tokio::spawn(async move {
-                        refuse(stream, &limits, full).await;
+                        refuse(stream, &limits, &full).await;
                         drop(permit);
                     });
+                } else {
+                    say(&stream, &refusal(&full));
                 }
             }
         }
@@ -188,16 +190,38 @@ pub async fn connection(
     Ok(())
 }
 
-/// Answers one request with the news that there are too many connections.
-async fn refuse(stream: UnixStream, limits: &Limits, full: Problem) {
-    let service = service_fn(move |_: Request<Incoming>| {
-        let answer = full.clone().into_response();
-        async { Ok::<Response<Body>, Infallible>(answer) }
-    });
-    let mut http = http(limits);
-    let serving = http.keep_alive(false).serve_connection(TokioIo::new(stream), service);
-    // A client that does not even send its request is closed without an answer.
-    let _ = tokio::time::timeout(REFUSE_WITHIN, serving).await;
+/// The news that there are too many connections, as bytes: nothing is parsed for those who are refused.
+fn refusal(full: &Problem) -> Vec<u8> {
+    let reason = StatusCode::from_u16(full.status).ok().and_then(|status| status.canonical_reason());
+    // It is made of strings and numbers, which always encode.
+    let body = serde_json::to_string(full).unwrap_or_default();
+    format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: {PROBLEM}\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        full.status,
+        reason.unwrap_or_default(),
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// Tells one client that there are too many connections, once it has sent its request: some cannot read an answer
+/// that comes before that. One that is silent is told too.
+async fn refuse(stream: UnixStream, limits: &Limits, full: &Problem) {
+    let mut request = vec![0; usize::try_from(limits.head_bytes).unwrap_or_default()];
+    let asked = async {
+        if stream.readable().await.is_ok() {
+            let _ = stream.try_read(&mut request);
+        }
+    };
+    let _ = tokio::time::timeout(REFUSE_WITHIN, asked).await;
+    say(&stream, &refusal(full));
+}
+
+/// Writes what fits into the empty buffer of a socket, without waiting for anything: tokio would have to learn first
+/// that there is room.
+fn say(stream: &UnixStream, bytes: &[u8]) {
+    // Whoever has gone need not be told.
+    let _ = rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
 }
 
 /// Most likely there are no descriptors left: some connection must end before it makes sense to go on.

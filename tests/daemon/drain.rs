@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use support::{Cluster, Daemon, Exit};
 
 use crate::SOON;
-use crate::limits::raise_own_limit;
 use crate::problem::expect;
 use crate::turns::{alone, together};
 
@@ -104,7 +103,7 @@ async fn five_hundred_locks_change_hands_within_five_seconds() {
     const LOCKS: usize = 450;
     const OFFICES: usize = 50;
     let _cores = alone().await;
-    raise_own_limit();
+    support::descriptors::raise_limit(2_048);
     let cluster = Cluster::single().await;
     let mut stopping = Daemon::start(["--nats", &cluster.url()]).await;
     let other = Daemon::start(["--nats", &cluster.url()]).await;

@@ -9,7 +9,7 @@ use crate::turns::alone;
 #[tokio::test]
 async fn connections_beyond_the_bound_are_refused_and_nobody_else_is_harmed() {
     let _cores = alone().await;
-    raise_own_limit();
+    support::descriptors::raise_limit(2_048);
     let folder = Folder::new("limits");
     let config = folder.join("lease.toml");
     std::fs::write(&config, "[limits]\nconnections-per-user = 1024\n").unwrap();
@@ -36,11 +36,4 @@ async fn connections_beyond_the_bound_are_refused_and_nobody_else_is_harmed() {
         (answer.status == 200).then_some(())
     })
     .await;
-}
-
-/// For a test that has as many connections as the daemon.
-pub fn raise_own_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
 }

@@ -29,6 +29,7 @@ pub mod chance;
 pub mod child;
 pub mod cluster;
 pub mod daemon;
+pub mod descriptors;
 pub mod eventually;
 pub mod folder;
 pub mod http;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::Uri;
+use axum::http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri};
 use http_body_util::BodyExt;
 use lease::Name;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -85,7 +86,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Over {
     }
 }
 
-/// A JSON body; an empty one counts as `{}`, and its media type does not matter.
+/// A JSON body; an empty one counts as `{}`, and its media type does not matter. What is packed is refused.
 pub(super) struct Input<T>(pub T);
 
 impl<T: DeserializeOwned + Default> FromRequest<Arc<App>> for Input<T> {
@@ -93,6 +94,7 @@ impl<T: DeserializeOwned + Default> FromRequest<Arc<App>> for Input<T> {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Input<T>, Problem> {
         no_query(request.uri())?;
+        unpacked(request.headers())?;
         let limit = usize::try_from(app.limits.body_bytes).unwrap_or(usize::MAX);
         let body = in_time(object(request.into_body(), limit), app.limits.body_within).await?;
         match body.trim_ascii().first() {
@@ -126,6 +128,20 @@ fn no_query(uri: &Uri) -> Result<(), Problem> {
             let shown: String = query.chars().take(64).collect();
             let detail = format!("query {shown:?}: this path takes none; settings go into the body");
             Err(Problem::new(Code::InvalidQuery, detail))
+        }
+    }
+}
+
+/// Refuses what would have to be unpacked first. Of the codings of a transfer there is none but chunks.
+fn unpacked(headers: &HeaderMap) -> Result<(), Problem> {
+    let transfer = headers.get_all(TRANSFER_ENCODING).iter().filter(|coding| *coding != "chunked");
+    let content = headers.get_all(CONTENT_ENCODING).iter().filter(|coding| *coding != "identity");
+    match transfer.chain(content).next() {
+        None => Ok(()),
+        Some(coding) => {
+            let detail =
+                format!("the body is sent as {coding:?}: send it plain, with a length or once in chunks");
+            Err(Problem::new(Code::InvalidBody, detail))
         }
     }
 }
@@ -170,6 +186,10 @@ async fn read(
     limit: usize,
     mut until: impl FnMut(&[u8]) -> Option<usize>,
 ) -> Result<Vec<u8>, Problem> {
+    // One that announces more than is worth throwing away is not waited for.
+    if body.size_hint().lower() > MAX_DISCARD as u64 {
+        return Err(too_large(limit));
+    }
     let mut bytes = Vec::new();
     let mut length = 0usize;
     while let Some(frame) = body.frame().await {
@@ -188,10 +208,11 @@ async fn read(
             break;
         }
     }
-    if length > limit {
-        return Err(Problem::new(Code::BodyTooLarge, format!("at most {limit} bytes are read")));
-    }
-    Ok(bytes)
+    if length > limit { Err(too_large(limit)) } else { Ok(bytes) }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge, format!("at most {limit} bytes are read"))
 }
 
 /// Says what is wrong with a body, by the field if one of the known fields has the wrong type or value.

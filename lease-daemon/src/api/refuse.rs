@@ -22,7 +22,10 @@ impl IntoResponse for Problem {
 
 /// No such path.
 pub(super) async fn not_found(uri: Uri) -> Problem {
-    let path: String = uri.path().chars().take(200).collect();
+    // One without a slash in front, as of CONNECT, has no path.
+    let whole = uri.to_string();
+    let path = if uri.path().is_empty() { &whole } else { uri.path() };
+    let path: String = path.chars().take(200).collect();
     // The router takes an empty part of a path for no part at all.
     let kinds = ["/v1/locks/", "/v1/semaphores/", "/v1/elections/", "/v1/groups/"];
     if let Some(rest) = kinds.iter().find_map(|kind| path.strip_prefix(kind))

@@ -235,14 +235,23 @@ pub struct Problem {
     pub reason: Option<Box<str>>,
 }
 
+/// The longest detail, in bytes: what is wrong may be long, and is repeated only so far.
+const MAX_DETAIL: usize = 600;
+
 impl Problem {
-    /// A problem that the same request would run into again.
+    /// A problem that the same request would run into again. A detail that is too long is cut.
     pub fn new(code: Code, detail: impl Into<String>) -> Problem {
+        let mut detail = detail.into();
+        if detail.len() > MAX_DETAIL {
+            let end = (0..=MAX_DETAIL).rev().find(|at| detail.is_char_boundary(*at));
+            detail.truncate(end.unwrap_or_default());
+            detail.push('…');
+        }
         Problem {
             kind: format!("urn:lease:problem:{code}"),
             title: code.title().to_owned(),
             status: code.status(),
-            detail: detail.into(),
+            detail,
             code,
             retry: Retry::Never,
             holder: None,
@@ -286,6 +295,14 @@ mod tests {
         sorted.sort_unstable();
         sorted.dedup();
         assert_eq!(words, sorted);
+    }
+
+    #[test]
+    fn a_long_detail_is_cut_between_characters() {
+        let problem = Problem::new(Code::InvalidBody, "ü".repeat(50_000) + "x");
+        assert_eq!(problem.detail, "ü".repeat(MAX_DETAIL / 2) + "…");
+        let problem = Problem::new(Code::InvalidBody, "xü".repeat(50_000));
+        assert!(problem.detail.len() <= MAX_DETAIL + '…'.len_utf8(), "{}", problem.detail.len());
     }
 
     #[test]
