@@ -38,6 +38,8 @@ pub struct App {
     pub access: Arc<Access>,
     /// What is measured.
     pub metrics: Arc<Metrics>,
+    /// Whoever examines the store: one at a time, since that asks every server.
+    pub examining: tokio::sync::Mutex<()>,
     /// Cancelled when the daemon begins to stop: nothing is granted from then on.
     pub draining: CancellationToken,
 }
@@ -55,6 +57,7 @@ impl App {
             watches: Watches::default(),
             access: Arc::new(access),
             metrics,
+            examining: tokio::sync::Mutex::default(),
             draining: CancellationToken::new(),
         }
     }
