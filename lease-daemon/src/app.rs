@@ -42,6 +42,8 @@ pub struct App {
     pub access: Arc<Access>,
     /// What is measured.
     pub metrics: Arc<Metrics>,
+    /// Whoever examines the store: one at a time, since that asks every server.
+    pub examining: tokio::sync::Mutex<()>,
     /// Cancelled when the daemon begins to stop: nothing is granted from then on.
     pub draining: CancellationToken,
 }
@@ -60,6 +62,7 @@ impl App {
             limits,
             access: Arc::new(access),
             metrics,
+            examining: tokio::sync::Mutex::default(),
             draining: CancellationToken::new(),
         }
     }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use lease::{Candidate, End, Error, Held, Holder, Leader, Member, Name, Payload, Previous, Seen, Waiter};
+use lease::{
+    Candidate, End, Error, Finding, Held, Holder, Leader, Member, Name, Payload, Previous, Seen, Severity,
+    Waiter,
+};
 
 use crate::app;
 use crate::wire::{self, Code, Problem, Retry};
@@ -182,6 +185,33 @@ impl wire::Lock {
             revision: seen.revision,
             waiters,
             previous: seen.previous.as_ref().map(wire::Previous::from),
+        }
+    }
+}
+
+impl wire::Examination {
+    /// What an examination found.
+    pub fn of(findings: Vec<Finding>) -> wire::Examination {
+        let findings: Vec<_> = findings.into_iter().map(wire::Finding::from).collect();
+        let severity = findings.iter().map(|finding| finding.severity).max();
+        wire::Examination { severity: severity.unwrap_or(wire::Severity::Ok), findings }
+    }
+}
+
+impl From<Finding> for wire::Finding {
+    fn from(finding: Finding) -> wire::Finding {
+        let severity = match finding.severity {
+            Severity::Ok => wire::Severity::Ok,
+            Severity::Note => wire::Severity::Note,
+            Severity::Warning => wire::Severity::Warning,
+            // A newer library's may only be graver.
+            _ => wire::Severity::Critical,
+        };
+        wire::Finding {
+            severity,
+            code: finding.code.to_owned(),
+            found: finding.found,
+            advice: finding.advice,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{exists, info, open};
 
 /// A host whose wall clock is off by so many seconds.
 #[derive(Debug)]
-struct Off(i64);
+pub struct Off(pub i64);
 
 impl Ambient for Off {
     fn now(&self) -> Moment {

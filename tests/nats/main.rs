@@ -8,6 +8,8 @@ mod bucket;
 mod clocks;
 mod connection;
 mod credentials;
+mod examined;
+mod permissions;
 mod refusals;
 mod relay;
 mod remade;

@@ -29,6 +29,9 @@ pub struct Options {
     pub jetstream: String,
     /// More lines for the configuration file of every server.
     pub extra: String,
+    /// Each server at a loopback address of its own, as if on a host of its own: clients reach them at 127.0.0.1,
+    /// 127.0.0.2 and so on.
+    pub is_spread: bool,
 }
 
 /// Messages counted by the servers that run, each since its own start.
@@ -81,6 +84,7 @@ impl Cluster {
                         binary.clone(),
                         folder.path().to_path_buf(),
                         ports,
+                        host(index, &options),
                         &config,
                     )
                 })
@@ -317,6 +321,11 @@ impl Cluster {
     }
 }
 
+/// Where clients reach a server.
+fn host(index: usize, options: &Options) -> String {
+    format!("127.0.0.{}", if options.is_spread { index + 1 } else { 1 })
+}
+
 fn server_name(index: usize) -> String {
     format!("n{index}")
 }
@@ -332,7 +341,8 @@ fn config(
     let name = server_name(index);
     let store = folder.join(format!("{name}.data"));
     let mut text = format!(
-        "server_name: {name}\nlisten: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:{}\"\n",
+        "server_name: {name}\nlisten: \"{}:{}\"\nhttp: \"127.0.0.1:{}\"\n",
+        host(index, options),
         ports.client.number(),
         ports.monitor.number()
     );

@@ -59,12 +59,20 @@ pub(crate) struct Server {
     config: PathBuf,
     log: PathBuf,
     ports: Ports,
+    host: String,
     process: Mutex<Option<(Child, bool)>>,
 }
 
 impl Server {
     /// A server that is not started yet; its configuration is written to `folder/<name>.conf`.
-    pub(crate) fn new(name: &str, binary: PathBuf, folder: PathBuf, ports: Ports, config: &str) -> Server {
+    pub(crate) fn new(
+        name: &str,
+        binary: PathBuf,
+        folder: PathBuf,
+        ports: Ports,
+        host: String,
+        config: &str,
+    ) -> Server {
         let file = |ending: &str| folder.join(format!("{name}.{ending}"));
         let server = Server {
             name: name.to_owned(),
@@ -72,6 +80,7 @@ impl Server {
             config: file("conf"),
             log: file("log"),
             ports,
+            host,
             process: Mutex::new(None),
         };
         fs::write(&server.config, config)
@@ -80,7 +89,7 @@ impl Server {
     }
 
     pub(crate) fn client_address(&self) -> String {
-        format!("127.0.0.1:{}", self.ports.client.number())
+        format!("{}:{}", self.host, self.ports.client.number())
     }
 
     pub(crate) fn monitor_address(&self) -> String {

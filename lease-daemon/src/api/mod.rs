@@ -11,6 +11,7 @@
 //!   /v1/semaphores/{name}   hold, acquire, limit, history        /v1/multi            hold, acquire
 //!   /v1/elections/{name}    campaign, value, ready, hand-over,   /v1/groups/{name}    join, value, watch, barrier
 //!                           watch, history
+//!   GET    /v1/doctor     how the store is deployed          POST /v1/doctor/accept-regression
 //!   GET    /healthz  /readyz  /metrics  /v1/openapi.json
 //! ```
 //!
@@ -24,6 +25,7 @@ mod ask;
 mod bodies_props;
 mod breaking;
 mod data;
+mod doctor;
 mod document;
 mod elections;
 mod groups;
@@ -42,7 +44,7 @@ mod watch;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -57,13 +59,16 @@ pub fn router(app: Arc<App>) -> Router {
         routes()
             .split_for_parts()
             .0
+            // For operators; not in the document yet.
+            .route("/v1/doctor", get(doctor::examine))
+            .route("/v1/doctor/accept-regression", post(doctor::accept_regression))
             .fallback(refuse::not_found)
             .method_not_allowed_fallback(refuse::method_not_allowed)
     });
     ROUTER.clone().with_state(app)
 }
 
-/// Every route with its documentation: what is not documented is not served.
+/// Every route with its documentation: what is not documented is not served, but for the doctor's.
 fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(document::beginning())
         .routes(routes!(locks::list))

@@ -6,13 +6,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lease::store::NatsOptions;
 use lease::{DEFAULT_TTL, Filter, Name};
 
 use super::bench::Bench;
 use super::completions::Completions;
+use super::doctor::Doctor;
 use super::durations;
 use super::ping::Ping;
 use super::wanted::What;
+use crate::config::login::{Environment, LoginArgs};
+use crate::config::nats::Nats;
 use crate::wire::Span;
 
 /// Distributed locks on NATS JetStream, for shells and scripts.
@@ -66,6 +70,11 @@ pub(super) enum Verb {
     /// (a lock taken and given back) by one client and by all of them, each with a name of its own, and `hand-over`
     /// (all of them want the same lock: how often a second it changes hands). Compare figures of one run only.
     Bench(Bench),
+    /// Examine the deployment: servers, replicas, settings, clocks, latency; each finding with what to do about it.
+    ///
+    /// The exit code is that of the gravest finding: 0 if all is ok or worth a note, 1 with a warning, 2 with something
+    /// critical; 64 usage, 69 store or daemon out of reach, 77 denied. With --nats nothing is made that is not there.
+    Doctor(Doctor),
     /// Write a shell's completion script to standard output.
     Completions(Completions),
 }
@@ -85,6 +94,18 @@ pub(super) struct Place {
     /// Without a daemon and without NATS: locks that hold in this process only, to try things out
     #[arg(long)]
     pub embedded: bool,
+    /// How NATS lets in.
+    #[command(flatten)]
+    pub login: LoginArgs,
+}
+
+impl Place {
+    /// The library's settings for `--nats`.
+    pub(super) fn nats_options(&self) -> NatsOptions {
+        let mut nats = Nats { bucket: self.bucket.clone(), ..Nats::default() };
+        nats.log_in_with(&self.login, &Environment::read());
+        nats.options()
+    }
 }
 
 /// How a command is run under something.

@@ -19,6 +19,7 @@ mod args_props;
 mod bench;
 mod breaking;
 mod completions;
+mod doctor;
 mod durations;
 mod exit;
 #[cfg(any(test, fuzzing))]
@@ -88,6 +89,7 @@ pub fn main() -> ExitCode {
             Verb::Ls(args) => ls::ls(args).await,
             Verb::Show(args) => show::show(args).await,
             Verb::Bench(args) => bench::bench(args).await,
+            Verb::Doctor(args) => doctor::doctor(args).await,
             Verb::Completions(args) => completions::completions(&args),
         }
     });

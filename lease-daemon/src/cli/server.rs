@@ -60,7 +60,7 @@ impl Server {
     /// If the library cannot open its store.
     pub(super) async fn open(place: &Place) -> Result<Server, Refusal> {
         let (store, space) = match &place.nats {
-            Some(url) => ("nats", connect(url, &place.bucket).await?),
+            Some(url) => ("nats", connect(url, place.nats_options()).await?),
             None if place.embedded => {
                 say("--embedded: this lock holds in this process only and keeps nobody else out");
                 ("embedded", Space::embedded())
@@ -117,11 +117,15 @@ impl Server {
     }
 }
 
-async fn connect(url: &str, bucket: &str) -> Result<Space, Refusal> {
-    let nats = NatsOptions { bucket: bucket.to_owned(), ..NatsOptions::default() };
+async fn connect(url: &str, nats: NatsOptions) -> Result<Space, Refusal> {
     let options = SpaceOptions { nats, ..SpaceOptions::default() };
-    match tokio::time::timeout(OPEN, Space::connect(url, options)).await {
-        Ok(Ok(space)) => Ok(space),
+    reached(Space::connect(url, options)).await
+}
+
+/// What the library gives, or why it does not, within [`OPEN`].
+pub(super) async fn reached<T>(asking: impl Future<Output = Result<T, Error>>) -> Result<T, Refusal> {
+    match tokio::time::timeout(OPEN, asking).await {
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
             let exit = match &error {
                 Error::InvalidName { .. } | Error::InvalidSetting { .. } => Exit::USAGE,

@@ -15,6 +15,7 @@ pub mod environment;
 mod file;
 pub mod life;
 pub mod limits;
+pub mod login;
 pub mod metrics;
 pub mod nats;
 pub mod policy;

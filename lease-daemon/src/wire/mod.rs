@@ -4,6 +4,7 @@
 //! in an answer must be ignored, so that a newer daemon may say more.
 
 mod answers;
+mod doctor;
 mod events;
 pub mod problem;
 mod requests;
@@ -12,6 +13,7 @@ pub mod span;
 pub mod whole;
 
 pub use answers::*;
+pub use doctor::*;
 pub use events::*;
 pub use problem::{Code, Problem, Retry};
 pub use requests::*;

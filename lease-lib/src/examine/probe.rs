@@ -9,6 +9,8 @@ use crate::store::{Body, Offset, Store, Write, WriteError};
 
 /// How many writes are measured.
 const WRITES: usize = 7;
+/// After so many failures no more are tried.
+const FAILURES: usize = 3;
 /// The key vanishes by itself.
 const TTL_SECS: u64 = 5;
 
@@ -31,6 +33,9 @@ pub(super) async fn probe(store: &dyn Store, ambient: &dyn Ambient) -> Probed {
     let mut key = fresh_key(ambient);
     let mut expect = 0;
     for _ in 0..WRITES {
+        if probed.failed.len() >= FAILURES {
+            break;
+        }
         let body = Body::Put(Bytes::from_static(b"{}"));
         let write = Write { key: key.clone(), expect, body, ttl_secs: TTL_SECS, id: fresh_id(ambient) };
         let (sent, sent_micros) = (ambient.now(), ambient.wall_micros());

@@ -26,6 +26,9 @@ const FIRST_ROUNDS: u32 = 4;
 /// How long the first connection may take, whatever the number of servers.
 const FIRST_LIMIT: Duration = Duration::from_secs(4);
 
+/// How long looking around may take, whatever the number of servers.
+const VISITS_LIMIT: Duration = Duration::from_secs(4);
+
 /// Where to connect to, and as whom.
 pub(super) struct Reach {
     given: Vec<Address>,
@@ -220,8 +223,11 @@ impl Link {
     /// Connects for a moment to each server that is known, up to `most` of them, to see who is where: name, release and
     /// host of those that let us in.
     pub(super) async fn visit(&self, most: usize) -> Vec<(String, String, String)> {
-        let mut seen = Vec::new();
+        let (mut seen, begun) = (Vec::new(), self.ambient.now());
         for address in self.reach.candidates(None).into_iter().take(most) {
+            if self.ambient.now().since(begun) > VISITS_LIMIT {
+                break;
+            }
             if let Ok(session) = Session::connect(&address, &self.reach.access, &*self.ambient).await {
                 seen.push((session.server.clone(), session.version.clone(), address.host().to_owned()));
             }

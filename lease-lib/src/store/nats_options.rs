@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::nats_link::Reach;
 use super::nats_secrets::{Secrets, invalid, read};
 use super::nats_wire::Names;
+use crate::ambient::System;
 use crate::error::Error;
 
 /// The longest name of a bucket.
@@ -151,6 +154,15 @@ impl NatsOptions {
             nkey_seed: self.nkey_seed.clone(),
             nkey_file: self.nkey_file.clone(),
         }
+    }
+
+    /// Whether the options, and the URLs with them, make sense; nothing is sent, and no file is read.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`], without the secrets.
+    pub fn check(&self, urls: &str) -> Result<(), Error> {
+        self.names()?;
+        Reach::new(urls, self, String::new(), Arc::new(System)).map(drop)
     }
 
     /// One token of a subject, which also makes a good file name.
