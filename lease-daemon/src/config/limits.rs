@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Wrong;
 use crate::wire::Span;
 
-/// The bounds. What is left out is computed from the others by [`Limits::settle`].
+/// The bounds. What is left out is computed from the others by `settle`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
