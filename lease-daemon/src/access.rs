@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use lease::Name;
+use lease::{Filter, Name};
 use tokio::sync::watch;
 
 use crate::audit::Audit;
@@ -60,6 +60,15 @@ impl Access {
             return Ok(());
         }
         Err(self.refuse(peer, Operation::Observe, filter, "no rule about this user lets it observe any name"))
+    }
+
+    /// Whether `peer` may do this with whatever name there is. A refusal is audited.
+    ///
+    /// # Errors
+    /// `denied`.
+    pub fn check_all(&self, peer: &Peer, operation: Operation) -> Result<(), Problem> {
+        let allowed = self.policy.borrow().allows_all(peer, operation);
+        allowed.map_err(|denied| self.refuse(peer, operation, Filter::all().as_str(), denied.as_str()))
     }
 
     fn refuse(&self, peer: &Peer, operation: Operation, name: &str, why: &str) -> Problem {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `hold` | `hold`, `acquire`, `campaign`, `join`; writing and deleting a guarded value, whose key counts as a name. Includes `observe`: whoever stands in line is told who is in the way |
 //! | `observe` | `GET` of a lock, semaphore, election or group, its history, its watch, a group's barrier; reading a guarded value. Lists and watches of many show the names that may be observed |
-//! | `break` | `DELETE` of a grant by its token, and setting a semaphore's limit, which others rely on |
+//! | `break` | `DELETE` of a grant by its token, and setting a semaphore's limit, which others rely on. For every name (`>`): accepting that the store lost writes |
 //!
 //! What is done by a lease's id (renew, release, say a value, hand over) needs no rule: the id belongs to the user who
 //! was granted it, and is refused to any other, root included. Without any rule whoever can connect may do everything:
@@ -117,10 +117,28 @@ impl Policy {
     /// # Errors
     /// Why not.
     pub fn allows(&self, peer: &Peer, operation: Operation, name: &str) -> Result<(), Denied> {
+        self.decide(peer, operation, |filter| filter.matches(name))
+    }
+
+    /// Whether `peer` may do this with whatever name there is: a rule about every name must say so.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn allows_all(&self, peer: &Peer, operation: Operation) -> Result<(), Denied> {
+        let all = Filter::all();
+        self.decide(peer, operation, |filter| *filter == all)
+    }
+
+    fn decide(
+        &self,
+        peer: &Peer,
+        operation: Operation,
+        covers: impl Fn(&Filter) -> bool,
+    ) -> Result<(), Denied> {
         let Some(rules) = &self.rules else { return Ok(()) };
         let mut denied = Denied::Stranger;
         for rule in rules.iter().filter(|rule| rule.is_about(peer)) {
-            if !rule.names.iter().any(|filter| filter.matches(name)) {
+            if !rule.names.iter().any(&covers) {
                 denied = if denied == Denied::Stranger { Denied::Name } else { denied };
             } else if rule.permits(operation) {
                 return Ok(());
@@ -249,6 +267,21 @@ mod tests {
         let narrow = Policy::new(Some(&[rule(&["1"], &[], &["a"], &[Break])])).unwrap();
         assert_eq!(narrow.allows(&peer(0, 0, &[]), Hold, "a"), Err(Denied::Stranger));
         assert!(!narrow.shows_anything(&peer(1, 1, &[])) && !narrow.shows_anything(&peer(0, 0, &[])));
+    }
+
+    #[test]
+    fn every_name_is_what_a_rule_about_every_name_allows() {
+        let policy = Policy::new(Some(&[
+            rule(&["1"], &[], &["*", "payments.>"], &[Break]),
+            rule(&["2"], &[], &["a", ">"], &[Break]),
+            rule(&["3"], &[], &[">"], &[Hold]),
+        ]));
+        let policy = policy.unwrap();
+        assert_eq!(policy.allows_all(&peer(1, 1, &[]), Break), Err(Denied::Name));
+        assert_eq!(policy.allows_all(&peer(2, 2, &[]), Break), Ok(()));
+        assert_eq!(policy.allows_all(&peer(3, 3, &[]), Break), Err(Denied::Operation));
+        assert_eq!(policy.allows_all(&peer(4, 4, &[]), Break), Err(Denied::Stranger));
+        assert_eq!(Policy::default().allows_all(&peer(4, 4, &[]), Break), Ok(()));
     }
 
     #[test]

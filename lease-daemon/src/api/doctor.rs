@@ -64,7 +64,7 @@ pub(super) async fn accept_regression(
     Over(connection): Over,
     Input(AcceptRequest { by }): Input<AcceptRequest>,
 ) -> Result<Response, Problem> {
-    app.access.check(&connection.peer, Operation::Break, ">")?;
+    app.access.check_all(&connection.peer, Operation::Break)?;
     if by.trim().is_empty() || by.len() > MAX_BY || by.chars().any(char::is_control) {
         let detail = format!("by must say who accepts it: 1 to {MAX_BY} bytes, without control characters");
         return Err(Problem::new(Code::InvalidBody, detail));
