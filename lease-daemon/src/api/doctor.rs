@@ -7,20 +7,27 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use lease::{DEFAULT_TTL, MAX_TTL, MIN_TTL};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::answer::json;
+use super::document::answers::Json;
+use super::document::refusals::{Looking, OfBody, OfOperator, OfQuery, OfTtl, Refused, Writing};
 use super::input::{Input, Over};
 use crate::app::App;
 use crate::policy::Operation;
+use crate::wire::shapes;
 use crate::wire::{AcceptRequest, Accepted, Code, Examination, Problem, Span};
 
 /// The longest name of whoever accepts, in bytes: it is written into the bucket.
 const MAX_BY: usize = 200;
 
 /// The query.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Asked {
+    /// The ttl that is to be judged.
+    #[param(value_type = shapes::Ttl, required = false)]
     ttl: Option<String>,
 }
 
@@ -45,7 +52,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Ttl {
     }
 }
 
-/// Examines the deployment; takes some seconds. One after the other, since each examination asks every server.
+/// Examines how the store is deployed; takes some seconds.
+///
+/// One after the other, since each examination asks every server.
+#[utoipa::path(get, path = "/v1/doctor", params(Asked),
+    responses(Json<Examination>, Refused<(OfQuery, OfTtl, OfOperator, Looking)>))]
 pub(super) async fn examine(
     State(app): State<Arc<App>>,
     Over(connection): Over,
@@ -57,8 +68,11 @@ pub(super) async fn examine(
     Ok(json(&Examination::of(space.examine(ttl.0).await?)))
 }
 
-/// Records that an operator accepts lost writes, after which everybody grants again. It concerns every name, so it takes
-/// leave to break any.
+/// Records that an operator accepts lost writes, after which everybody grants again.
+///
+/// It concerns every name, so it takes leave to break any.
+#[utoipa::path(post, path = "/v1/doctor/accept-regression", request_body = AcceptRequest,
+    responses(Json<Accepted>, Refused<(OfBody, OfOperator, Writing)>))]
 pub(super) async fn accept_regression(
     State(app): State<Arc<App>>,
     Over(connection): Over,

@@ -44,7 +44,7 @@ mod watch;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -55,20 +55,16 @@ pub use document::document;
 /// Everything, for the Unix socket.
 pub fn router(app: Arc<App>) -> Router {
     /// Made once: with each route comes its documentation.
-    static ROUTER: LazyLock<Router<Arc<App>>> = LazyLock::new(|| {
-        routes()
-            .split_for_parts()
-            .0
-            // For operators; not in the document yet.
-            .route("/v1/doctor", get(doctor::examine))
-            .route("/v1/doctor/accept-regression", post(doctor::accept_regression))
-            .fallback(refuse::not_found)
-            .method_not_allowed_fallback(refuse::method_not_allowed)
-    });
+    static ROUTER: LazyLock<Router<Arc<App>>> = LazyLock::new(everything);
     ROUTER.clone().with_state(app)
 }
 
-/// Every route with its documentation: what is not documented is not served, but for the doctor's.
+fn everything() -> Router<Arc<App>> {
+    let (router, _) = routes().split_for_parts();
+    router.fallback(refuse::not_found).method_not_allowed_fallback(refuse::method_not_allowed)
+}
+
+/// Every route with its documentation: what is not documented is not served.
 fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(document::beginning())
         .routes(routes!(locks::list))
@@ -102,6 +98,8 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(leases::hand_over))
         .routes(routes!(leases::renew))
         .routes(routes!(leases::value))
+        .routes(routes!(doctor::examine))
+        .routes(routes!(doctor::accept_regression))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(measures::metrics))

@@ -1,9 +1,12 @@
 //! What an examination of the deployment finds, and an operator's acceptance of lost writes.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::shapes::By;
 
 /// The answer of `GET /v1/doctor`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Examination {
     /// The gravest of the findings.
     pub severity: Severity,
@@ -12,7 +15,7 @@ pub struct Examination {
 }
 
 /// One finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// How much it matters.
     pub severity: Severity,
@@ -26,7 +29,7 @@ pub struct Finding {
 }
 
 /// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// As it should be.
@@ -53,16 +56,17 @@ impl Severity {
 }
 
 /// The body of `POST /v1/doctor/accept-regression`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AcceptRequest {
     /// Who accepts it: it is recorded in the bucket.
     #[serde(default)]
+    #[schema(required = true, value_type = By)]
     pub by: String,
 }
 
 /// Its answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Accepted {
     /// Who accepted it.
     pub accepted_by: String,

@@ -79,6 +79,8 @@ shapes! {
         "After this revision, or from now on.", "now";
     Revision number(0, MOST - 1), "A revision of the store.", 1795412345678901_u64;
     Time text(""), "A moment by a wall clock, RFC 3339.", "2026-03-01T12:00:00.123Z";
+    By text(BY).max_length(Some(200)),
+        "Who answers for it: at most 200 bytes, without control characters, and not blank.", "ops@example.org";
     Reason ObjectBuilder::new().schema_type(Type::String).max_length(Some(1024)),
         "Why, for people: at most 1,024 bytes.", "its host is being repaired";
 }
@@ -87,6 +89,8 @@ shapes! {
 pub(crate) const NAME: &str = r"^[A-Za-z0-9_=/-]+(\.[A-Za-z0-9_=/-]+)*$";
 /// A filter, exactly.
 pub(crate) const FILTER: &str = r"^(([A-Za-z0-9_=/-]+|\*)\.)*([A-Za-z0-9_=/-]+|\*|>)$";
+/// Something that is no space, and no control character.
+const BY: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 /// What ids look like.
 const ID: &str = "^[0-9A-Za-z]+$";
 /// From 2 s to 24 h.

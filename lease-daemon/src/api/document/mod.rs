@@ -124,7 +124,8 @@ fn every_shape() -> Vec<(String, RefOr<Schema>)> {
         )*};
     }
     add!(Problem shapes::Name shapes::Filter shapes::LeaseId shapes::Token shapes::Reason shapes::After);
-    add!(wire::Lease wire::Lock wire::Locks wire::Semaphore wire::Election wire::Group wire::History wire::Broken);
+    add!(wire::Lease wire::Lock wire::Locks wire::Semaphore wire::Election wire::Group wire::History wire::Broken wire::Examination
+        wire::Accepted);
     add!(wire::Event wire::Leading wire::Membership wire::Change wire::Health);
     found
 }

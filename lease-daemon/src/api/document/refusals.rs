@@ -45,6 +45,10 @@ groups! {
     OfFilter: InvalidFilter Denied;
     /// A body: without a query beside it, in time, and not too long.
     OfBody: InvalidQuery InvalidBody BodyTooLarge RequestTimeout;
+    /// What only an operator may do.
+    OfOperator: Denied;
+    /// A ttl.
+    OfTtl: InvalidTtl;
     /// Who it is and how long it takes.
     OfOwner: InvalidTtl InvalidOwner;
     /// What everybody may wish who wants to hold something.
