@@ -1,5 +1,5 @@
-//! One request, and its answer, whole or line by line. Every request has a connection of its own,
-//! because closing it is what tells the daemon that its client has gone.
+//! One request, and its answer, whole or line by line. Every request has a connection of its own, because closing it is
+//! what tells the daemon that its client has gone; only what measures sends many over one.
 
 use std::io;
 use std::path::Path;
@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -90,6 +91,51 @@ impl Answer {
     }
 }
 
+/// A connection, for one request after the other. Dropping it closes the connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    server: Server,
+    sender: SendRequest<Full<Bytes>>,
+    /// Drives the connection; its end closes it.
+    driver: AbortOnDropHandle<()>,
+}
+
+impl Connection {
+    /// Connects.
+    pub(super) async fn open(server: &Server) -> Result<Connection, Refusal> {
+        let stream = TokioIo::new(server.connection().await?);
+        let handshake = hyper::client::conn::http1::handshake(stream).await;
+        let (sender, connection) = handshake.map_err(|error| broken(server, &error))?;
+        let driver = AbortOnDropHandle::new(tokio::spawn(async move {
+            // Its errors come to light in the answers.
+            let _ = connection.await;
+        }));
+        Ok(Connection { server: server.clone(), sender, driver })
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(super) async fn send(
+        &mut self,
+        method: Method,
+        target: &str,
+        body: String,
+    ) -> Result<Response<Incoming>, Refusal> {
+        let mut request =
+            Request::builder().method(method).uri(target).header(HOST, "lease").header(ACCEPT, NDJSON);
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| Refusal::new(Exit::USAGE, format!("not a request: {error}")))?;
+        self.sender.send_request(request).await.map_err(|error| broken(&self.server, &error))
+    }
+}
+
+fn broken(server: &Server, error: &hyper::Error) -> Refusal {
+    Refusal::unavailable(format!("{server} broke the connection: {error}"))
+}
+
 /// Sends a request and waits for the head of its answer; how long that may take is the caller's business.
 pub(super) async fn send(
     server: &Server,
@@ -97,25 +143,9 @@ pub(super) async fn send(
     target: &str,
     body: String,
 ) -> Result<Answer, Refusal> {
-    let stream = server.connection().await?;
-    let broken =
-        |error: hyper::Error| Refusal::unavailable(format!("{server} broke the connection: {error}"));
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let connection = AbortOnDropHandle::new(tokio::spawn(async move {
-        // Its errors come to light in the answer.
-        let _ = connection.await;
-    }));
-    let mut request =
-        Request::builder().method(method).uri(target).header(HOST, "lease").header(ACCEPT, NDJSON);
-    if !body.is_empty() {
-        request = request.header(CONTENT_TYPE, "application/json");
-    }
-    let request = request
-        .body(Full::new(Bytes::from(body)))
-        .map_err(|error| Refusal::new(Exit::USAGE, format!("not a request: {error}")))?;
-    let (head, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
-    Ok(Answer { status: head.status, body, rest: Vec::new(), searched: 0, _connection: connection })
+    let mut connection = Connection::open(server).await?;
+    let (head, body) = connection.send(method, target, body).await?.into_parts();
+    Ok(Answer { status: head.status, body, rest: Vec::new(), searched: 0, _connection: connection.driver })
 }
 
 /// The daemon is there, but does not answer.

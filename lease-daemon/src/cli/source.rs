@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use serde_json::Value;
 
 use super::args::Place;
@@ -125,11 +125,15 @@ impl Source {
 /// What a refusal says, whatever form it has.
 pub(super) async fn refusal(answer: Answer, wanted: Option<&Wanted>) -> Refusal {
     let status = answer.status();
-    let body = match answer.whole(ANSWER).await {
-        Ok(body) => body,
-        Err(refusal) => return refusal,
-    };
-    match (serde_json::from_slice::<Problem>(&body), wanted) {
+    match answer.whole(ANSWER).await {
+        Ok(body) => refused(status, &body, wanted),
+        Err(refusal) => refusal,
+    }
+}
+
+/// The same, once its body is there.
+pub(super) fn refused(status: StatusCode, body: &[u8], wanted: Option<&Wanted>) -> Refusal {
+    match (serde_json::from_slice::<Problem>(body), wanted) {
         (Ok(problem), Some(wanted)) if matches!(problem.code, Code::Held | Code::WaitElapsed) => {
             wanted.busy(problem.holder.as_deref())
         }

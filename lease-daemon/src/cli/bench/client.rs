@@ -1,27 +1,19 @@
 //! One client of the measurement: a connection that is kept, and one request after the other on it.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::SendRequest;
-use hyper::header::HOST;
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use http_body_util::BodyExt;
+use hyper::Method;
 use serde::Deserialize;
 use serde_json::json;
-use tokio_util::task::AbortOnDropHandle;
 
+use crate::cli::http::Connection;
 use crate::cli::server::Server;
-use crate::cli::source::{Refusal, encode, exit_for, parse};
-use crate::wire::{Problem, Span};
+use crate::cli::source::{Refusal, encode, parse, refused};
+use crate::wire::Span;
 
-/// A connection that is kept.
+/// A client.
 #[derive(Debug)]
-pub(super) struct Client {
-    server: Server,
-    sender: SendRequest<Full<Bytes>>,
-    /// Drives the connection; its end closes it.
-    _connection: AbortOnDropHandle<()>,
-}
+pub(super) struct Client(Connection);
 
 /// Of an answer that grants, what a measurement needs.
 #[derive(Debug, Deserialize)]
@@ -35,13 +27,7 @@ impl Client {
     /// # Errors
     /// If nobody answers there.
     pub(super) async fn connect(server: &Server) -> Result<Client, Refusal> {
-        let stream = TokioIo::new(server.connection().await?);
-        let (sender, connection) = hyper::client::conn::http1::handshake(stream).await.map_err(broken)?;
-        let connection = AbortOnDropHandle::new(tokio::spawn(async move {
-            // Its errors come to light in the answers.
-            let _ = connection.await;
-        }));
-        Ok(Client { server: server.clone(), sender, _connection: connection })
+        Ok(Client(Connection::open(server).await?))
     }
 
     /// One round trip to `path`.
@@ -71,24 +57,12 @@ impl Client {
     }
 
     async fn ask(&mut self, method: Method, path: &str, body: String) -> Result<Bytes, Refusal> {
-        let request = Request::builder().method(method).uri(path).header(HOST, "lease");
-        let request = request
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|error| Refusal::unavailable(format!("not a request: {error}")))?;
-        let answer = self.sender.send_request(request).await.map_err(broken)?;
+        let answer = self.0.send(method, path, body).await?;
         let status = answer.status();
-        let body = answer.into_body().collect().await.map_err(broken)?.to_bytes();
-        if status.is_success() { Ok(body) } else { Err(self.refused(status, &body)) }
+        let body = answer.into_body().collect().await;
+        let body = body
+            .map_err(|error| Refusal::unavailable(format!("the daemon's answer broke off: {error}")))?
+            .to_bytes();
+        if status.is_success() { Ok(body) } else { Err(refused(status, &body, None)) }
     }
-
-    fn refused(&self, status: StatusCode, body: &[u8]) -> Refusal {
-        match serde_json::from_slice::<Problem>(body) {
-            Ok(problem) => Refusal::new(exit_for(problem.code), problem.detail),
-            Err(_) => Refusal::unavailable(format!("{} answers {status}", self.server)),
-        }
-    }
-}
-
-fn broken(error: hyper::Error) -> Refusal {
-    Refusal::unavailable(format!("the connection broke: {error}"))
 }
