@@ -3,7 +3,7 @@
 //! The gauges are made when somebody looks, by the clock of that moment: a holder that is past its deadline is no
 //! leader in here either, whether or not any timer has fired.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ struct View {
     oldest_holds: BTreeMap<&'static str, Duration>,
     oldest_waits: BTreeMap<&'static str, Duration>,
     /// By number: who is led from here.
-    leads: BTreeMap<usize, ()>,
+    leads: BTreeSet<usize>,
     /// By number: for how long it has been held here.
     holds: BTreeMap<usize, Duration>,
 }
@@ -80,21 +80,21 @@ impl Standing {
 
     fn view(&self, now: Moment) -> View {
         let mut view = View::default();
-        let longer = |known: Duration, age: Duration| known.max(age);
         for grant in self.grants.values().filter(|grant| now < grant.until) {
             let (left, age) = (now.until(grant.until), now.since(grant.since));
             let share = left.as_secs_f64() / grant.ttl.as_secs_f64().max(f64::MIN_POSITIVE);
             if grant.is_kept && view.margin.is_none_or(|(smallest, _)| share < smallest) {
                 view.margin = Some((share, left.as_secs_f64()));
             }
-            view.oldest_holds
-                .entry(grant.kind)
-                .and_modify(|known| *known = longer(*known, age))
-                .or_insert(age);
+            let oldest = view.oldest_holds.entry(grant.kind).or_insert(age);
+            *oldest = age.max(*oldest);
             match grant.named {
-                Some(number) if grant.kind == "election" => drop(view.leads.insert(number, ())),
+                Some(number) if grant.kind == "election" => {
+                    view.leads.insert(number);
+                }
                 Some(number) => {
-                    view.holds.entry(number).and_modify(|known| *known = longer(*known, age)).or_insert(age);
+                    let longest = view.holds.entry(number).or_insert(age);
+                    *longest = age.max(*longest);
                 }
                 None => {}
             }
@@ -159,7 +159,7 @@ impl Gauges {
             self.oldest_wait.with_label_values(&[kind]).set(seconds(&view.oldest_waits));
         }
         for (name, number) in named.elections() {
-            self.leader.with_label_values(&[name]).set(view.leads.contains_key(&number).into());
+            self.leader.with_label_values(&[name]).set(view.leads.contains(&number).into());
         }
         for (name, number) in named.locks() {
             let held = view.holds.get(&number).map_or(0.0, Duration::as_secs_f64);
