@@ -2,10 +2,8 @@
 //! stay right. Every test prints what it measured: `cargo test -p lease-tests --test crowds -- --nocapture`.
 
 mod election;
-mod late;
 mod line;
 mod listing;
-mod past;
 mod witness;
 
 use std::time::Duration;

@@ -53,56 +53,97 @@ const KINDS: [(&str, &str, &str); 5] = [
     ("/v1/groups/f/join", r#"{"ttl":"20s""#, "joined"),
 ];
 
-#[tokio::test]
-async fn a_client_that_falls_silent_is_told_and_loses_what_it_holds() {
-    let _cores = alone().await;
-    let daemon = Daemon::start(EMBEDDED).await;
-    let api = daemon.api();
-    let all = KINDS.map(|(target, body, granted)| {
-        let api = api.clone();
-        tokio::spawn(async move {
-            let mut client = Client::new(&api, target, &format!(r#"{body},"heartbeat":"1s"}}"#)).await;
-            client.until(granted).await.unwrap_or_else(|| panic!("{target}: {}", client.seen));
-            // Anything at all, and much of it: none is answered, not even what looks like a request.
-            let beats: [&[u8]; 6] = [
-                b".",
-                b"\r\n\r\n",
-                b"GET /healthz HTTP/1.1\r\nHost: l\r\n\r\n",
-                b"\0\xff",
-                &[b'x'; 300_000],
-                b"1",
-            ];
-            for beat in beats {
-                client.beat(beat).await;
-                tokio::time::sleep(Duration::from_millis(400)).await;
-            }
-            assert!(!client.seen.contains("lost"), "{target}: {}", client.seen);
-            let silent = Instant::now();
-            client
-                .until(r#""reason":"heartbeat""#)
-                .await
-                .unwrap_or_else(|| panic!("{target}: {}", client.seen));
-            let after = silent.elapsed();
-            assert!(after < Duration::from_millis(900), "{target}: {after:?}");
-            assert!(after > Duration::from_millis(300), "{target}: {after:?}");
-            // That was the last line, and the connection is closed.
-            assert!(client.until("never").await.is_none());
-            assert_eq!(client.seen.matches("HTTP/1.1 ").count(), 1, "{}", client.seen);
+/// What takes milliseconds is measured with nothing beside it: `tests/run` runs these by themselves.
+mod measured {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_falls_silent_is_told_and_loses_what_it_holds() {
+        let _cores = alone().await;
+        let daemon = Daemon::start(EMBEDDED).await;
+        let api = daemon.api();
+        let all = KINDS.map(|(target, body, granted)| {
+            let api = api.clone();
+            tokio::spawn(async move {
+                let mut client = Client::new(&api, target, &format!(r#"{body},"heartbeat":"1s"}}"#)).await;
+                client.until(granted).await.unwrap_or_else(|| panic!("{target}: {}", client.seen));
+                // Anything at all, and much of it: none is answered, not even what looks like a request.
+                let beats: [&[u8]; 6] = [
+                    b".",
+                    b"\r\n\r\n",
+                    b"GET /healthz HTTP/1.1\r\nHost: l\r\n\r\n",
+                    b"\0\xff",
+                    &[b'x'; 300_000],
+                    b"1",
+                ];
+                for beat in beats {
+                    client.beat(beat).await;
+                    tokio::time::sleep(Duration::from_millis(400)).await;
+                }
+                assert!(!client.seen.contains("lost"), "{target}: {}", client.seen);
+                let silent = Instant::now();
+                client
+                    .until(r#""reason":"heartbeat""#)
+                    .await
+                    .unwrap_or_else(|| panic!("{target}: {}", client.seen));
+                let after = silent.elapsed();
+                assert!(after < Duration::from_millis(900), "{target}: {after:?}");
+                assert!(after > Duration::from_millis(300), "{target}: {after:?}");
+                // That was the last line, and the connection is closed.
+                assert!(client.until("never").await.is_none());
+                assert_eq!(client.seen.matches("HTTP/1.1 ").count(), 1, "{}", client.seen);
+            })
+        });
+        for one in all {
+            one.await.unwrap();
+        }
+        eventually("all is free", SOON, async || {
+            let locks = api.get("/v1/locks").await.json()["locks"].as_array()?.len();
+            let permits = api.get("/v1/semaphores/b").await.json()["holders"].as_array()?.len();
+            let members = api.get("/v1/groups/f").await.json()["members"].as_array()?.len();
+            let leads = api.get("/v1/elections/e").await.json()["leader"].is_object();
+            ((locks, permits, members, leads) == (0, 0, 0, false)).then_some(())
         })
-    });
-    for one in all {
-        one.await.unwrap();
+        .await;
+        let next = api.open("POST", "/v1/locks/a/hold", "").await.event("held", SOON).await;
+        assert_eq!(next["previous"]["why"], "client-gone");
     }
-    eventually("all is free", SOON, async || {
-        let locks = api.get("/v1/locks").await.json()["locks"].as_array()?.len();
-        let permits = api.get("/v1/semaphores/b").await.json()["holders"].as_array()?.len();
-        let members = api.get("/v1/groups/f").await.json()["members"].as_array()?.len();
-        let leads = api.get("/v1/elections/e").await.json()["leader"].is_object();
-        ((locks, permits, members, leads) == (0, 0, 0, false)).then_some(())
-    })
-    .await;
-    let next = api.open("POST", "/v1/locks/a/hold", "").await.event("held", SOON).await;
-    assert_eq!(next["previous"]["why"], "client-gone");
+
+    /// A hand on the clock for both: a daemon that was stopped looks at what came meanwhile before it judges.
+    #[tokio::test]
+    async fn a_pause_of_the_daemon_is_not_the_clients_fault_and_one_of_the_client_is() {
+        let _cores = alone().await;
+        let mut daemon = Daemon::start(EMBEDDED).await;
+        let api = daemon.api();
+        let mut client = Client::new(&api, "/v1/locks/a/hold", r#"{"heartbeat":"1s"}"#).await;
+        client.until("held").await.unwrap();
+        daemon.process().pause();
+        for _ in 0..4 {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            client.beat(b"\n").await;
+        }
+        daemon.process().resume();
+        for _ in 0..4 {
+            client.beat(b"\n").await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        assert_eq!(api.get("/v1/locks/a").await.json()["held"], true);
+        drop(client);
+        let mut python = Launch::program(python::python().unwrap())
+            .args(["-c", PYTHON, daemon.socket().to_str().unwrap()])
+            .start();
+        python.line("\"held\"", SOON).await;
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        let mut waiter = api.open("POST", "/v1/locks/a/hold", "").await;
+        waiter.event("waiting", SOON).await;
+        python.pause();
+        let paused = Instant::now();
+        waiter.event("held", SOON).await;
+        assert!(paused.elapsed() < Duration::from_millis(1_500), "{:?}", paused.elapsed());
+        python.resume();
+        python.line("\"heartbeat\"", SOON).await;
+        assert_eq!(python.exit(SOON).await.code, Some(0), "{}", python.stderr());
+    }
 }
 
 #[tokio::test]
@@ -129,42 +170,6 @@ async fn a_silent_waiter_leaves_the_line_and_a_living_one_stays() {
     assert!(refused.until("never").await.is_none());
     assert_eq!(refused.seen.matches("HTTP/1.1 ").count(), 1, "{}", refused.seen);
     assert!(refused.seen.contains(r#""code":"held""#), "{}", refused.seen);
-}
-
-/// A hand on the clock for both: a daemon that was stopped looks at what came meanwhile before it judges.
-#[tokio::test]
-async fn a_pause_of_the_daemon_is_not_the_clients_fault_and_one_of_the_client_is() {
-    let _cores = alone().await;
-    let mut daemon = Daemon::start(EMBEDDED).await;
-    let api = daemon.api();
-    let mut client = Client::new(&api, "/v1/locks/a/hold", r#"{"heartbeat":"1s"}"#).await;
-    client.until("held").await.unwrap();
-    daemon.process().pause();
-    for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        client.beat(b"\n").await;
-    }
-    daemon.process().resume();
-    for _ in 0..4 {
-        client.beat(b"\n").await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
-    assert_eq!(api.get("/v1/locks/a").await.json()["held"], true);
-    drop(client);
-    let mut python = Launch::program(python::python().unwrap())
-        .args(["-c", PYTHON, daemon.socket().to_str().unwrap()])
-        .start();
-    python.line("\"held\"", SOON).await;
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
-    let mut waiter = api.open("POST", "/v1/locks/a/hold", "").await;
-    waiter.event("waiting", SOON).await;
-    python.pause();
-    let paused = Instant::now();
-    waiter.event("held", SOON).await;
-    assert!(paused.elapsed() < Duration::from_millis(1_500), "{:?}", paused.elapsed());
-    python.resume();
-    python.line("\"heartbeat\"", SOON).await;
-    assert_eq!(python.exit(SOON).await.code, Some(0), "{}", python.stderr());
 }
 
 /// With the standard library's HTTP client: single bytes after the request.

@@ -21,56 +21,61 @@ fn script(daemon: &Daemon, what: &str, more: &str, go: &str) -> Process {
     launch.env("WHAT", what).env("MORE", more).env("GO", go).start()
 }
 
-#[tokio::test]
-async fn a_shell_scripts_lock_dies_with_the_script() {
-    let _cores = alone().await;
-    let daemon = Daemon::start(EMBEDDED).await;
-    let api = daemon.api();
-    for (what, more, next) in [
-        ("locks/a", "", "/v1/locks/a/hold"),
-        ("locks/a", r#","shared":true"#, "/v1/locks/a/hold"),
-        ("semaphores/a", r#","limit":1"#, "/v1/semaphores/a/hold"),
-        ("multi", r#","names":["a","b"]"#, "/v1/locks/b/hold"),
-    ] {
-        let go = std::env::temp_dir().join(format!("lease-bound-{}", std::process::id()));
-        for killed in [true, false] {
+/// What takes milliseconds is measured with nothing beside it: `tests/run` runs these by themselves.
+mod measured {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_shell_scripts_lock_dies_with_the_script() {
+        let _cores = alone().await;
+        let daemon = Daemon::start(EMBEDDED).await;
+        let api = daemon.api();
+        for (what, more, next) in [
+            ("locks/a", "", "/v1/locks/a/hold"),
+            ("locks/a", r#","shared":true"#, "/v1/locks/a/hold"),
+            ("semaphores/a", r#","limit":1"#, "/v1/semaphores/a/hold"),
+            ("multi", r#","names":["a","b"]"#, "/v1/locks/b/hold"),
+        ] {
+            let go = std::env::temp_dir().join(format!("lease-bound-{}", std::process::id()));
+            for killed in [true, false] {
+                let _ = std::fs::remove_file(&go);
+                let mut script = script(&daemon, what, more, go.to_str().unwrap());
+                script.line("\"lease\":", SOON).await;
+                let asked = if next.contains("semaphores") { r#"{"limit":1}"# } else { "" };
+                let mut waiter = api.open("POST", next, asked).await;
+                waiter.event("waiting", SOON).await;
+                if killed {
+                    // Nobody renews it but the daemon.
+                    tokio::time::sleep(Duration::from_millis(2_500)).await;
+                    assert!(script.running(), "{}", script.stderr());
+                    assert!(
+                        tokio::time::timeout(Duration::from_millis(100), waiter.event("held", SOON))
+                            .await
+                            .is_err()
+                    );
+                }
+                let began = Instant::now();
+                if killed {
+                    script.kill9()
+                } else {
+                    std::fs::write(&go, "").unwrap()
+                }
+                let held = waiter.event("held", SOON).await;
+                let took = began.elapsed();
+                // Long before its TTL and the store's slack are over.
+                assert!(took < Duration::from_millis(1_500), "{what}: {took:?}");
+                if what == "locks/a" && more.is_empty() {
+                    assert_eq!(held["previous"]["why"], "client-gone", "{held}");
+                }
+                waiter.close();
+                eventually("free again", SOON, async || {
+                    let locks = api.get("/v1/locks").await.json();
+                    (locks["locks"] == serde_json::json!([])).then_some(())
+                })
+                .await;
+            }
             let _ = std::fs::remove_file(&go);
-            let mut script = script(&daemon, what, more, go.to_str().unwrap());
-            script.line("\"lease\":", SOON).await;
-            let asked = if next.contains("semaphores") { r#"{"limit":1}"# } else { "" };
-            let mut waiter = api.open("POST", next, asked).await;
-            waiter.event("waiting", SOON).await;
-            if killed {
-                // Nobody renews it but the daemon.
-                tokio::time::sleep(Duration::from_millis(2_500)).await;
-                assert!(script.running(), "{}", script.stderr());
-                assert!(
-                    tokio::time::timeout(Duration::from_millis(100), waiter.event("held", SOON))
-                        .await
-                        .is_err()
-                );
-            }
-            let began = Instant::now();
-            if killed {
-                script.kill9()
-            } else {
-                std::fs::write(&go, "").unwrap()
-            }
-            let held = waiter.event("held", SOON).await;
-            let took = began.elapsed();
-            // Long before its TTL and the store's slack are over.
-            assert!(took < Duration::from_millis(1_500), "{what}: {took:?}");
-            if what == "locks/a" && more.is_empty() {
-                assert_eq!(held["previous"]["why"], "client-gone", "{held}");
-            }
-            waiter.close();
-            eventually("free again", SOON, async || {
-                let locks = api.get("/v1/locks").await.json();
-                (locks["locks"] == serde_json::json!([])).then_some(())
-            })
-            .await;
         }
-        let _ = std::fs::remove_file(&go);
     }
 }
 

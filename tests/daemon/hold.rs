@@ -130,41 +130,63 @@ async fn two_hundred_are_served_in_the_order_in_which_they_came() {
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
-/// Each way for a client to go, while it holds and while it waits, is noticed within milliseconds.
-#[tokio::test]
-async fn every_way_to_hang_up_is_noticed_at_once() {
-    let _cores = alone().await;
-    let daemon = Daemon::start(EMBEDDED).await;
-    let api = daemon.api();
-    for (way, request) in [
-        ("close", "{}"),
-        ("half-close", "{}"),
-        // More bytes than the request has: hyper does not look at the connection while these wait.
-        ("close, leaving bytes", "{}\r\n\r\n"),
-        ("half-close, leaving bytes", "{}GET /healthz HTTP/1.1\r\n"),
-    ] {
-        let half = way.starts_with("half");
-        let mut holder = raw(&daemon, request).await;
-        until(&mut holder, r#""event":"held""#).await;
-        let mut waiter = raw(&daemon, request).await;
-        until(&mut waiter, r#""event":"waiting""#).await;
-        // Both at once: neither may keep the line busy.
-        let began = Instant::now();
-        if half {
-            waiter.shutdown().await.unwrap();
-            holder.shutdown().await.unwrap();
-        } else {
-            drop(waiter);
-            drop(holder);
+/// What takes milliseconds is measured with nothing beside it: `tests/run` runs these by themselves.
+mod measured {
+    use super::*;
+
+    /// Each way for a client to go, while it holds and while it waits, is noticed within milliseconds.
+    #[tokio::test]
+    async fn every_way_to_hang_up_is_noticed_at_once() {
+        let _cores = alone().await;
+        let daemon = Daemon::start(EMBEDDED).await;
+        let api = daemon.api();
+        for (way, request) in [
+            ("close", "{}"),
+            ("half-close", "{}"),
+            // More bytes than the request has: hyper does not look at the connection while these wait.
+            ("close, leaving bytes", "{}\r\n\r\n"),
+            ("half-close, leaving bytes", "{}GET /healthz HTTP/1.1\r\n"),
+        ] {
+            let half = way.starts_with("half");
+            let mut holder = raw(&daemon, request).await;
+            until(&mut holder, r#""event":"held""#).await;
+            let mut waiter = raw(&daemon, request).await;
+            until(&mut waiter, r#""event":"waiting""#).await;
+            // Both at once: neither may keep the line busy.
+            let began = Instant::now();
+            if half {
+                waiter.shutdown().await.unwrap();
+                holder.shutdown().await.unwrap();
+            } else {
+                drop(waiter);
+                drop(holder);
+            }
+            eventually(format!("the lock is free after {way}"), SOON, async || {
+                let lock = api.get("/v1/locks/a").await.json();
+                (lock["held"] == false && lock["waiters"] == json!([])).then_some(())
+            })
+            .await;
+            let took = began.elapsed();
+            eprintln!("{way}: {took:?}");
+            assert!(took < Duration::from_millis(250), "{way}: {took:?}");
         }
-        eventually(format!("the lock is free after {way}"), SOON, async || {
-            let lock = api.get("/v1/locks/a").await.json();
-            (lock["held"] == false && lock["waiters"] == json!([])).then_some(())
-        })
-        .await;
-        let took = began.elapsed();
-        eprintln!("{way}: {took:?}");
-        assert!(took < Duration::from_millis(250), "{way}: {took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_killed_client_hands_over_at_once() {
+        let _cores = alone().await;
+        let daemon = Daemon::start(EMBEDDED).await;
+        for round in 0..5 {
+            let mut holder = client::holder(daemon.socket(), "a", "{}").await;
+            let mut waiter = daemon.api().open("POST", "/v1/locks/a/hold", "{}").await;
+            waiter.event("waiting", SOON).await;
+            let began = Instant::now();
+            holder.kill9();
+            let held = waiter.event("held", SOON).await;
+            let took = began.elapsed();
+            assert_eq!(held["previous"]["why"], "client-gone");
+            assert!(took < Duration::from_millis(250), "round {round}: {took:?}");
+        }
     }
 }
 
@@ -182,22 +204,5 @@ async fn until(stream: &mut tokio::net::UnixStream, text: &str) {
         let length = tokio::time::timeout(SOON, stream.read(&mut part)).await.expect("in time").unwrap();
         assert!(length > 0, "closed after: {seen}");
         seen.push_str(&String::from_utf8_lossy(&part[..length]));
-    }
-}
-
-#[tokio::test]
-async fn a_killed_client_hands_over_at_once() {
-    let _cores = alone().await;
-    let daemon = Daemon::start(EMBEDDED).await;
-    for round in 0..5 {
-        let mut holder = client::holder(daemon.socket(), "a", "{}").await;
-        let mut waiter = daemon.api().open("POST", "/v1/locks/a/hold", "{}").await;
-        waiter.event("waiting", SOON).await;
-        let began = Instant::now();
-        holder.kill9();
-        let held = waiter.event("held", SOON).await;
-        let took = began.elapsed();
-        assert_eq!(held["previous"]["why"], "client-gone");
-        assert!(took < Duration::from_millis(250), "round {round}: {took:?}");
     }
 }

@@ -1,11 +1,13 @@
 //! What the library gives beside the mutex, on the embedded store and on real servers.
 
 mod election;
+mod election_late;
 mod grace;
 mod group;
 mod group_faults;
 mod guarded;
 mod history;
+mod history_past;
 mod history_wire;
 mod multi;
 mod races;

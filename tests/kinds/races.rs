@@ -9,9 +9,9 @@ use support::{Cluster, Options, Release, binary};
 /// How many connections.
 const CONNECTIONS: usize = 24;
 
-/// How many grants each gets: `LEASE_RACE_ROUNDS`, or a few. The full race has 300.
+/// How many grants each gets: `LEASE_RACE_ROUNDS`, or a few; `tests/run long` has 10, the full race 300.
 fn rounds() -> u64 {
-    std::env::var("LEASE_RACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
+    std::env::var("LEASE_RACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
 }
 
 /// Three servers of the oldest release, of one in between, and of the newest.

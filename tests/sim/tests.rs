@@ -19,14 +19,14 @@ fn succeeds(args: &[&str]) {
 /// `LEASE_SIM_FOR` sets for how long, as `20s` or `10m`.
 #[test]
 fn fresh_seeds_find_nothing() {
-    let lasting = std::env::var("LEASE_SIM_FOR").unwrap_or_else(|_| "20s".into());
+    let lasting = std::env::var("LEASE_SIM_FOR").unwrap_or_else(|_| "10s".into());
     succeeds(&["--for", &lasting]);
 }
 
 /// The other kinds share the time that the mutex has.
 #[test]
 fn fresh_seeds_of_other_kinds_find_nothing() {
-    let lasting = std::env::var("LEASE_SIM_FOR").unwrap_or_else(|_| "6s".into());
+    let lasting = std::env::var("LEASE_SIM_FOR").unwrap_or_else(|_| "3s".into());
     for kind in ["read-write", "semaphore", "together", "election", "group"] {
         succeeds(&["--kind", kind, "--for", &lasting]);
     }

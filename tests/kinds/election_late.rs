@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use lease::{Space, Status, Term};
 use support::{Cluster, Proxy, Way, eventually};
 
-use super::election::LIMIT;
+/// For whatever nothing is in the way of.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// How long the record is kept free for whoever was named; and what it takes to find out, to try, and to be told.
 const KEPT: Duration = Duration::from_secs(3);
@@ -30,9 +31,9 @@ async fn in_line(space: &Space, owner: &str) {
 async fn late_by(silence: Option<Duration>) {
     // One server: of a cluster it would soon find another, and hear again.
     let cluster = Cluster::single().await;
-    let (first, other) = (super::space(&cluster.url()).await, super::space(&cluster.url()).await);
+    let (first, other) = (crate::space(&cluster.url()).await, crate::space(&cluster.url()).await);
     let proxy = Proxy::start(&cluster.url()).await;
-    let deaf = super::space(&proxy.url()).await;
+    let deaf = crate::space(&proxy.url()).await;
     let term = first.election("e").ttl(TTL).owner("first").campaign(&1).await.expect("elected");
     let campaign = |space: Space, owner: &'static str| {
         tokio::spawn(async move { space.election("e").ttl(TTL).owner(owner).campaign(&0).await })
@@ -88,18 +89,15 @@ async fn late_by(silence: Option<Duration>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_3_s() {
-    let _alone = super::alone().await;
     late_by(Some(KEPT)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_18_s() {
-    let _alone = super::alone().await;
     late_by(Some(Duration::from_secs(18))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn never() {
-    let _alone = super::alone().await;
     late_by(None).await;
 }

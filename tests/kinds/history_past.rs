@@ -19,9 +19,8 @@ type Line = (u64, String, String);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_100_hands_the_last_64_are_told_with_what_ended_them() {
-    let _alone = super::alone().await;
     let cluster = Cluster::single().await;
-    let (one, two) = (super::space(&cluster.url()).await, super::space(&cluster.url()).await);
+    let (one, two) = (crate::space(&cluster.url()).await, super::space(&cluster.url()).await);
     let mut lines: Vec<Line> = Vec::new();
     let mut coming: Option<tokio::task::JoinHandle<Lease>> = None;
     for hand in 0..HANDS {
