@@ -18,6 +18,8 @@ pub(super) struct Waiting<M> {
     next: AtomicU64,
     over: CancellationToken,
     deaf: OnceLock<String>,
+    /// The server's last word that concerned nobody.
+    complaint: Mutex<String>,
 }
 
 struct Request<M> {
@@ -32,6 +34,7 @@ impl<M> Default for Waiting<M> {
             next: AtomicU64::new(0),
             over: CancellationToken::new(),
             deaf: OnceLock::new(),
+            complaint: Mutex::default(),
         }
     }
 }
@@ -83,9 +86,20 @@ impl<M> Waiting<M> {
                 told |= request.answers.send(Err(failure(text.to_owned()))).is_ok();
             }
         }
-        if !told {
+        if !told && self.is_news(text) {
             tracing::warn!(error = text, "the NATS server complains");
         }
+    }
+
+    /// Whether this is not what was said last: a server that lets nobody in any more says so at every attempt of the
+    /// client, many times a second.
+    fn is_news(&self, text: &str) -> bool {
+        let mut last = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = *last != text;
+        if news {
+            text.clone_into(&mut last);
+        }
+        news
     }
 
     /// What no answer in time means.
@@ -133,6 +147,14 @@ mod tests {
         waiting.refused("Permissions Violation for Subscription to \"_INBOX.i.*\"", "_INBOX.i");
         assert!(matches!(other.try_recv(), Ok(Err(Failure::Deaf(_)))));
         assert!(matches!(waiting.silence(), Failure::Deaf(_)), "and all that is asked later");
+    }
+
+    #[test]
+    fn a_complaint_is_news_once() {
+        let waiting: Waiting<u8> = Waiting::default();
+        let said =
+            ["expired", "expired", "violation", "violation", "expired"].map(|text| waiting.is_news(text));
+        assert_eq!(said, [true, false, true, false, true]);
     }
 
     #[test]
