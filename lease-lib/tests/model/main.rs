@@ -47,7 +47,7 @@ use mutant::Mutant;
 /// Two cores are what a small machine has.
 const THREADS: usize = 2;
 
-/// What every exploration here has at the least.
+/// What every large exploration here has at the least.
 const SMALL: Bounds = Bounds {
     contenders: 2,
     ttl_secs: 3,
@@ -79,6 +79,12 @@ fn holds(title: &str, bounds: Bounds) {
 
 #[test]
 fn two_contenders() {
+    holds("two contenders, for a short time", Bounds { ttl_secs: 2, horizon: 4, ..SMALL });
+}
+
+#[test]
+#[ignore = "a minute, which `tests/run long` takes"]
+fn two_contenders_for_longer() {
     holds("two contenders", SMALL);
 }
 
