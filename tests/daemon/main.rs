@@ -24,7 +24,6 @@ mod metrics;
 mod openapi;
 mod policy;
 mod problem;
-mod restart;
 mod settings;
 mod start;
 mod systemd;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use support::{Api, Cluster, Daemon};
 
 use crate::SOON;
-use crate::turns::together;
+use crate::turns::alone;
 
 const TTL: Duration = Duration::from_secs(3);
 /// Slack for the servers' clocks, the removal's delay, and one look.
@@ -64,7 +64,7 @@ impl Client {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_come_back_get_on_without_help() {
-    let _cores = together().await;
+    let _cores = alone().await;
     let cluster = Cluster::single().await;
     let mut daemon = Daemon::start(["--nats", &cluster.url()]).await;
     let (grants, tokens): (Arc<[AtomicU64; LOCKS]>, Arc<[AtomicU64; LOCKS]>) = Default::default();
@@ -126,7 +126,7 @@ async fn clients_that_come_back_get_on_without_help() {
 /// `lease run` in a loop, as a service manager restarts it: the command is at work again within a TTL.
 #[tokio::test]
 async fn a_command_in_a_loop_is_at_work_again() {
-    let _cores = together().await;
+    let _cores = alone().await;
     let cluster = Cluster::single().await;
     let mut daemon = Daemon::start(["--nats", &cluster.url()]).await;
     let script = "while :; do lease run --ttl 4 --kill-after 1 a -- sh -c 'echo at work; exec sleep 100'; sleep 0.1; done";
