@@ -1,5 +1,5 @@
-//! Milliseconds, a thousand connections, and how soon all are served again: `tests/run` runs these, and each file's own `measured`, with nothing beside
-//! them.
+//! Milliseconds, a thousand connections, and how soon all are served again: `tests/run` runs these, and each file's own
+//! `measured`, with nothing beside them.
 
 mod elected;
 mod limits;
