@@ -29,14 +29,15 @@ async fn nats_py_finds_holder_owner_ttl_and_token() {
     let cluster = Cluster::single().await;
     let space = super::space(&cluster.url()).await;
     let metadata = [("build".to_owned(), "77".to_owned())].into();
-    let lock = space.lock("orders.42").owner("shop").ttl(Duration::from_secs(5)).metadata(metadata);
+    let lock = space.lock("orders.42").owner("shop").ttl(Duration::from_secs(20)).metadata(metadata);
     let lease = lock.acquire().await.expect("granted");
 
+    // Long before the first renewal, also where starting Python takes seconds.
     let fresh = read(&cluster, "orders.42").await;
     assert_eq!(fresh["record"]["token"], serde_json::Value::Null, "not known before the first renewal");
     assert_eq!(fresh["revision"], lease.token().get(), "then it is the entry's own revision");
     assert_eq!(fresh["record"]["owner"], "shop");
-    assert_eq!(fresh["record"]["ttl_ms"], 5_000);
+    assert_eq!(fresh["record"]["ttl_ms"], 20_000);
     assert_eq!(fresh["record"]["metadata"]["build"], "77");
     assert_eq!(fresh["record"]["v"], 1);
     assert!(fresh["record"]["holder"].as_str().is_some_and(|holder| !holder.is_empty()));
