@@ -14,16 +14,21 @@ use crate::protocol::key;
 use crate::store::{Body, Revision, Write, WriteError};
 
 /// The TTL of a presence key: after that, a dead process is seen to be gone.
-const TTL_SECS: u64 = 5;
+const TTL_SECS: u64 = 4;
 /// How often it is renewed: three tries fit into the TTL.
-const EVERY: Duration = Duration::from_millis(1_500);
+const EVERY: Duration = Duration::from_millis(1_200);
+/// One that was not renewed for so long is worth a closer look.
+pub(crate) const LATE: Duration = Duration::from_millis(1_800);
 /// How long it is kept after the last wait ended, so that a busy process does not write it anew each time.
 const LINGER: Duration = Duration::from_secs(10);
 /// A gap between renewals above this means that the store, or this process, stood still.
 const GAP: Duration = Duration::from_secs(3);
 /// How long renewals must have gone well before the absence of another's presence means anything: after an outage
-/// every presence key has expired, the live ones' too.
-const STEADY: Duration = Duration::from_secs(8);
+/// every presence key has expired, the live ones' too, and the others are back when they have connected again (within
+/// 2 s) and renewed (1.2 s). Whoever takes longer loses its place to those behind it, never a lease. A process that has
+/// just started waits this long, too: were it longer than a presence key lives, a lock with a short TTL and a line would
+/// be stuck for that much longer after its daemon was killed and started again.
+const STEADY: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Default)]
 pub(crate) struct Presence {

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Waiter;
 use super::place::{self, Removal};
+use crate::ambient::Moment;
+use crate::presence;
 use crate::protocol::key;
 use crate::protocol::line::{self, Note, Place};
 use crate::store::{Entry, Events, Revision};
@@ -13,8 +15,10 @@ pub(super) struct Ahead {
     pub place: Place,
     /// Writes to its key; `None` while it cannot be followed, then the regular look serves.
     pub events: Option<Events<Entry>>,
-    /// How often in a row its process was seen to be absent.
-    absences: u32,
+    /// The revision of its process's presence, and when that was seen first.
+    presence: Option<(Revision, Moment)>,
+    /// How often in a row its process was late, or not to be seen.
+    doubts: u32,
     /// It is followed since a moment only: not every server may know that yet, so an early second look is due.
     pub fresh: bool,
 }
@@ -41,12 +45,21 @@ pub(super) enum Position {
 pub(super) enum Still {
     /// Nothing has changed.
     There,
-    /// Its process is not to be seen: look again soon.
+    /// Its process is late, or not to be seen: look again soon.
     Doubtful,
     /// It is gone, or was removed.
     Gone,
     /// Its removal was refused: what was read of the line is old.
     Misread,
+}
+
+/// Whether the presence of a process is to be seen.
+enum Here {
+    As(Revision),
+    /// It is not, and after an outage, or just after the start, that means nothing yet.
+    NotSeen,
+    /// It is not, while everybody's must be.
+    No,
 }
 
 /// What was read of the line is old, or there is more to remove: to be read again.
@@ -129,7 +142,7 @@ impl Waiter {
                     // Unreadable says nothing; the next look asks again.
                     Err(_) => {}
                 }
-                Ahead { place: nearest, events, absences: 0, fresh: true }
+                Ahead { place: nearest, events, presence: None, doubts: 0, fresh: true }
             }
         };
         self.tell_ahead(order, &ahead).await;
@@ -150,7 +163,7 @@ impl Waiter {
             }
             if !absent.contains(process) {
                 // Back again: it had only been late. Unreadable says nothing, and then it is waited for.
-                if !self.is_absent(process).await.unwrap_or_default() {
+                if !matches!(self.is_here(process).await, Some(Here::No)) {
                     self.gone.remove(process);
                     return Ok(Some(place));
                 }
@@ -163,11 +176,14 @@ impl Waiter {
         Ok(None)
     }
 
-    /// Whether the presence of a process is not to be seen while everybody's must be; `None` if that cannot be read.
-    async fn is_absent(&self, process: &str) -> Option<bool> {
+    /// Whether a process is here; `None` if that cannot be read.
+    async fn is_here(&self, process: &str) -> Option<Here> {
         let core = &self.core;
-        let here = core.asked("read", core.store.read(&key::here(process))).await.ok()?;
-        Some(here.is_none() && core.presence.may_judge(core.now()))
+        match core.asked("read", core.store.read(&key::here(process))).await.ok()? {
+            Some(entry) => Some(Here::As(entry.revision)),
+            None if core.presence.may_judge(core.now()) => Some(Here::No),
+            None => Some(Here::NotSeen),
+        }
     }
 
     /// Whether nobody stands ahead, now that the place directly ahead was granted. Mostly so; but where waiters died,
@@ -202,14 +218,22 @@ impl Waiter {
                 Err(_) => return Still::There,
             }
         }
-        match self.is_absent(&ahead.place.waiter.process).await {
-            Some(true) => ahead.absences += 1,
-            Some(false) => ahead.absences = 0,
-            None => {}
+        let now = core.now();
+        match self.is_here(&ahead.place.waiter.process).await {
+            Some(Here::As(revision)) => {
+                let since = match ahead.presence {
+                    Some((before, since)) if before == revision => since,
+                    _ => ahead.presence.insert((revision, now)).1,
+                };
+                ahead.doubts = u32::from(now.since(since) > presence::LATE);
+            }
+            Some(Here::NotSeen) => ahead.doubts = 1,
+            Some(Here::No) => ahead.doubts += 1,
+            None => return Still::There,
         }
         // Twice in a row: one read may have been answered by a server that was left behind. Passing over a live waiter by
         // mistake would cost it its place, never a lease.
-        match ahead.absences {
+        match ahead.doubts {
             0 => Still::There,
             1 => Still::Doubtful,
             _ => {

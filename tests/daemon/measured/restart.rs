@@ -14,8 +14,6 @@ const TTL: Duration = Duration::from_secs(3);
 /// Slack for the servers' clocks, the removal's delay, and one look.
 const BEYOND: Duration = Duration::from_secs(3);
 const LOCKS: usize = 4;
-/// In front of those who come back are two places of the dead daemon, and each may cost them this.
-const PASSED_OVER: Duration = Duration::from_secs(3);
 
 /// Three of them contend for each lock: each holds it for a moment, lets it go, and comes back, whatever happens.
 struct Client {
@@ -110,8 +108,9 @@ async fn clients_that_come_back_get_on_without_help() {
         eprintln!(
             "killed {killed}: the daemon was up after {up:?}, every lock had changed hands after {again:?}"
         );
-        // Clients that let go leave nothing behind; a killed daemon's grants run out.
-        let limit = if killed { TTL + BEYOND + 2 * PASSED_OVER } else { Duration::from_secs(3) };
+        // Clients that let go leave nothing behind; a killed daemon's grants run out. In front of those who come back are
+        // two places of the dead daemon.
+        let limit = if killed { TTL + BEYOND } else { Duration::from_secs(3) };
         assert!(again < limit, "{killed}: {again:?}");
         let (free, next) = left.await.unwrap();
         assert!(free < TTL + BEYOND, "{free:?}");
