@@ -394,8 +394,12 @@ impl Contender {
         match answer {
             Ok(()) => {
                 state.note(at, self.by, format_args!("{attempt} released {name}"));
-                let is_own =
-                    |entry| crate::checks::records::owner(entry).is_some_and(|owner| owner == attempt);
+                // Of this grant: one of an earlier claim that was given up as unknown is left to its TTL.
+                let is_own = |entry| {
+                    let (owner, token) = crate::checks::records::grant(entry).unzip();
+                    owner.is_some_and(|owner| owner == attempt)
+                        && token.is_some_and(|it| tokens.contains(&it))
+                };
                 if state.history.all().any(is_own) && !state.checks.causes.ever("regress") {
                     let what =
                         format!("{attempt} was told that {name} is released, and its record is still there");

@@ -58,8 +58,16 @@ const SLACK_SECS: u64 = 2;
 
 /// The attempt that holds according to this record.
 pub fn owner(entry: &Entry) -> Option<String> {
+    grant(entry).map(|(owner, _)| owner)
+}
+
+/// The attempt that holds according to this record, and the token of its grant.
+pub fn grant(entry: &Entry) -> Option<(String, u64)> {
     match Slot::of(Some(entry)) {
-        Slot::Taken { record, .. } if !record.reserved => Some(record.owner),
+        Slot::Taken { record, revision, .. } if !record.reserved => {
+            let token = record.token_at(revision).get();
+            Some((record.owner, token))
+        }
         _ => None,
     }
 }
