@@ -78,17 +78,16 @@ async fn stage(cluster: &Cluster) -> (Proxy, Space, Space) {
 /// else is granted the name and writes. Then it arrives.
 async fn a_write_that_arrives_too_late(cluster: Cluster, count: usize) {
     let (proxy, far, near) = stage(&cluster).await;
-    let ttl = Duration::from_secs(2);
+    // All must be granted, and have written, before the first expires.
+    let ttl = Duration::from_secs(4);
     let name = |n: usize| format!("late.{n}");
-    let mut holders: Vec<Lease> = Vec::new();
-    for n in 0..count {
+    let holders = (0..count).map(async |n| {
         let lease = granted(far.lock(&name(n)).ttl(ttl).renewed_by_caller().acquire_within(LIMIT).await);
-        holders.push(lease);
-    }
-    // Each writes once without trouble; else a refusal could have any reason.
-    for (n, lease) in holders.iter().enumerate() {
+        // Each writes once without trouble; else a refusal could have any reason.
         lease.put(&name(n), "first").await.expect("written");
-    }
+        lease
+    });
+    let holders: Vec<Lease> = futures_util::future::join_all(holders).await;
     let held = proxy.on(commits).always().hold_request();
     let outcomes = {
         let writes = holders.iter().enumerate().map(async |(n, lease)| lease.put(&name(n), "too late").await);
