@@ -38,13 +38,18 @@ async fn pass_along(cluster: &Cluster, name: &str, count: usize) -> f64 {
     messages as f64 / count as f64
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_are_served_in_order_at_the_cost_of_eight() {
-    let cluster = Cluster::three().await;
-    let few = pass_along(&cluster, "few", 8).await;
-    let many = pass_along(&cluster, "many", 200).await;
-    println!("messages per handover at the servers: {few:.1} with 8 waiters, {many:.1} with 200");
-    assert!(many <= 2.0 * few, "{many:.1} messages per handover with 200 waiters, {few:.1} with 8");
+/// What processes say to be seen alive counts as well, and the longer a handover takes, the more of that there is.
+mod measured {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn two_hundred_are_served_in_order_at_the_cost_of_eight() {
+        let cluster = Cluster::three().await;
+        let few = pass_along(&cluster, "few", 8).await;
+        let many = pass_along(&cluster, "many", 200).await;
+        println!("messages per handover at the servers: {few:.1} with 8 waiters, {many:.1} with 200");
+        assert!(many <= 2.0 * few, "{many:.1} messages per handover with 200 waiters, {few:.1} with 8");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
