@@ -197,12 +197,13 @@ impl Keeper {
         core.observe(Observation::Ended { kind: self.held.kind, held: core.now().since(held_since) });
         drop(broken);
         core.post.unhold(&self.held.key);
+        // Before anybody hears that it has ended: what they then hold and end comes later in the history.
+        self.shared.story.closed(&core, &self.shared.hold, *locked(&self.shared.why), &released);
         self.after(&released).await;
         if let Some(told) = ending {
             // Nobody may be listening any more.
-            let _ = told.send(released.clone());
+            let _ = told.send(released);
         }
-        self.shared.story.closed(&core, &self.shared.hold, *locked(&self.shared.why), &released);
     }
 
     /// Tells the handle and the observer what changed.
