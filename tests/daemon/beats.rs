@@ -181,9 +181,12 @@ connection.sock.connect(sys.argv[1])
 connection.request("POST", "/v1/locks/a/hold", '{"heartbeat":"1s"}')
 wire = connection.sock
 def beat():
-    while True:
-        wire.send(b"\n")
-        time.sleep(0.3)
+    try:
+        while True:
+            wire.send(b"\n")
+            time.sleep(0.3)
+    except OSError:
+        pass  # Hung up: the last line says why.
 threading.Thread(target=beat, daemon=True).start()
 for line in connection.getresponse():
     print(line.decode().strip(), flush=True)
