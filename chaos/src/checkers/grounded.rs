@@ -16,23 +16,32 @@ const CLOCK_NS: u64 = 10_000_000;
 /// The writes of one attempt to one key: number, when written (`CLOCK_BOOTTIME`), line.
 type Writes = Vec<(u64, u64, usize)>;
 
+/// The writes of every attempt, and up to when all of them were read: `None` for to the end. Where the runner was told to
+/// end, the auditor was somewhat behind.
+struct Known<'a> {
+    writes: BTreeMap<(&'a str, &'a str), Writes>,
+    until_ns: Option<u64>,
+}
+
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
     let mut finding = Finding::new("belief rests on a record", "contract §2 Time");
     let Some(ahead_ns) = run.began.as_ref().and_then(|began| began.wall_ahead_ns) else {
         return finding.done("the history does not say how far the wall clock was ahead");
     };
-    let mut writes: BTreeMap<(&str, &str), Writes> = BTreeMap::new();
+    let mut known = Known { writes: BTreeMap::new(), until_ns: run.interrupted.map(|_| 0) };
     for write in run.audit.in_order() {
-        let Some(record) = write.record().filter(|record| !record.attempt.is_empty()) else { continue };
         let at_ns = write.written_us.saturating_mul(1_000).saturating_sub(ahead_ns);
-        writes.entry((&write.key, record.attempt)).or_default().push((write.revision, at_ns, write.at.line));
+        known.until_ns = known.until_ns.map(|until| until.max(at_ns));
+        let Some(record) = write.record().filter(|record| !record.attempt.is_empty()) else { continue };
+        let writes = known.writes.entry((&write.key, record.attempt)).or_default();
+        writes.push((write.revision, at_ns, write.at.line));
     }
     for held in run.grants() {
-        let Some(own) = own(run, &writes, held.token) else { continue };
+        let Some(own) = own(run, &known, held.token) else { continue };
         let granted = (held.grant.at, held.grant.deadline_ns);
         for (at, deadline) in std::iter::once(granted).chain(held.operation.renewed.iter().copied()) {
-            match excess(run, own, at, deadline, held.operation.ttl_ns()) {
+            match excess(run, &known, own, at, deadline, held.operation.ttl_ns()) {
                 None => {}
                 Some((_, 0)) => finding.examine(),
                 Some((line, longer)) => {
@@ -53,17 +62,17 @@ pub fn check(run: &Run) -> Finding {
             }
         }
     }
-    shown(run, &writes, &mut finding);
+    shown(run, &known, &mut finding);
     finding.done("no grant's writes were read")
 }
 
 /// A leader is not shown to others for longer than it may believe itself.
-fn shown(run: &Run, writes: &BTreeMap<(&str, &str), Writes>, finding: &mut Finding) {
+fn shown(run: &Run, known: &Known<'_>, finding: &mut Finding) {
     let terms = run.operations.iter().filter(|it| it.kind == Kind::Election);
     let ttl = terms.map(|it| it.ttl_ns()).max().unwrap_or_default();
     for (at, name, token, until) in &run.shown {
-        let Some(own) = own(run, writes, *token) else { continue };
-        let Some((line, longer)) = excess(run, own, *at, *until, ttl) else { continue };
+        let Some(own) = own(run, known, *token) else { continue };
+        let Some((line, longer)) = excess(run, known, own, *at, *until, ttl) else { continue };
         finding.examine();
         if longer > 0 {
             finding.violate(
@@ -78,18 +87,30 @@ fn shown(run: &Run, writes: &BTreeMap<(&str, &str), Writes>, finding: &mut Findi
 }
 
 /// The writes of the attempt that was granted this token. A number that was given twice says nothing of when.
-fn own<'a>(run: &'a Run, writes: &'a BTreeMap<(&'a str, &'a str), Writes>, token: u64) -> Option<&'a Writes> {
+fn own<'a>(run: &'a Run, known: &'a Known<'a>, token: u64) -> Option<&'a Writes> {
     let granting = run.audit.get(token).filter(|_| run.audit.earlier(token).is_empty())?;
-    writes.get(&(granting.key.as_str(), granting.record()?.attempt))
+    known.writes.get(&(granting.key.as_str(), granting.record()?.attempt))
 }
 
 /// By how much `until`, as it was told at `at`, is later than the newest write of that time allows, and the line of that
 /// write; `None` if it cannot be told.
-fn excess(run: &Run, own: &Writes, at: Mark, until: u64, ttl: u64) -> Option<(usize, u64)> {
-    let known = own.iter().take_while(|(_, written, _)| *written <= at.at_ns.saturating_add(CLOCK_NS));
-    let (revision, written, line) = known.last().copied()?;
-    let next = own.iter().map(|it| it.0).find(|it| *it > revision).unwrap_or(u64::MAX);
-    if run.is_beyond(written, at.at_ns, ttl) || run.audit.may_miss_between(revision, next) {
+fn excess(
+    run: &Run,
+    known: &Known<'_>,
+    own: &Writes,
+    at: Mark,
+    until: u64,
+    ttl: u64,
+) -> Option<(usize, u64)> {
+    let said_by_ns = at.at_ns.saturating_add(CLOCK_NS);
+    let before = own.iter().take_while(|(_, written, _)| *written <= said_by_ns);
+    let (revision, written, line) = before.last().copied()?;
+    let next = own.iter().map(|it| it.0).find(|it| *it > revision);
+    let may_be_unread = next.is_none() && known.until_ns.is_some_and(|until_ns| until_ns <= said_by_ns);
+    if may_be_unread
+        || run.is_beyond(written, at.at_ns, ttl)
+        || run.audit.may_miss_between(revision, next.unwrap_or(u64::MAX))
+    {
         return None;
     }
     let bears = ttl.saturating_sub((ttl / 100).max(50_000_000)).saturating_add(CLOCK_NS);
