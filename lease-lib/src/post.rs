@@ -29,8 +29,8 @@ const MOST_MARKERS: usize = 4_096;
 /// What a waiter is told.
 #[derive(Clone, Debug)]
 pub(crate) enum Told {
-    /// The record is kept free for it, as this revision.
-    Handed { revision: Revision, previous: Option<Previous> },
+    /// The record of this key is kept free for it, as this revision.
+    Handed { key: String, revision: Revision, previous: Option<Previous> },
     /// Nobody waits at this place any more.
     Empty(String),
 }
@@ -227,10 +227,9 @@ impl Post {
             }
             Note::Handed { line: name, key, attempt, revision, previous } => {
                 let expected = locked(&self.state).expecting.contains(&attempt);
-                if !expected && !self.pass_on(&name, &attempt, Told::Handed { revision, previous }) {
-                    // It waits no more: free what was kept for it, so that nobody has to wait for its TTL.
-                    let shared = Arc::clone(core);
-                    core.spawn(async move { unreserve(&shared, &key, &attempt, revision).await });
+                let told = Told::Handed { key: key.clone(), revision, previous };
+                if !expected && !self.pass_on(&name, &attempt, told) {
+                    decline(core, key, attempt, revision);
                 }
             }
             Note::Broken { key } => {
@@ -289,6 +288,23 @@ impl Post {
         }
         state.successors = state.successors.saturating_sub(removed);
     }
+}
+
+/// A waiter hears nothing more, and is not granted: what it was handed and did not take is free again.
+pub(crate) fn hang_up(core: &Arc<Core>, attempt: &str, mut told: mpsc::Receiver<Told>) {
+    // Closed first: whatever comes now finds nobody, and is declined where it is delivered.
+    told.close();
+    while let Ok(told) = told.try_recv() {
+        if let Told::Handed { key, revision, .. } = told {
+            decline(core, key, attempt.to_owned(), revision);
+        }
+    }
+}
+
+/// It waits no more: frees what was kept for it, so that nobody has to wait for its TTL.
+fn decline(core: &Arc<Core>, key: String, attempt: String, revision: Revision) {
+    let shared = Arc::clone(core);
+    core.spawn(async move { unreserve(&shared, &key, &attempt, revision).await });
 }
 
 /// Frees a reservation. Anybody may send notes, so what is freed is looked at first: what a revision says is true for

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use lease::Attempt;
 use support::Cluster;
 
 /// Passes a lock along `count` waiters on as many connections. Returns the messages per handover that the servers saw.
@@ -68,4 +69,27 @@ async fn a_waiter_that_died_is_passed_over_within_seconds() {
     lease.release().await.expect("released");
     let granted = tokio::time::timeout(Duration::from_secs(15), waiting).await;
     granted.expect("passed over within seconds").expect("no panic").expect("granted");
+}
+
+/// A waiter that gives up in the very moment in which the lock is handed to it: nobody waits for what was kept free for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_handed_to_one_who_gives_up_is_free_at_once() {
+    let cluster = Cluster::single().await;
+    let space = super::space(&cluster.url()).await;
+    for round in 0..200_u64 {
+        let name = format!("r{}", round % 8);
+        let held = space.lock(&name).acquire().await.expect("granted");
+        let lock = space.lock(&name);
+        let waiting = tokio::spawn(async move { lock.acquire().await });
+        super::in_line(&space, &name, 1).await;
+        let release = tokio::spawn(held.release());
+        // From before the hand-over is sent until after it was taken.
+        tokio::time::sleep(Duration::from_micros(round * 17 % 1_500)).await;
+        waiting.abort();
+        release.await.expect("no panic").expect("released");
+        drop(waiting.await);
+        let next = space.lock(&name).acquire_within(Duration::from_secs(1)).await.expect("answered");
+        let Attempt::Granted(next) = next else { panic!("round {round}: it is kept free for nobody") };
+        next.release().await.expect("released");
+    }
 }

@@ -396,9 +396,8 @@ impl Contender {
                 state.note(at, self.by, format_args!("{attempt} released {name}"));
                 // Of this grant: one of an earlier claim that was given up as unknown is left to its TTL.
                 let is_own = |entry| {
-                    let (owner, token) = crate::checks::records::grant(entry).unzip();
-                    owner.is_some_and(|owner| owner == attempt)
-                        && token.is_some_and(|it| tokens.contains(&it))
+                    crate::checks::records::grant(entry)
+                        .is_some_and(|(owner, token)| owner == attempt && tokens.contains(&token))
                 };
                 if state.history.all().any(is_own) && !state.checks.causes.ever("regress") {
                     let what =

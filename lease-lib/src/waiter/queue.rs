@@ -11,7 +11,7 @@ use super::{Verdict, Waiter, doubled};
 use crate::ambient::{Moment, sleep_until};
 use crate::error::Error;
 use crate::observe::Observation;
-use crate::post::Told;
+use crate::post::{self, Told};
 use crate::protocol::Loss;
 use crate::protocol::line::{self, Note};
 use crate::store::{Entry, Events, Revision};
@@ -124,7 +124,11 @@ impl Waiter {
                 }
                 Err(verdict) => Some(verdict),
             };
-            self.leave(line.order, matches!(stood, Some(Verdict::Granted(_))));
+            let granted = matches!(stood, Some(Verdict::Granted(_)));
+            if stood.is_some() && !granted {
+                post::hang_up(&core, &self.person.attempt, line.told);
+            }
+            self.leave(line.order, granted);
             for process in std::mem::take(&mut self.told) {
                 let note = Note::Gone { line: self.scope.clone(), place: self.person.place.clone() };
                 core.tell(&process, note).await;
@@ -208,7 +212,7 @@ impl Waiter {
                 line.expires_at = None;
                 Err(OutOfLine::Upheaval)
             }
-            News::Told(Told::Handed { revision, previous }) => {
+            News::Told(Told::Handed { revision, previous, .. }) => {
                 match self.wanted.target.kept(revision, previous) {
                     Some(sight) => self.seen(line, sight, heard).await,
                     None => self.be_first(line, heard).await,

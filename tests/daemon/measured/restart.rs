@@ -108,10 +108,9 @@ async fn clients_that_come_back_get_on_without_help() {
         eprintln!(
             "killed {killed}: the daemon was up after {up:?}, every lock had changed hands after {again:?}"
         );
-        // Clients that let go leave nothing behind, but that one lock may just have been kept free, for 3 s, for a waiter of
-        // the daemon that ends. A killed daemon's grants run out. In front of those who come back are two places of the
-        // dead daemon.
-        let limit = if killed { TTL + BEYOND } else { Duration::from_secs(4) };
+        // Clients that let go leave nothing behind; a killed daemon's grants run out. In front of those who come back are
+        // two places of the dead daemon.
+        let limit = if killed { TTL + BEYOND } else { Duration::from_secs(3) };
         assert!(again < limit, "{killed}: {again:?}");
         let (free, next) = left.await.unwrap();
         assert!(free < TTL + BEYOND, "{free:?}");
