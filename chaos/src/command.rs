@@ -35,7 +35,7 @@ enum Command {
     List,
     /// Runs one scenario
     Run(RunArgs),
-    /// Runs the scenarios for CI, one after the other: at most ten minutes on two cores
+    /// Runs the scenarios for CI, three at a time: at most ten minutes on two cores
     Ci(CiArgs),
     /// Runs what takes hours: every fault on the oldest and the newest release, with writes that are synced always and
     /// every two minutes
@@ -102,6 +102,9 @@ struct NightsArgs {
     /// For how many seconds faults strike in each of the ten runs
     #[arg(long, default_value_t = 1_800)]
     seconds: u64,
+    /// How many runs share the machine: each wants a core of its own
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    at_once: u8,
     /// Where the folders of the runs go
     #[arg(long, default_value = "target/chaos/nights")]
     out: PathBuf,
@@ -272,8 +275,9 @@ fn drawn(seed: Option<u64>) -> u64 {
     seed.unwrap_or_else(|| chaos::clock::now_ns() % 1_000_000)
 }
 
-/// How many scenarios run at a time in CI. Each has a cluster of its own, and much of a run is waiting: faults, healing.
-const CI_AT_ONCE: usize = 2;
+/// How many scenarios run at a time in CI. Each has a cluster of its own, and takes less than half a core: most of a run is
+/// waiting for faults and for healing.
+const CI_AT_ONCE: usize = 3;
 
 async fn ci(args: CiArgs) -> u8 {
     let seed = drawn(args.seed);
@@ -314,7 +318,7 @@ async fn nights(args: NightsArgs) -> u8 {
             out: Some(args.out.join(format!("{scenario}-{release}-{sync}-{number}"))),
         });
     }
-    series(runs, 1).await
+    series(runs, args.at_once.into()).await
 }
 
 /// Runs, some at once, and judges; also after one that failed. The first failure's code is the result.

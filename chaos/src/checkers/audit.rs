@@ -33,7 +33,12 @@ impl Revision {
 
     /// Whose attempt it is of, also where that gave it back.
     pub fn attempt(&self) -> Option<&str> {
-        self.value.as_ref()?.get("attempt")?.as_str()
+        self.text("attempt")
+    }
+
+    /// A field of its value that is a text.
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.value.as_ref()?.get(field)?.as_str()
     }
 
     /// Whether it bears the mark of somebody who breaks it by force.

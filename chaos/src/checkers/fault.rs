@@ -26,17 +26,21 @@ impl Band {
 
     /// Whether it befalls `whom`.
     pub fn befalls(&self, whom: &str) -> bool {
-        self.target.split(['|', ',', ' ']).any(|target| target == whom)
+        self.targets().any(|target| target == whom)
     }
 
     /// Whether it befalls this worker, in whichever of its lives, or the daemon beside it.
     pub fn names(&self, worker: &str) -> bool {
-        let host = worker.split('.').next().unwrap_or(worker);
-        let number = host.trim_start_matches(|letter: char| !letter.is_ascii_digit());
-        self.target.split(['|', ',', ' ']).any(|target| {
-            let target = target.split('.').next().unwrap_or(target);
-            target == host || target.strip_prefix('d') == Some(number) && !number.is_empty()
-        })
+        self.targets().any(|target| is_of(target, worker))
+    }
+
+    /// Whether it befalls some of these workers, or the daemons beside them, and nobody else.
+    pub fn names_only<'a>(&self, workers: impl Iterator<Item = &'a str> + Clone) -> bool {
+        self.targets().all(|target| workers.clone().any(|worker| is_of(target, worker)))
+    }
+
+    fn targets(&self) -> impl Iterator<Item = &str> {
+        self.target.split(['|', ',', ' '])
     }
 
     /// Whether it makes its target stand still.
@@ -49,4 +53,12 @@ impl Band {
     pub fn is_beyond(&self) -> bool {
         self.nemesis.contains("beyond")
     }
+}
+
+/// Whether a target is this worker, in whichever of its lives, or the daemon beside it.
+fn is_of(target: &str, worker: &str) -> bool {
+    let host = worker.split('.').next().unwrap_or(worker);
+    let number = host.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+    let target = target.split('.').next().unwrap_or(target);
+    target == host || target.strip_prefix('d') == Some(number) && !number.is_empty()
 }

@@ -14,10 +14,12 @@ mod leaks;
 mod line;
 mod notice;
 mod ownership;
+mod places;
 mod progress;
 mod register;
 mod rising;
 mod succession;
+mod turn;
 mod use_after_loss;
 mod weakness;
 
@@ -36,7 +38,7 @@ pub const SCHEDULING_NS: u64 = 200_000_000;
 pub type Check = fn(&Run) -> Finding;
 
 /// Every checker, in the order of the report.
-pub const ALL: [Check; 15] = [
+pub const ALL: [Check; 16] = [
     history::check,
     holder::check,
     rising::check,
@@ -50,6 +52,7 @@ pub const ALL: [Check; 15] = [
     ownership::check,
     succession::check,
     line::check,
+    turn::check,
     progress::check,
     leaks::check,
 ];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::svg::escape;
-use super::{closeup, plots, timeline};
+use super::{closeup, mutants, plots, timeline};
 use crate::availability::{Availability, Cost};
 use crate::checkers::{Evidence, Finding, Run, Status, length};
 use crate::verdict::{Verdict, word};
@@ -37,6 +37,7 @@ pub fn page(run: &Run, verdict: &Verdict, beside: &Beside) -> String {
     text += &plots::latency(run);
     text += &plots::availability(run);
     text += &costs(&verdict.availability);
+    text += &mutants::section();
     text += &files(&beside.files);
     text + "</main></body></html>\n"
 }

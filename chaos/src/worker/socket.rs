@@ -239,7 +239,13 @@ async fn keep(
 ) {
     let renewal = format!("{path}/renew");
     loop {
-        tokio::select! {
+        // No answer is no renewal; whether it is lost, the clock says.
+        let renewed = async {
+            tokio::time::sleep(every).await;
+            tokio::time::timeout(every * 2, api.try_send("POST", &renewal, "{}")).await
+        };
+        let renewed = tokio::select! {
+            // Not after a renewal that has no answer yet: by then the lease may have run out, and it was said to be given back.
             asked = &mut asked => {
                 let freed = match api.try_send("DELETE", &path, "{}").await {
                     Ok(answer) if answer.status == OK => Freed::Clean,
@@ -251,11 +257,9 @@ async fn keep(
                 }
                 return;
             }
-            () = tokio::time::sleep(every) => {}
-        }
-        // No answer is no renewal; whether it is lost, the clock says.
-        let renewed = tokio::time::timeout(every * 2, api.try_send("POST", &renewal, "{}"));
-        let Ok(Ok(answer)) = renewed.await else { continue };
+            renewed = renewed => renewed,
+        };
+        let Ok(Ok(answer)) = renewed else { continue };
         match answer.status {
             OK => {
                 if let Ok(told) = whole(&answer) {

@@ -236,6 +236,53 @@ fn nobody_is_overtaken_again_and_again() {
     troubled.is_untested(property);
 }
 
+/// Who stands second is granted it, after what is said to have happened.
+fn out_of_turn(happened: impl FnOnce(&mut Story)) -> Story {
+    let mut story = Story::new();
+    for worker in ["w1", "w2", "w3", "w3.1"] {
+        story.starts(1, worker, "library");
+    }
+    let place = |owner: &str| json!({ "attempt": format!("of-{owner}"), "owner": owner, "process": owner });
+    story.writes(10, "line.lock.a.1", 86_400, place("w1"));
+    story.writes(11, "line.lock.a.2", 86_400, place("w2"));
+    happened(&mut story);
+    story.record(1_030, "lock.a", "of-w2", None);
+    story
+}
+
+#[test]
+fn a_claim_is_in_turn() {
+    let property = "a claim is in turn";
+    Story::new().is_untested(property);
+    let finding =
+        out_of_turn(|_| ()).violates(property, "lock.a was claimed by w2, past w1, who stood ahead");
+    assert_eq!(finding.violations[0].lines, [6, 8]);
+    // What befalls others is no excuse; what befalls one of the two, or a server, is.
+    let befell = |nemesis: &str, target: &str| out_of_turn(|story| story.fault(20, 30, nemesis, target));
+    befell("pause-worker", "w3").violates(property, "past w1");
+    befell("kill-worker", "w3").violates(property, "past w1");
+    for (nemesis, target) in
+        [("pause-worker", "w1"), ("pause-daemon", "d2"), ("split", "w2|w3"), ("kill", "n1")]
+    {
+        befell(nemesis, target).holds_for(property);
+    }
+    let died = |story: &mut Story| {
+        story.say(900, "runner", What::Gone { worker: "w1".into() });
+    };
+    out_of_turn(died).holds_for(property);
+    // Kept free for it, or handed on within its process, it is no claim.
+    let after = |attempt: &str, holder: &str, is_reserved: bool| {
+        let mut before = record(attempt, None);
+        (before["holder"], before["reserved"]) = (json!(holder), json!(is_reserved));
+        out_of_turn(|story| {
+            story.writes(900, "lock.a", 3, before);
+        })
+    };
+    after("x", "p-x", false).violates(property, "past w1");
+    after("x", "p-of-w2", false).is_untested(property);
+    after("of-w2", "p-x", true).is_untested(property);
+}
+
 #[test]
 fn nothing_is_leaked() {
     let property = "nothing is leaked";
