@@ -158,6 +158,6 @@ mod tests {
         let of = |scenario: &Scenario| scenario.seconds + 26 + quiet(scenario);
         let all: u64 = SCENARIOS.iter().filter(|scenario| scenario.is_for_ci).map(of).sum();
         // Three run at a time. The rest of ten minutes is for building it.
-        assert!(all / 3 <= 220, "{all} s");
+        assert!(all / 3 <= 240, "{all} s");
     }
 }

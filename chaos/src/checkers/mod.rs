@@ -7,6 +7,7 @@ mod belief;
 mod cause;
 mod fenced;
 mod finding;
+mod free;
 mod grounded;
 mod history;
 mod holder;
@@ -38,7 +39,7 @@ pub const SCHEDULING_NS: u64 = 200_000_000;
 pub type Check = fn(&Run) -> Finding;
 
 /// Every checker, in the order of the report.
-pub const ALL: [Check; 16] = [
+pub const ALL: [Check; 17] = [
     history::check,
     holder::check,
     rising::check,
@@ -54,6 +55,7 @@ pub const ALL: [Check; 16] = [
     line::check,
     turn::check,
     progress::check,
+    free::check,
     leaks::check,
 ];
 

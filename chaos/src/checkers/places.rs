@@ -21,6 +21,15 @@ pub struct Place {
     pub owner: String,
 }
 
+impl Place {
+    /// The place that this write of a key in a line makes.
+    pub fn of(write: &Revision) -> Option<Place> {
+        let attempt = write.text("attempt").filter(|_| !write.is_deletion)?.to_owned();
+        let owner = write.text("owner").unwrap_or_default().to_owned();
+        Some(Place { said: write.at.line, at_ns: write.at.at_ns, attempt, owner })
+    }
+}
+
 /// Something was granted.
 #[derive(Debug)]
 pub struct Turn<'a> {
@@ -52,13 +61,8 @@ pub fn each_turn(run: &Run, mut taken: impl FnMut(&Turn)) {
             if let Some(order) = places.remove(write.key.as_str()) {
                 line.remove(&order);
             }
-            let attempt = write.text("attempt").filter(|it| !write.is_deletion && !sets.contains(*it));
-            if let Some(attempt) = attempt {
-                let (attempt, owner) = (attempt.into(), write.text("owner").unwrap_or_default().into());
-                line.insert(
-                    write.revision,
-                    Place { said: write.at.line, at_ns: write.at.at_ns, attempt, owner },
-                );
+            if let Some(place) = Place::of(write).filter(|place| !sets.contains(&place.attempt)) {
+                line.insert(write.revision, place);
                 places.insert(&write.key, write.revision);
             }
             continue;
@@ -96,7 +100,7 @@ fn wanted(write: &Revision) -> Option<String> {
 
 /// The attempts that want several locks, or may: those that were granted a set, and those that wait for a name that is
 /// asked for in sets and were never granted.
-fn sets(run: &Run) -> BTreeSet<String> {
+pub fn sets(run: &Run) -> BTreeSet<String> {
     let in_sets: BTreeSet<String> = run
         .operations
         .iter()

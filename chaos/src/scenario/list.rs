@@ -35,14 +35,22 @@ const KINDS: &[(Via, Workload)] = &[
     (Library, Workload::Observer),
 ];
 
-/// One lock that many read and few write under.
+/// One lock that is read and written for moments.
 const READERS: &[(Via, Workload)] = &[
-    (Library, Workload::Rwlock),
-    (Library, Workload::Rwlock),
-    (Library, Workload::Rwlock),
-    (Library, Workload::Rwlock),
-    (Socket, Workload::Rwlock),
-    (Socket, Workload::Rwlock),
+    (Library, Workload::BriefRwlock),
+    (Library, Workload::BriefRwlock),
+    (Library, Workload::BriefRwlock),
+    (Socket, Workload::BriefRwlock),
+];
+
+/// The mutex, where everybody waits for a turn.
+const PATIENT: &[(Via, Workload)] = &[
+    (Library, Workload::Patient),
+    (Library, Workload::Patient),
+    (Library, Workload::Patient),
+    (Socket, Workload::Patient),
+    (Socket, Workload::Patient),
+    (Library, Workload::Patient),
 ];
 
 /// The mutex, in processes of which each is one that can die.
@@ -113,6 +121,15 @@ pub const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "return",
+        about: "servers are killed, and come back with what their files say; everybody waits in line",
+        crew: PATIENT,
+        nemeses: &[(1, Kill)],
+        at_once: 1,
+        seconds: 28,
+        ..PLAIN
+    },
+    Scenario {
         name: "pause",
         about: "SIGSTOP for servers, workers and daemons: they wake up and believe what they believed",
         crew: MUTEX,
@@ -149,11 +166,12 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "readers",
-        about: "readers and writers of one lock, who ask servers that are behind",
+        about: "readers and writers of one lock, who ask servers that are behind, each question another one",
         crew: READERS,
-        nemeses: &[(6, Delay), (1, StepDown), (1, OneWay)],
+        // Whose server has lost its replica is answered by any of the others.
+        nemeses: &[(2, Replace), (3, Delay)],
         at_once: 2,
-        seconds: 20,
+        seconds: 30,
         ..PLAIN
     },
     Scenario {

@@ -121,9 +121,11 @@ impl Lane {
         self.chance.shuffle(&mut names);
         let one = |name: &str| vec![name.to_owned()];
         let (kind, names, limit) = match self.settings.workload {
-            Workload::Lock => (Kind::Lock, vec![names[0].clone()], None),
-            Workload::Rwlock if self.chance.odds(700) => (Kind::Shared, one("r"), None),
-            Workload::Rwlock => (Kind::Lock, one("r"), None),
+            Workload::Lock | Workload::Patient => (Kind::Lock, vec![names[0].clone()], None),
+            Workload::Rwlock | Workload::BriefRwlock if self.chance.odds(700) => {
+                (Kind::Shared, one("r"), None)
+            }
+            Workload::Rwlock | Workload::BriefRwlock => (Kind::Lock, one("r"), None),
             Workload::Semaphore => (Kind::Semaphore, one("s"), Some(2)),
             Workload::Multi => {
                 let many = 2 + self.chance.below(2) as usize;
@@ -139,11 +141,12 @@ impl Lane {
     }
 
     async fn acquire(&mut self, op: Op, ask: Ask) -> Option<Holding> {
-        // A third only tries; a tenth gives up somewhere on the way, which must leave nothing behind.
+        // A third only tries, unless it is patient; a tenth gives up somewhere on the way, which must leave nothing behind.
         // The longest wait ends well before a run's settling does. Several at once are long in coming, among so many who
         // want one.
         let shortest = if ask.kind == Kind::Multi { 6_000 } else { 500 };
-        let wait = if self.chance.odds(300) { Duration::ZERO } else { self.chance.millis(shortest, 12_000) };
+        let tries = self.settings.workload != Workload::Patient && self.chance.odds(300);
+        let wait = if tries { Duration::ZERO } else { self.chance.millis(shortest, 12_000) };
         let patience =
             if self.chance.odds(100) { self.chance.millis(1, 2_000) } else { Duration::from_secs(3_600) };
         let acquire_renews = self.chance.odds(500);
@@ -196,6 +199,7 @@ impl Lane {
         // holds something that somebody else will be granted meanwhile.
         let ttl_ms = self.settings.ttl_ms;
         let (low, high) = match self.chance.below(100) {
+            _ if self.settings.workload == Workload::BriefRwlock => (1, 40),
             0..60 => (5, 500),
             60..80 => (500, ttl_ms),
             _ => (ttl_ms, 5 * ttl_ms),

@@ -53,8 +53,12 @@ impl Via {
 pub enum Workload {
     /// A lock, and a register fenced by it.
     Lock,
+    /// A lock that is always waited for, and never only tried.
+    Patient,
     /// A lock for readers and writers.
     Rwlock,
+    /// The same, held for moments only, so that it is often free for either.
+    BriefRwlock,
     /// A permit of a semaphore.
     Semaphore,
     /// Several locks at once.
@@ -76,7 +80,9 @@ impl Workload {
     pub fn word(self) -> &'static str {
         match self {
             Workload::Lock => "lock",
+            Workload::Patient => "patient",
             Workload::Rwlock => "rwlock",
+            Workload::BriefRwlock => "brief-rwlock",
             Workload::Semaphore => "semaphore",
             Workload::Multi => "multi",
             Workload::Election => "election",

@@ -284,6 +284,35 @@ fn a_claim_is_in_turn() {
 }
 
 #[test]
+fn what_is_free_is_taken() {
+    let property = "what is free is taken";
+    Story::new().is_untested(property);
+    let place = |owner: &str| json!({ "attempt": format!("of-{owner}"), "owner": owner, "process": owner });
+    // Healed at 1 s; held from 2 s on for 6 s, or given back at 9 s; waited for until 20 s.
+    let story = |given_back: Option<u64>, taken: Option<u64>, dies: Option<u64>| {
+        let mut story = Story::new();
+        story.starts(1, "w1", "library");
+        story.say(1_000, "runner", What::Healed);
+        story.record(2_000, "lock.a", "x", None);
+        story.writes(3_000, "line.lock.a.1", 86_400, place("w1"));
+        story.record(5_000, "lock.a", "x", Some(1));
+        given_back.map(|at| story.deletes(at, "lock.a"));
+        taken.map(|at| story.record(at, "lock.a", "of-w1", None));
+        dies.map(|at| story.say(at, "runner", What::Gone { worker: "w1".into() }));
+        story.deletes(20_000, "line.lock.a.1");
+        story
+    };
+    let finding = story(None, None, None).violates(property, "lock.a stood free for 9.00 s while somebody");
+    assert_eq!((finding.examined, &finding.violations[0].lines[..]), (1, &[3, 5][..]));
+    // What it was before has no part in it: from 7 s on it is looked at.
+    story(Some(5_500), Some(12_100), None).violates(property, "free for 5.10 s");
+    story(Some(5_500), Some(11_900), None).holds_for(property);
+    story(None, Some(15_900), None).holds_for(property);
+    story(None, None, Some(15_900)).holds_for(property);
+    story(None, None, Some(6_900)).is_untested(property);
+}
+
+#[test]
 fn nothing_is_leaked() {
     let property = "nothing is leaked";
     let mut story = Story::new();

@@ -1,0 +1,95 @@
+//! What is free is taken: once all is healed, no lock stands free for long while somebody who lives waits in its line. Whoever
+//! is first hears of it by an event, and looks every 2 s where none came; so a line that does not move stands behind
+//! something that is not there.
+
+use std::collections::BTreeMap;
+
+use super::places::{Place, sets};
+use super::{Finding, Run, length};
+
+/// For how long a lock may stand free: two looks, and what a slow store adds.
+const BOUND_NS: u64 = 5_000_000_000;
+/// How long after healing presence, reservations and looks may take to come round again.
+const ROUND_NS: u64 = 6_000_000_000;
+
+/// From when to when.
+type Span = (u64, u64);
+
+/// See the file's head.
+pub fn check(run: &Run) -> Finding {
+    let mut finding = Finding::new("what is free is taken", "contract §1.5; lease-lib/src/docs/fairness.md");
+    let Some(healed) = run.healed else { return finding.done("the run was not healed") };
+    let begin = healed.at_ns.saturating_add(ROUND_NS);
+    // Of each lock, since when it stands free and was waited for: the longest only, or one that is stuck is told many times.
+    let taken = taken(run);
+    let mut longest: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
+    let waits = waits(run);
+    for (wanted, place, until) in &waits {
+        let from = place.at_ns.max(begin);
+        if from >= *until {
+            continue;
+        }
+        finding.examine();
+        let none = Vec::new();
+        let free = longest_free(taken.get(wanted).unwrap_or(&none), (from, *until));
+        let it = longest.entry(wanted).or_default();
+        *it = (*it).max((free, place.said));
+    }
+    for (wanted, (free, said)) in longest {
+        if free > BOUND_NS {
+            let what = format!("{wanted} stood free for {} while somebody waited for it", length(free));
+            finding.violate([healed.line, said], format!("{what}; {} are allowed.", length(BOUND_NS)));
+        }
+    }
+    finding.done("nobody waited for a lock after healing")
+}
+
+/// When each lock was held, or kept free for somebody, in the order in which that began.
+fn taken(run: &Run) -> BTreeMap<&str, Vec<Span>> {
+    let mut taken: BTreeMap<&str, Vec<Span>> = BTreeMap::new();
+    for write in run.audit.in_order().filter(|it| it.key.starts_with("lock.")) {
+        let (spans, at_ns) = (taken.entry(&write.key).or_default(), write.at.at_ns);
+        if let Some(last) = spans.last_mut() {
+            last.1 = last.1.min(at_ns);
+        }
+        // Without a TTL it lists readers, whose own records tell.
+        let lives_ns = write.ttl_secs.checked_mul(1_000_000_000).filter(|it| *it > 0);
+        if !write.is_deletion {
+            spans.push((at_ns, lives_ns.map_or(u64::MAX, |it| at_ns.saturating_add(it))));
+        }
+    }
+    taken
+}
+
+/// Every place of one who waits for a single lock, with the lock and until when: until it goes, or its process, or the run
+/// ends.
+fn waits(run: &Run) -> Vec<(&str, Place, u64)> {
+    let sets = sets(run);
+    let (mut standing, mut gone): (BTreeMap<&str, (&str, Place)>, Vec<_>) = Default::default();
+    for write in run.audit.in_order() {
+        let wanted = write.key.strip_prefix("line.").and_then(|it| it.rsplit_once('.'));
+        let Some((wanted, _)) = wanted.filter(|(wanted, _)| wanted.starts_with("lock.")) else { continue };
+        if let Some((wanted, place)) = standing.remove(write.key.as_str()) {
+            gone.push((wanted, place, write.at.at_ns));
+        }
+        if let Some(place) = Place::of(write).filter(|place| !sets.contains(&place.attempt)) {
+            standing.insert(&write.key, (wanted, place));
+        }
+    }
+    gone.extend(standing.into_values().map(|(wanted, place)| (wanted, place, run.span.1)));
+    for (_, place, until) in &mut gone {
+        let ends = run.lives.iter().filter(|life| life.worker == place.owner).filter_map(|life| life.gone);
+        *until = ends.map(|at| at.at_ns).fold(*until, u64::min);
+    }
+    gone
+}
+
+/// The longest time within these bounds in which nothing of `taken` was.
+fn longest_free(taken: &[Span], (from, until): Span) -> u64 {
+    let (mut free, mut longest) = (from, 0);
+    for (begin, end) in taken.iter().filter(|(begin, end)| *begin < until && *end > from) {
+        longest = longest.max(begin.saturating_sub(free));
+        free = free.max(*end);
+    }
+    longest.max(until.saturating_sub(free))
+}
