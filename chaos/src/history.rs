@@ -20,6 +20,11 @@ pub struct Line {
     pub what: What,
 }
 
+/// Why a worker took back what it had asked for: by chance, as people do.
+pub const GIVEN_UP: &str = "given up by chance";
+/// Why a worker took back what it had asked for: the run was over.
+pub const STOPPED: &str = "told to stop";
+
 /// The target of the fault that says when an operator accepts that the store lost what it had acknowledged.
 pub const ACCEPTANCE: &str = "an operator accepts lost writes";
 

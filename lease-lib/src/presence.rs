@@ -80,8 +80,8 @@ impl Presence {
     }
 
     async fn keep(&self, core: &Arc<Core>) {
+        let mut next = core.now() + EVERY;
         loop {
-            let next = core.now() + EVERY;
             tokio::select! {
                 biased;
                 () = core.closing.cancelled() => {}
@@ -99,6 +99,8 @@ impl Presence {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             }
+            // From when it is sent: where a store needs long to answer, the presence of others must still be judged.
+            next = core.now() + EVERY;
             self.renew(core).await;
         }
     }

@@ -60,13 +60,13 @@ impl State {
             return WriteFate::Trip(trip);
         }
         if let Some(since) = self.weather.stale(by.index, at)
-            && let Some(older) = self.history.at(&write.key, since)
-            && older.revision != write.expect
+            && let older = self.history.at(&write.key, since).map_or(0, |entry| entry.revision)
+            && older != write.expect
             && self.chance.odds(300)
         {
-            // A leader that was cut off compares with what it knows. It is never ahead of the sender's own knowledge
-            // without being right.
-            let current = Some(older.revision);
+            // A leader that was cut off compares with what it knows; of what was made later it says that it is not there. It is
+            // never ahead of the sender's own knowledge without being right.
+            let current = Some(older);
             self.fault(at, "stale-refusal", Some(by.index), SETBACK);
             return WriteFate::Refused(out + back, WriteError::Conflict { current });
         }

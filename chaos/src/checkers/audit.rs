@@ -61,6 +61,7 @@ impl Revision {
             holder: text("holder"),
             owner: text("owner"),
             token: value.get("token").and_then(Value::as_u64),
+            previous_token: value.get("previous").and_then(|it| it.get("token")).and_then(Value::as_u64),
             is_reserved: value.get("reserved").and_then(Value::as_bool).unwrap_or(false),
             readers: list("readers"),
             is_set: !list("with").is_empty(),
@@ -80,6 +81,8 @@ pub struct Record<'a> {
     pub owner: &'a str,
     /// The token; absent in the granting write.
     pub token: Option<u64>,
+    /// The token of the grant that went before it on this key, if it names one.
+    pub previous_token: Option<u64>,
     /// Kept free for the attempt, which does not hold.
     pub is_reserved: bool,
     /// The readers of a shared lock.

@@ -10,6 +10,9 @@ use crate::history::Freed;
 /// How much later than the loss was told the auditor may read what caused it.
 const READ_NS: u64 = 5_000_000_000;
 
+/// How long after a bucket was made again processes that were cut off may find that out.
+const FOUND_OUT_NS: u64 = 30_000_000_000;
+
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
     let mut finding = Finding::new("no loss without a cause", "contract §1.4 and §1.5");
@@ -17,14 +20,20 @@ pub fn check(run: &Run) -> Finding {
     for operation in &run.operations {
         let Some((at, what)) = told(operation) else { continue };
         let Some(grant) = &operation.granted else { continue };
-        let replaced = run.faults.iter().any(|it| it.nemesis == "bucket" && it.from.at_ns <= at.at_ns);
+        let replaced = run
+            .faults
+            .iter()
+            .any(|it| it.nemesis == "bucket" && it.touches(grant.at.at_ns, at.at_ns, FOUND_OUT_NS));
         // A daemon that is started again knows none of the leases of before.
         let daemon =
             |it: &Band| it.nemesis.ends_with("-daemon") && !it.pauses() && it.names(&operation.worker);
         let restarted =
             run.faults.iter().filter(|it| daemon(it)).any(|it| it.touches(grant.at.at_ns, at.at_ns, 0));
         let beyond = run.is_beyond(grant.at.at_ns, at.at_ns, operation.ttl_ns());
-        if replaced || restarted || beyond {
+        // A daemon that stands still hears of the release when it wakes up, perhaps after the deadline.
+        let asleep = operation.lost.is_none()
+            && operation.releases.is_some_and(|from| run.was_paused(&operation.worker, from.at_ns, at.at_ns));
+        if replaced || restarted || beyond || asleep {
             continue;
         }
         let causes = operation.names.iter().map(|name| cause(run, operation, name, at));
@@ -76,15 +85,19 @@ fn cause(run: &Run, operation: &Operation, name: &str, at: Mark) -> Cause {
     let until = at.at_ns.saturating_add(READ_NS);
     let later = run.audit.in_order().filter(|it| it.revision > granting.revision && it.key == granting.key);
     let mut last = granting;
+    let grant_token = token.copied();
     for write in later.take_while(|it| it.at.at_ns <= until) {
+        // What it ended itself, nobody took: what follows is no cause.
+        let ends = write.is_deletion && write.attempt() == Some(attempt.as_str())
+            || write.record().is_some_and(|it| it.is_reserved && it.previous_token == grant_token);
+        if ends {
+            break;
+        }
         let own = write.record().is_some_and(|it| it.attempt == attempt) && !write.is_marked();
-        let deletes_itself = write.is_deletion && write.attempt() == Some(attempt.as_str());
-        if !own && !deletes_itself {
+        if !own {
             return Cause::Seen;
         }
-        if own {
-            last = write;
-        }
+        last = write;
     }
     // Read at `at`, written a little earlier.
     let expires = last.ttl_secs.saturating_mul(1_000_000_000).saturating_add(last.at.at_ns);

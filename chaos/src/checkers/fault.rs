@@ -40,7 +40,7 @@ impl Band {
     }
 
     fn targets(&self) -> impl Iterator<Item = &str> {
-        self.target.split(['|', ',', ' '])
+        self.target.split(['|', ',', ' ', '>'])
     }
 
     /// Whether it makes its target stand still.

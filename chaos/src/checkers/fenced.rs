@@ -64,7 +64,7 @@ fn guarded(run: &Run, finding: &mut Finding) {
         }
     }
     for write in run.audit.in_order().filter(|write| write.key.starts_with("data.") && !write.is_deletion) {
-        let Some(value) = write.value.as_ref().and_then(serde_json::Value::as_u64) else { continue };
+        let Some(value) = write.text("text").and_then(|text| text.parse::<u64>().ok()) else { continue };
         finding.examine();
         if let Some((operation, it, used)) = refused.get(&(write.key.as_str(), value)) {
             finding.violate(

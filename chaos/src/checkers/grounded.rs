@@ -12,6 +12,8 @@ use crate::history::Kind;
 
 /// What the wall clock may have been moved by while the run went on.
 const CLOCK_NS: u64 = 10_000_000;
+/// By how much a server's clock is wrong on purpose, within the slack.
+const SERVER_CLOCK_NS: u64 = 1_000_000_000;
 
 /// The writes of one attempt to one key: number, when written (`CLOCK_BOOTTIME`), line.
 type Writes = Vec<(u64, u64, usize)>;
@@ -102,7 +104,11 @@ fn excess(
     until: u64,
     ttl: u64,
 ) -> Option<(usize, u64)> {
-    let said_by_ns = at.at_ns.saturating_add(CLOCK_NS);
+    let is_skewed = run.faults.iter().any(|band| {
+        band.nemesis == "server-clock" && band.touches(at.at_ns.saturating_sub(ttl), at.at_ns, ttl)
+    });
+    let clock_ns = if is_skewed { SERVER_CLOCK_NS + CLOCK_NS } else { CLOCK_NS };
+    let said_by_ns = at.at_ns.saturating_add(clock_ns);
     let before = own.iter().take_while(|(_, written, _)| *written <= said_by_ns);
     let (revision, written, line) = before.last().copied()?;
     let next = own.iter().map(|it| it.0).find(|it| *it > revision);
@@ -113,6 +119,6 @@ fn excess(
     {
         return None;
     }
-    let bears = ttl.saturating_sub((ttl / 100).max(50_000_000)).saturating_add(CLOCK_NS);
+    let bears = ttl.saturating_sub((ttl / 100).max(50_000_000)).saturating_add(clock_ns);
     Some((line, until.saturating_sub(written.saturating_add(bears))))
 }

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use super::places::{FELT_NS, each_turn};
+use super::places::each_turn;
 use super::{Finding, Run};
 
 /// How often in a row a waiter may be overtaken.
 const OFTEN: u32 = 4;
+/// How long a fault may be felt in the line: until presence, reservations and looks have come round again.
+const FELT_NS: u64 = 20_000_000_000;
 
 /// How often in a row whoever waits in a place was passed.
 #[derive(Default)]

@@ -31,7 +31,8 @@ pub fn check(run: &Run) -> Finding {
             continue;
         }
         finding.examine();
-        let at = told.map_or(run.span.1, |at| at.at_ns);
+        let ended = [operation.releases, operation.gone].into_iter().flatten().map(|it| it.at_ns).min();
+        let at = told.map(|at| at.at_ns).or(ended).unwrap_or(run.span.1);
         if at <= late_from {
             continue;
         }

@@ -82,6 +82,8 @@ pub struct Operation {
     pub granted: Option<Grant>,
     /// Whether it was refused.
     pub refused: Option<(Mark, Outcome)>,
+    /// Whether that was the worker's own doing: it was told to stop, or gave up.
+    pub withdrawn: bool,
     /// Each renewal: when it was told, and the new deadline.
     pub renewed: Vec<(Mark, u64)>,
     /// Whether its loss was told, and why it was lost.

@@ -5,9 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Run;
 use super::audit::{Record, Revision};
 
-/// How long a fault may be felt in the line: until presence, reservations and looks have come round again.
-pub const FELT_NS: u64 = 20_000_000_000;
-
 /// A place in a line.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -30,12 +27,12 @@ impl Place {
     }
 }
 
-/// Something was granted.
+/// Something was granted, or kept free for somebody.
 #[derive(Debug)]
 pub struct Turn<'a> {
     /// What those stand in line for who want it.
     pub wanted: &'a str,
-    /// The granting write.
+    /// The granting write, or that which keeps it free.
     pub write: &'a Revision,
     /// What it says.
     pub record: Record<'a>,
@@ -47,15 +44,21 @@ pub struct Turn<'a> {
     pub line: &'a BTreeMap<u64, Place>,
 }
 
-/// Calls `taken` for each grant of something that has a line, in the order in which they were written. Who wants a set of
-/// locks lets others pass: such have no place here.
+/// Calls `taken` for each turn of something that has a line, in the order in which they were written. Who wants a set of
+/// locks lets others pass: such have no place here. Where revisions were missed, places are forgotten: one of them may
+/// have been removed.
 pub fn each_turn(run: &Run, mut taken: impl FnMut(&Turn)) {
     let sets = sets(run);
     let mut lines: BTreeMap<&str, BTreeMap<u64, Place>> = BTreeMap::new();
     let mut places: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut granted: BTreeMap<String, &str> = BTreeMap::new();
+    let mut turns: BTreeMap<String, &str> = BTreeMap::new();
     let mut last: BTreeMap<&str, &Revision> = BTreeMap::new();
+    let mut number = 0;
     for write in run.audit.in_order() {
+        if run.audit.may_miss_between(std::mem::replace(&mut number, write.revision), write.revision) {
+            lines.clear();
+            places.clear();
+        }
         if let Some((wanted, _)) = write.key.strip_prefix("line.").and_then(|it| it.rsplit_once('.')) {
             let line = lines.entry(wanted).or_default();
             if let Some(order) = places.remove(write.key.as_str()) {
@@ -68,19 +71,20 @@ pub fn each_turn(run: &Run, mut taken: impl FnMut(&Turn)) {
             continue;
         }
         let before = last.insert(&write.key, write);
-        let Some(record) = write.record().filter(|it| !it.is_reserved && it.token.is_none()) else {
+        let Some(record) = write.record().filter(|it| it.token.is_none() && !it.attempt.is_empty()) else {
             continue;
         };
-        let Some(wanted) = wanted(write).filter(|_| !record.attempt.is_empty()) else { continue };
-        // A batch writes it once for each guard: one turn.
-        if granted.insert(wanted.clone(), record.attempt) == Some(record.attempt) {
+        let Some(wanted) = wanted(write) else { continue };
+        // Kept free for it, then granted; and a batch writes it once for each guard: one turn.
+        if turns.insert(wanted.clone(), record.attempt) == Some(record.attempt) {
             continue;
         }
         let Some(line) = lines.get_mut(wanted.as_str()) else { continue };
         // With a bucket that is deleted go its places, and nobody writes that they do.
-        let bucket = run.faults.iter().filter(|band| band.nemesis == "bucket").map(|band| band.from.at_ns);
-        if let Some(deleted) = bucket.filter(|at| *at <= write.at.at_ns).max() {
-            line.retain(|_, place| place.at_ns >= deleted);
+        let buckets = run.faults.iter().filter(|band| band.nemesis == "bucket");
+        let made_anew = buckets.map(|band| band.to.unwrap_or(band.from).at_ns);
+        if let Some(made_anew) = made_anew.filter(|at| *at <= write.at.at_ns).max() {
+            line.retain(|_, place| place.at_ns >= made_anew);
         }
         let order = line.iter().find(|(_, place)| place.attempt == record.attempt).map(|(order, _)| *order);
         taken(&Turn { wanted: &wanted, write, record, before, order, line });
@@ -98,31 +102,14 @@ fn wanted(write: &Revision) -> Option<String> {
     }
 }
 
-/// The attempts that want several locks, or may: those that were granted a set, and those that wait for a name that is
-/// asked for in sets and were never granted.
+/// The attempts that want several locks: those that were granted a set, and all of workers who ask for nothing else.
 pub fn sets(run: &Run) -> BTreeSet<String> {
-    let in_sets: BTreeSet<String> = run
-        .operations
-        .iter()
-        .filter(|it| it.names.len() > 1)
-        .flat_map(|it| it.names.iter().map(|name| format!("lock.{name}")))
-        .collect();
-    let (mut sets, mut alone) = (BTreeSet::new(), BTreeSet::new());
-    for record in run.audit.in_order().filter_map(Revision::record).filter(|it| !it.is_reserved) {
-        if record.is_set {
-            sets.insert(record.attempt.to_owned())
-        } else {
-            alone.insert(record.attempt.to_owned())
-        };
-    }
-    for write in run.audit.in_order() {
-        let wanted = write.key.strip_prefix("line.").and_then(|it| it.rsplit_once('.'));
-        if let (Some((wanted, _)), Some(attempt)) = (wanted, write.text("attempt"))
-            && in_sets.contains(wanted)
-            && !alone.contains(attempt)
-        {
-            sets.insert(attempt.to_owned());
-        }
-    }
-    sets
+    let many = run.lives.iter().filter(|life| life.workload == "multi").map(|life| life.worker.as_str());
+    let many: BTreeSet<&str> = many.collect();
+    let is_of_set = |write: &&Revision| {
+        write.record().is_some_and(|it| it.is_set)
+            || Place::of(write).is_some_and(|place| many.contains(place.owner.as_str()))
+    };
+    let writes = run.audit.in_order().filter(is_of_set);
+    writes.filter_map(|write| write.attempt().map(str::to_owned)).collect()
 }

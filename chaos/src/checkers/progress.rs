@@ -38,6 +38,10 @@ pub fn check(run: &Run) -> Finding {
                 it.1 |= granted;
             }
         }
+        // What its own worker took back says nothing of how long it would have taken.
+        if operation.withdrawn {
+            continue;
+        }
         match answered {
             Some(at) if at.at_ns <= until => finding.examine(),
             Some(_) | None if lives && over >= until => {

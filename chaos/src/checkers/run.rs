@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::audit::{Audit, Revision};
 use super::fault::Band;
 use super::operation::{Grant, Mark, Operation, Read, Use, Used};
-use crate::history::{ACCEPTANCE, Line, Op, Phase, What};
+use crate::history::{ACCEPTANCE, GIVEN_UP, Line, Op, Phase, STOPPED, What};
 
 /// How long after its end a pause may still be felt by whoever was paused: it has to be scheduled again.
 const WAKING_NS: u64 = 1_000_000_000;
@@ -120,9 +120,8 @@ impl Run {
     /// Whether this worker, or the daemon it works through, was paused on purpose from `from` to `to`.
     pub fn was_paused(&self, worker: &str, from: u64, to: u64) -> bool {
         let by_socket = self.lives.iter().any(|life| life.worker == worker && life.via == "socket");
-        let daemon =
-            |band: &Band| by_socket && band.target.split(['|', ',', ' ']).any(|it| it.starts_with('d'));
-        let paused = |band: &&Band| band.pauses() && (band.befalls(worker) || daemon(band));
+        let paused =
+            |band: &&Band| band.pauses() && (band.befalls(worker) || by_socket && band.names(worker));
         self.faults.iter().filter(paused).any(|band| band.touches(from, to, WAKING_NS))
     }
 
@@ -245,6 +244,7 @@ impl Reading {
                     asks: at,
                     granted: None,
                     refused: None,
+                    withdrawn: false,
                     renewed: Vec::new(),
                     lost: None,
                     releases: None,
@@ -293,7 +293,10 @@ impl Reading {
             What::Granted { tokens, deadline_ns, .. } if it.granted.is_none() => {
                 it.granted = Some(Grant { at, tokens, deadline_ns });
             }
-            What::Refused { outcome, .. } => it.refused = Some((at, outcome)),
+            What::Refused { outcome, detail, .. } => {
+                it.refused = Some((at, outcome));
+                it.withdrawn = [GIVEN_UP, STOPPED].contains(&detail.as_str());
+            }
             What::Renewed { deadline_ns, .. } => it.renewed.push((at, deadline_ns)),
             What::Lost { reason, .. } if it.lost.is_none() => it.lost = Some((at, reason)),
             What::Releases { .. } if it.releases.is_none() => it.releases = Some(at),

@@ -1,51 +1,65 @@
-//! A claim is in turn: whoever stands behind others in a line does not claim what it waits for, unless it is kept free for it
-//! or handed on within its process. The line decides who tries next; so a claim past a place says that its process does
-//! not keep to the line, or believes another to be dead who is not.
+//! A claim is in turn: whoever stands behind others in a line neither claims what it waits for, nor is it kept free for it by
+//! another process. (Within a process it may be handed on, four times in a row: that is the line's checker's.) The line
+//! decides who tries next; so a turn past a place says that somebody does not keep to the line, or believes another to be
+//! dead who is not.
 //!
 //! Only single locks and semaphores: readers are let in together, an office goes by priority.
 
+use super::audit::Revision;
 use super::fault::Band;
-use super::places::{FELT_NS, Turn, each_turn};
+use super::places::{Turn, each_turn};
 use super::run::Life;
 use super::{Finding, Run};
+
+/// How long a fault may be felt by presence (4 s, and as much until absence counts) and by reservations (3 s).
+const FELT_NS: u64 = 12_000_000_000;
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
     let mut finding = Finding::new("a claim is in turn", "lease-lib/src/docs/fairness.md");
     each_turn(run, |turn| {
-        let Some(order) = turn.order.filter(|_| is_claim(turn)) else { return };
-        let claims = turn.line.get(&order).map_or("", |place| place.owner.as_str());
+        let Some(order) = turn.order.filter(|_| is_of_one(turn) && !is_handed_on(turn)) else { return };
+        let owner = |order: &u64| turn.line.get(order).map_or("", |place| place.owner.as_str());
+        // Who keeps it free for another knows the line by what it was told.
+        let keeps = turn.before.and_then(|it| it.text("owner")).filter(|_| turn.record.is_reserved);
         let at_ns = turn.write.at.at_ns;
-        let mut ahead = turn.line.range(..order).map(|(_, place)| place);
-        if turn.line.len() > 1 {
-            finding.examine();
-        }
-        if let Some(first) = ahead.find(|place| !may_be_passed(run, at_ns, [claims, &place.owner])) {
-            let what = format!(
-                "{} was claimed by {claims}, past {}, who stood ahead of it and lives.",
-                turn.wanted, first.owner
+        let others = turn.line.iter().filter(|(other, _)| **other != order);
+        let mut may_be_told = others.filter(|(_, other)| {
+            let concerned = [Some(owner(&order)), Some(other.owner.as_str()), keeps];
+            !may_be_passed(run, at_ns, &concerned.into_iter().flatten().collect::<Vec<_>>())
+        });
+        let Some((first, place)) = may_be_told.next() else { return };
+        finding.examine();
+        if *first < order {
+            let what = if turn.record.is_reserved { "kept free for" } else { "claimed by" };
+            let sentence = format!(
+                "{} was {what} {}, past {}, who stood ahead of it and lives.",
+                turn.wanted,
+                owner(&order),
+                place.owner
             );
-            finding.violate([first.said, turn.write.at.line], what);
+            finding.violate([place.said, turn.write.at.line], sentence);
         }
     });
-    finding.done("nothing was claimed that others stood in line for")
+    finding.done("nothing was claimed that others stood in line for, but under faults")
 }
 
-/// Whether it was neither kept free for whoever is granted it, nor handed on within its process.
-fn is_claim(turn: &Turn) -> bool {
+/// Whether it goes to one after the other.
+fn is_of_one(turn: &Turn) -> bool {
     let is_of_few = turn.write.key.starts_with("lock.") || turn.write.key.starts_with("sem.");
-    let before = turn.before.and_then(|before| before.record());
-    is_of_few
-        && !turn.record.is_set
-        && before.is_none_or(|was| {
-            let kept = was.is_reserved && was.attempt == turn.record.attempt;
-            !kept && was.holder != turn.record.holder
-        })
+    is_of_few && !turn.record.is_set
 }
 
-/// Whether something befell one of these two workers shortly before, or the servers, so that the one may not have been seen
-/// by the other.
-fn may_be_passed(run: &Run, at_ns: u64, two: [&str; 2]) -> bool {
+/// Whether the process that it is given to had it until now.
+fn is_handed_on(turn: &Turn) -> bool {
+    let stands = |before: &Revision| before.expires_us().is_none_or(|at| turn.write.written_us < at);
+    let before = turn.before.filter(|before| stands(before)).and_then(|before| before.record());
+    before.is_some_and(|was| was.holder == turn.record.holder)
+}
+
+/// Whether something befell one of these workers shortly before, or the servers, so that one of them may not have been seen
+/// by another.
+fn may_be_passed(run: &Run, at_ns: u64, concerned: &[&str]) -> bool {
     let workers = || run.lives.iter().map(|life| life.worker.as_str());
     // Whose process died left its places to be passed. The next life of that worker has places of its own.
     let is_dead = |whom: &str| {
@@ -53,11 +67,11 @@ fn may_be_passed(run: &Run, at_ns: u64, two: [&str; 2]) -> bool {
         run.lives.iter().any(|life| life.worker == whom && gone(life))
     };
     // Who says not to be a worker may be anybody.
-    let are_known = two.iter().all(|it| workers().any(|worker| worker == *it));
+    let are_known = concerned.iter().all(|it| workers().any(|worker| worker == *it));
     let spares = |band: &Band| {
-        let others = || band.names_only(workers()) && !two.iter().any(|it| band.names(it));
+        let others = || band.names_only(workers()) && !concerned.iter().any(|it| band.names(it));
         are_known && (band.nemesis == "kill-worker" || others())
     };
-    two.iter().any(|it| is_dead(it))
+    concerned.iter().any(|it| is_dead(it))
         || run.faults.iter().any(|band| band.touches(at_ns, at_ns, FELT_NS) && !spares(band))
 }

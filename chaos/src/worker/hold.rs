@@ -12,7 +12,7 @@ use super::grant::{Ask, Grant, Refusal};
 use super::say::Said;
 use super::{Settings, Workload, library, socket};
 use crate::clock::now_ns;
-use crate::history::{Kind, Op, Outcome, What};
+use crate::history::{GIVEN_UP, Kind, Op, Outcome, STOPPED, What};
 use crate::register::{Registers, Write};
 use support::chance::Chance;
 
@@ -168,8 +168,8 @@ impl Lane {
         let outcome = tokio::select! {
             biased;
             outcome = asked => outcome,
-            () = tokio::time::sleep(patience) => given_up("given up by chance"),
-            () = self.stop.cancelled() => given_up("told to stop"),
+            () = tokio::time::sleep(patience) => given_up(GIVEN_UP),
+            () = self.stop.cancelled() => given_up(STOPPED),
         };
         match outcome {
             Ok(grant) => {
@@ -251,9 +251,11 @@ impl Lane {
             // First the news, then the time, then the look: what is held at the look was held at that time.
             holding.renewed(&self.said);
             let at_ns = now_ns();
-            if !holding.grant.is_held() || at_ns >= holding.told_ns() {
+            if !holding.grant.is_held() {
                 return;
             }
+            // It may have been renewed since: that it may be used was so by what the grant knew, not by what was said.
+            holding.renewed(&self.said);
             let value = self.value();
             self.said.at(at_ns, What::Uses { op, resource: resource.clone(), token, value });
             let (answer, before) = match is_guarded {

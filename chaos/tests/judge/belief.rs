@@ -35,6 +35,14 @@ fn nobody_believes_longer_than_the_newest_write_allows() {
     early.renewed(1_002, "w1", 1, 4_949);
     early.record(1_100, "lock.a", "x", Some(token));
     early.violates(property, "for 979 ms longer");
+    // The server that stamped it may have been a second behind, which is within the slack.
+    let (mut skewed, token) = granted(3_959);
+    skewed.fault(900, 1_200, "server-clock", "n1");
+    skewed.renewed(1_002, "w1", 1, 4_949);
+    skewed.record(2_000, "lock.a", "x", Some(token));
+    skewed.holds_for(property);
+    skewed.renewed(3_100, "w1", 1, 7_990);
+    skewed.violates(property, "longer than the newest write");
     // What the auditor missed may have been it.
     let (mut missed, _) = granted(3_959);
     missed.say(500, "auditor", What::Gap { from: FIRST + 2 });
@@ -76,6 +84,24 @@ fn what_is_told_to_be_taken_was_taken() {
     let mut replaced = lost("bucket-replaced", 500);
     replaced.fault(100, 400, "bucket", "KV_leases");
     replaced.is_untested(property);
+    // A bucket that was made again long before is no excuse, and what follows its own ending is no cause.
+    let mut before = Story::new();
+    before.fault(100, 400, "bucket", "KV_leases");
+    before.asks(40_000, "w1", 1, Kind::Lock, &["a"]);
+    let token = before.record(40_010, "lock.a", "x", None);
+    before.granted(40_012, "w1", 1, "a", token, 43_959);
+    before.say(40_500, "w1", What::Lost { op: 1, reason: "bucket-replaced".into() });
+    before.violates(property, "bucket-replaced");
+    let mut handed = lost("taken", 500);
+    let mut reserved = record("y", None);
+    (reserved["reserved"], reserved["previous"]) = (json!(true), json!({ "token": FIRST + 1 }));
+    handed.writes(490, "lock.a", 3, reserved.clone());
+    handed.record(492, "lock.a", "y", None);
+    handed.violates(property, "nothing had happened");
+    let mut taken = lost("taken", 500);
+    reserved["previous"]["token"] = json!(FIRST);
+    taken.writes(490, "lock.a", 3, reserved);
+    taken.holds_for(property);
 }
 
 #[test]
@@ -93,6 +119,15 @@ fn a_release_that_says_lost_had_lost_it() {
     let mut restarted = release(Freed::Lost);
     restarted.fault(200, 400, "kill-daemon", "d1");
     restarted.is_untested(property);
+    // One who works through a daemon that stands still; another's daemon is no excuse.
+    let asleep = |daemon: &str| {
+        let mut story = release(Freed::Lost);
+        story.starts(1, "w1", "socket");
+        story.fault(200, 305, "pause-daemon", daemon);
+        story
+    };
+    asleep("d1").is_untested(property);
+    asleep("d2").violates(property, "was told at its release that it had lost it");
 }
 
 #[test]

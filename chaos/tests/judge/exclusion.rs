@@ -171,7 +171,9 @@ fn the_store_does_not_have_what_it_refused() {
         let resource = "data.position".to_owned();
         story.say(12, "w1", What::Uses { op: 1, resource, token: 10, value: 7 });
         story.say(13, "w1", What::Used { op: 1, value: 7, answer, before: None });
-        story.writes(12, "data.position", 0, serde_json::json!(written));
+        let envelope =
+            serde_json::json!({ "v": 1, "text": written.to_string(), "token": 10, "under": "lock.data" });
+        story.writes(12, "data.position", 0, envelope);
         story
     };
     story(Answer::Accepted, 7).holds_for(property);

@@ -97,6 +97,11 @@ impl Cas {
         }
     }
 
+    /// What was answered says nothing, as whoever sent the write can tell: it is sent again.
+    pub fn set_back(&mut self) -> Step {
+        self.later()
+    }
+
     /// Takes what [`Step::Look`] found under the revision in the way; `None` if it was overwritten meanwhile or the
     /// read had no answer. Then the write is sent again, and the conflict names a newer revision.
     pub fn found(&mut self, slot: Option<&Slot>) -> Step {

@@ -306,6 +306,16 @@ impl Hold {
                     work.cas = work.cas.clone().opened();
                 }
             }
+            // Until the deadline it cannot have expired, and whoever deletes it leaves a marker, which has a revision. So this
+            // comes from a leader that was cut off before the record was made, and goes on answering by what it has (seen
+            // on 2.15.1, by clients that connect to it before it steps down): it did nothing, and says nothing about who
+            // holds. (The bucket denies purges; if it is another one, the guard tells.)
+            Step::Not(Some(0)) if now < self.deadline() => {
+                if let Some(work) = &mut self.work {
+                    let step = work.cas.set_back();
+                    self.follow(now, step);
+                }
+            }
             Step::Not(Some(0) | None) => self.gone(now),
             // A definite no. What stands there tells why, and at an ending whether it was our own late renewal.
             Step::Not(Some(revision)) => {

@@ -180,6 +180,26 @@ fn trouble_is_jeopardy_until_the_deadline() {
 }
 
 #[test]
+fn a_leader_that_does_not_know_the_record_says_nothing_until_the_deadline() {
+    let mut hold = held(at(0));
+    send(&mut hold, at(4_000));
+    hold.take(at(4_010), Event::Answered(conflict(0)));
+    assert_eq!((hold.status(at(4_010)), hold.next(at(4_010))), (Status::Jeopardy, Command::Wait(at(4_110))));
+    assert_eq!(send(&mut hold, at(4_110)).expect, 10);
+    let mut ends = hold.clone();
+    hold.take(at(4_120), Event::Answered(ok(11)));
+    assert_eq!(hold.status(at(4_120)), Status::Held);
+    // A release is repeated as well; past the deadline the record had every right to be gone.
+    ends.take(at(4_120), release());
+    send(&mut ends, at(4_120));
+    ends.take(at(4_130), Event::Answered(conflict(0)));
+    assert_eq!(ends.status(at(4_130)), Status::Released);
+    send(&mut ends, at(4_230));
+    ends.take(at(19_900), Event::Answered(conflict(0)));
+    assert_eq!(ends.next(at(19_900)), Command::Done(Released::Clean));
+}
+
+#[test]
 fn a_definite_no_is_a_loss_whose_reason_is_looked_up() {
     let mut hold = held(at(0));
     send(&mut hold, at(4_000));
