@@ -27,7 +27,15 @@ pub fn check(run: &Run) -> Finding {
                         let mut lines: Vec<_> = others.iter().map(|it| it.grant.at.line).collect();
                         lines.push(held.grant.at.line);
                         let many = others.len() + 1;
-                        finding.violate(lines, format!("{many} hold permits of {name}, which has {limit}."));
+                        let what = format!("{many} hold permits of {name}, which has {limit}.");
+                        if run.is_beyond(now, now, held.operation.ttl_ns()) {
+                            finding.show(
+                                lines,
+                                format!("{what} What the contract assumes was broken on purpose."),
+                            );
+                        } else {
+                            finding.violate(lines, what);
+                        }
                     }
                 }
                 None if held.operation.kind == Kind::Semaphore => {}

@@ -36,16 +36,21 @@ pub fn check(run: &Run) -> Finding {
                 }
             }
             if let Some((by, before, accepted)) = highest.filter(|most| write.token < most.1.token) {
-                finding.violate(
-                    [before.at.line, accepted.at.line, write.at.line, used.at.line],
-                    format!(
-                        "{resource} took a write of {} with token {}, though it had taken one of {} with token {}.",
-                        operation.title(),
-                        write.token,
-                        by.title(),
-                        before.token
-                    ),
+                let lines = [before.at.line, accepted.at.line, write.at.line, used.at.line];
+                let what = format!(
+                    "{resource} took a write of {} with token {}, though it had taken one of {} with token {}.",
+                    operation.title(),
+                    write.token,
+                    by.title(),
+                    before.token
                 );
+                // What the store itself guards it forgets with the grants, where it was made to lose what it had acknowledged.
+                let is_in_store = resource.starts_with("data.");
+                if is_in_store && run.is_beyond(accepted.at.at_ns, write.at.at_ns, 0) {
+                    finding.show(lines, format!("{what} The store had lost that one."));
+                } else {
+                    finding.violate(lines, what);
+                }
             }
         }
     }

@@ -109,8 +109,9 @@ fn excess(
     });
     let clock_ns = if is_skewed { SERVER_CLOCK_NS + CLOCK_NS } else { CLOCK_NS };
     let said_by_ns = at.at_ns.saturating_add(clock_ns);
-    let before = own.iter().take_while(|(_, written, _)| *written <= said_by_ns);
-    let (revision, written, line) = before.last().copied()?;
+    // Not the last, where servers' clocks differ: a later write may bear an earlier stamp.
+    let before = own.iter().filter(|(_, written, _)| *written <= said_by_ns);
+    let (revision, written, line) = before.max_by_key(|(_, written, _)| *written).copied()?;
     let next = own.iter().map(|it| it.0).find(|it| *it > revision);
     let may_be_unread = next.is_none() && known.until_ns.is_some_and(|until_ns| until_ns <= said_by_ns);
     if may_be_unread

@@ -138,8 +138,10 @@ impl Run {
         self.faults.iter().filter(|band| band.target == ACCEPTANCE && band.from.at_ns <= at_ns).count()
     }
 
-    /// Whether what the contract assumes was broken on purpose, up to `after` nanoseconds before `from`.
-    pub fn is_beyond(&self, from: u64, to: u64, after: u64) -> bool {
+    /// Whether what the contract assumes was broken on purpose between these two moments, whichever is the earlier, or up to
+    /// `after` nanoseconds before.
+    pub fn is_beyond(&self, one: u64, other: u64, after: u64) -> bool {
+        let (from, to) = (one.min(other), one.max(other));
         self.faults.iter().any(|band| band.is_beyond() && band.touches(from, to, after))
     }
 

@@ -29,12 +29,12 @@ pub(super) async fn begin(world: &mut World, chance: &mut Chance) -> Struck {
     let old = chance.below(world.busy.len() as u64) as usize;
     world.cluster.join().await?;
     world.busy[old] = true;
+    let title = world.cluster.servers[old].title();
     // Other faults may keep it from that: the end moves what does not move now.
-    let _ = world.cluster.ready(JOINS_WITHIN).await;
-    for stream in [format!("KV_{BUCKET}"), format!("KV_{BUCKET}_history")] {
-        let question = json!({ "peer": world.cluster.servers[old].title() }).to_string();
-        // Refused, or no answer: the same.
-        let _ = world.ask(&format!("$JS.API.STREAM.PEER.REMOVE.{stream}"), &question, false).await;
+    if world.cluster.ready(JOINS_WITHIN).await.is_ok() {
+        for stream in [format!("KV_{BUCKET}"), format!("KV_{BUCKET}_history")] {
+            remove(world, &stream, &title).await;
+        }
     }
     let (from, to) = (world.name(old), world.cluster.newcomer.as_ref().map(|it| it.name.clone()));
     let target = format!("{from} by {}", to.unwrap_or_default());
@@ -44,8 +44,12 @@ pub(super) async fn begin(world: &mut World, chance: &mut Chance) -> Struck {
 /// Waits until the stream has moved, and takes the old one away.
 pub(super) async fn finish(world: &mut World, old: usize) -> Result<(), String> {
     let title = world.cluster.servers[old].title();
-    if let Some(why) = still_moving(world, &title).await {
-        tokio::time::sleep(PATIENCE).await;
+    if let Some((why, is_there)) = still_moving(world, &title).await {
+        if is_there && world.cluster.ready(PATIENCE).await.is_ok() {
+            remove(world, &format!("KV_{BUCKET}"), &title).await;
+        } else {
+            tokio::time::sleep(PATIENCE).await;
+        }
         return Err(why);
     }
     stop::halt(world, old).await;
@@ -64,10 +68,18 @@ pub(super) async fn finish(world: &mut World, old: usize) -> Result<(), String> 
     Ok(())
 }
 
-/// Why the old one cannot leave yet.
-async fn still_moving(world: &World, old: &str) -> Option<String> {
+/// Removes a peer of a stream, so that another is chosen in its place. Only where all are ready: a stream whose peer was
+/// removed before the newcomer could be chosen was left with two (2.12.8).
+async fn remove(world: &World, stream: &str, peer: &str) {
+    let question = json!({ "peer": peer }).to_string();
+    // Refused, or no answer: the end tries again.
+    let _ = world.ask(&format!("$JS.API.STREAM.PEER.REMOVE.{stream}"), &question, false).await;
+}
+
+/// Why the old one cannot leave yet, and whether the stream still has it.
+async fn still_moving(world: &World, old: &str) -> Option<(String, bool)> {
     let info = world.ask(&format!("$JS.API.STREAM.INFO.KV_{BUCKET}"), "", false).await;
-    let Some(info) = info else { return Some("nobody knows where the stream is".into()) };
+    let Some(info) = info else { return Some(("nobody knows where the stream is".into(), false)) };
     let cluster = &info["cluster"];
     let replicas = cluster["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is_there = cluster["leader"] == old || replicas.iter().any(|replica| replica["name"] == old);
@@ -75,9 +87,5 @@ async fn still_moving(world: &World, old: &str) -> Option<String> {
     if !is_there && current == 2 && replicas.len() == 2 {
         return None;
     }
-    if is_there {
-        let question = json!({ "peer": old }).to_string();
-        let _ = world.ask(&format!("$JS.API.STREAM.PEER.REMOVE.KV_{BUCKET}"), &question, false).await;
-    }
-    Some(format!("the stream is still moving from {old}: {cluster}"))
+    Some((format!("the stream is still moving from {old}: {cluster}"), is_there))
 }

@@ -35,6 +35,12 @@ fn nobody_believes_longer_than_the_newest_write_allows() {
     early.renewed(1_002, "w1", 1, 4_949);
     early.record(1_100, "lock.a", "x", Some(token));
     early.violates(property, "for 979 ms longer");
+    // Stamped by a server whose clock was put back since, a later write takes nothing away from it.
+    let (mut back, token) = granted(3_959);
+    back.record(1_000, "lock.a", "x", Some(token));
+    back.renewed(1_002, "w1", 1, 4_949);
+    back.write(900, FIRST + 3, "lock.a", 6, record("x", Some(token)));
+    back.holds_for(property);
     // The server that stamped it may have been a second behind, which is within the slack.
     let (mut skewed, token) = granted(3_959);
     skewed.fault(900, 1_200, "server-clock", "n1");

@@ -181,3 +181,22 @@ fn the_store_does_not_have_what_it_refused() {
     story(Answer::Refused, 8).holds_for(property);
     story(Answer::Refused, 7).violates(property, "w1's op 1 was told that its write of 7 to data.position");
 }
+
+#[test]
+fn only_what_the_store_itself_guards_is_lost_with_it() {
+    let property = "the resource accepts no old token";
+    let story = |resource: &str, fault: (u64, u64)| {
+        let mut story = Story::new();
+        for (worker, token, at) in [("w1", 20, 10), ("w2", 10, 100)] {
+            story.holds(worker, 1, Kind::Lock, "data", token, (at, at + 20));
+            let (resource, value) = (resource.to_owned(), token);
+            story.say(at + 5, worker, What::Uses { op: 1, resource, token, value });
+            story.say(at + 6, worker, What::Used { op: 1, value, answer: Answer::Accepted, before: None });
+        }
+        story.fault(fault.0, fault.1, "membership-beyond-promise", "KV_leases");
+        story
+    };
+    assert_eq!(story("data.position", (40, 60)).holds_for(property).shown, 1);
+    story("data.position", (200, 210)).violates(property, "data.position took a write of w2's op 1");
+    story("lock.data", (40, 60)).violates(property, "lock.data took a write of w2's op 1");
+}

@@ -258,6 +258,11 @@ impl Hold {
         }
     }
 
+    /// Until when nobody is believed that the record is not there.
+    fn cannot_be_absent_before(&self, ending: &Option<Ending>) -> Moment {
+        if ending.is_some() { self.gone_by() } else { self.deadline() }
+    }
+
     fn follow(&mut self, now: Moment, step: Step) {
         let Some(work) = &self.work else { return };
         let (ending, sent, says) = (work.ending.clone(), work.sent, work.says);
@@ -309,8 +314,9 @@ impl Hold {
             // Until the deadline it cannot have expired, and whoever deletes it leaves a marker, which has a revision. So this
             // comes from a leader that was cut off before the record was made, and goes on answering by what it has (seen
             // on 2.15.1, by clients that connect to it before it steps down): it did nothing, and says nothing about who
-            // holds. (The bucket denies purges; if it is another one, the guard tells.)
-            Step::Not(Some(0)) if now < self.deadline() => {
+            // holds. (The bucket denies purges; if it is another one, the guard tells.) After the deadline it may be such a
+            // leader, too: a release is repeated until the record must have gone, and then its outcome is unknown.
+            Step::Not(Some(0)) if self.loss.is_none() && now < self.cannot_be_absent_before(&ending) => {
                 if let Some(work) = &mut self.work {
                     let step = work.cas.set_back();
                     self.follow(now, step);

@@ -189,14 +189,15 @@ fn a_leader_that_does_not_know_the_record_says_nothing_until_the_deadline() {
     let mut ends = hold.clone();
     hold.take(at(4_120), Event::Answered(ok(11)));
     assert_eq!(hold.status(at(4_120)), Status::Held);
-    // A release is repeated as well; past the deadline the record had every right to be gone.
+    // A release is repeated as well, until the record must have gone by its TTL: that it was released nobody has said.
     ends.take(at(4_120), release());
     send(&mut ends, at(4_120));
     ends.take(at(4_130), Event::Answered(conflict(0)));
     assert_eq!(ends.status(at(4_130)), Status::Released);
     send(&mut ends, at(4_230));
     ends.take(at(19_900), Event::Answered(conflict(0)));
-    assert_eq!(ends.next(at(19_900)), Command::Done(Released::Clean));
+    assert_eq!(ends.next(at(19_900)), Command::Wait(at(20_100)));
+    assert_eq!(ends.next(at(27_110)), Command::Done(Released::Unknown));
 }
 
 #[test]

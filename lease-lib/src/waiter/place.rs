@@ -140,8 +140,10 @@ pub(super) async fn remove(
     let mut conflicts = 0;
     while core.now() < give_up_at {
         let pause = match core.write(&write).await {
-            Err(WriteError::Conflict { current: Some(current) }) if whatever && current != 0 => {
-                // Our own place under another revision, or a marker. Once more, as another logical write.
+            Err(WriteError::Conflict { current: Some(current) }) if whatever && current != write.expect => {
+                // Our own place under another revision, or a marker; or nothing, which a leader that was cut off before the
+                // place was made says as well. Once more, as another logical write, over just that: such a leader cannot
+                // take it.
                 write.expect = current;
                 write.id = fresh_id(core.ambient.as_ref());
                 conflicts += 1;
