@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::ambient::{Moment, SharedAmbient, fresh_id};
 use crate::chronicler::Chronicler;
 use crate::error::Error;
+use crate::ghosts::Ghosts;
 use crate::guard::Guard;
 use crate::observe::{Observation, Observer};
 use crate::post::Post;
@@ -70,6 +71,8 @@ pub(crate) struct Core {
     pub guard: Guard,
     pub post: Post,
     pub presence: Presence,
+    /// Places in line that are shown and are not there.
+    pub ghosts: Ghosts,
     pub chronicler: Chronicler,
     /// What befell the whole space; every lease ends with it.
     pub calamity: watch::Sender<Option<Loss>>,

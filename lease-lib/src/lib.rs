@@ -86,6 +86,7 @@ mod error;
 mod examine;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod ghosts;
 mod group;
 mod guard;
 mod guarded;

@@ -15,6 +15,7 @@ use crate::chronicler::Chronicler;
 use crate::core::{Core, Identity};
 use crate::election::Election;
 use crate::error::Error;
+use crate::ghosts::Ghosts;
 use crate::group::Group;
 use crate::guard::Guard;
 use crate::history::Held;
@@ -140,6 +141,7 @@ impl Space {
             slack,
             post: Post::default(),
             presence: Presence::default(),
+            ghosts: Ghosts::default(),
             chronicler: Chronicler::default(),
             calamity: watch::Sender::new(None),
             closing: CancellationToken::new(),

@@ -108,8 +108,6 @@ pub(super) struct Waiter {
     gone: std::collections::BTreeSet<String>,
     /// The place ahead that the line showed last and its key did not.
     unseen: Option<Revision>,
-    /// The places that a server shows and that are not there, by order.
-    refuted: std::collections::BTreeSet<Revision>,
 }
 
 /// How a stage of the attempt ended, other than by going on.
@@ -162,7 +160,6 @@ pub(crate) fn start_as(
         told: Default::default(),
         gone: Default::default(),
         unseen: None,
-        refuted: Default::default(),
     };
     let shared = Arc::clone(&waiter.core);
     shared.spawn(waiter.run());
@@ -371,7 +368,8 @@ impl Waiter {
     /// Everything in line, by order; empty if it cannot be read.
     async fn places(&self) -> Vec<line::Place> {
         let mut places = crate::line::read(&self.core, &self.scope).await.unwrap_or_default();
-        places.retain(|place| !self.refuted.contains(&place.order));
+        let now = self.core.now();
+        places.retain(|place| !self.core.ghosts.has(place.order, now));
         if self.wanted.target.by_priority() { line::by_priority(places) } else { places }
     }
 }

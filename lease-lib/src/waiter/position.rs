@@ -25,8 +25,6 @@ pub(super) struct Ahead {
 
 /// How many processes that were found to be gone a waiter remembers. Beyond that each is found out again.
 const MOST_GONE: usize = 64;
-/// How many places that are not there it remembers. Beyond that each is found out again.
-const MOST_REFUTED: usize = 4_096;
 /// How many places of such processes it removes before it reads the line again.
 const MOST_PASSED: usize = 64;
 
@@ -133,7 +131,7 @@ impl Waiter {
                     // Left just now, or the line shows what is not there: then it will do so again.
                     Ok(_) => {
                         let again = self.unseen.replace(nearest.order) == Some(nearest.order);
-                        let haunted = again || !self.refuted.is_empty();
+                        let haunted = again || self.core.ghosts.are_about(self.core.now());
                         return match haunted && self.pass_over(&nearest).await {
                             true => Ok(None),
                             false => Ok(Some(Position::Unknown)),
@@ -248,20 +246,16 @@ impl Waiter {
 
     /// Removes a place ahead; `false` if it may still be there.
     ///
-    /// A server that came back from a crash may show a place for as long as a day that was given up long ago, and that
-    /// the others have forgotten (measured on 2.12.8): the marker that removed it has expired, and the place came back.
-    /// Reading again shows it again; a refused write has told that it is not there, and that is remembered. Should a leader
-    /// that was cut off have refused it, somebody is overtaken, and nothing worse: the line only decides who tries.
+    /// Reading again would show it again, where it is shown by mistake ([`crate::ghosts`]); a refused write has told that it
+    /// is not there, and that is remembered. Should a leader that was cut off have refused it, somebody is overtaken, and
+    /// nothing worse: the line only decides who tries.
     pub(super) async fn pass_over(&mut self, ahead: &Place) -> bool {
         let process = &ahead.waiter.process;
         tracing::info!(line = self.scope, process, "passing over a waiter that is gone");
         match place::remove(&self.core, ahead.key.clone(), ahead.order, false, false).await {
             Removal::Done(_) => true,
             Removal::NotThere => {
-                if self.refuted.len() >= MOST_REFUTED {
-                    self.refuted.clear();
-                }
-                self.refuted.insert(ahead.order);
+                self.core.ghosts.refute(ahead.order, self.core.now());
                 true
             }
             Removal::Undecided => false,
