@@ -1,8 +1,8 @@
 //! Giving a grant back: how it is to be done, and what came of it.
 
 use super::loss::Loss;
-use super::record::{End, Previous, Record};
-use crate::store::Revision;
+use super::record::{End, MARKER_SECS, Marker, Previous, Record};
+use crate::store::{Body, Revision};
 
 /// How a grant is to be given back.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,11 +16,23 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// The record that it leaves, if it is no marker: kept free for the next one or, where there is a `grace` and the grant
+    /// What it writes over the record of `attempt`, and for how many seconds.
+    pub(super) fn body(&self, attempt: &str, previous: Previous, grace_secs: u64) -> (Body, u64) {
+        match self.reserved(previous.clone(), grace_secs) {
+            Some(reserved) if reserved.attempt.is_empty() => (Body::Put(reserved.encode()), grace_secs),
+            Some(reserved) => (Body::Put(reserved.encode()), RESERVATION_SECS),
+            None => {
+                let marker = Marker { attempt: attempt.to_owned(), previous };
+                (Body::Delete(serde_json::to_vec(&marker).unwrap_or_default().into()), MARKER_SECS)
+            }
+        }
+    }
+
+    /// The record that it leaves, if it is no marker: kept free for the next one or, where there is a grace and the grant
     /// was not given back in order, for nobody.
-    pub(super) fn reserved(&self, previous: Previous, grace: bool) -> Option<Record> {
+    pub(super) fn reserved(&self, previous: Previous, grace_secs: u64) -> Option<Record> {
         let in_order = matches!(previous.why, End::Released | End::Stopped | End::HandedOver);
-        let next = match grace && !in_order {
+        let next = match grace_secs > 0 && !in_order {
             true => Some(Record::nobodys(self.at.clone())),
             false => self.reserve_for.clone(),
         };

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::cas::{Cas, Step};
 use super::command::{Command, Event};
-use super::ending::{Ended, Ending, RESERVATION_SECS, Released};
+use super::ending::{Ended, Ending, Released};
 use super::gate::Gate;
 use super::guarded::{Extra, Outcome};
 use super::loss::{Loss, Status};
-use super::record::{End, MARKER_SECS, Marker, Previous, Record, Slot};
+use super::record::{End, Previous, Record, Slot};
 use super::times::Times;
 use crate::ambient::Moment;
 use crate::store::{Body, Revision, Write, WriteError};
@@ -273,7 +273,7 @@ impl Hold {
                 self.ended_as = ending.as_ref().map(|ending| Ended {
                     revision,
                     previous: self.as_previous(ending),
-                    reserved: self.reserved(ending),
+                    reserved: ending.reserved(self.as_previous(ending), self.times.grace_secs()),
                 });
                 self.finish(Released::Clean);
             }
@@ -466,7 +466,9 @@ impl Hold {
                 let record = Record { guarded, ..self.record.clone() };
                 (Body::Put(record.encode()), self.times.store_secs())
             }
-            Some(ending) => self.ending_body(ending),
+            Some(ending) => {
+                ending.body(&self.record.attempt, self.as_previous(ending), self.times.grace_secs())
+            }
         };
         let extra = self.extra.as_ref().filter(|_| ending.is_none());
         let gate = extra.map(|extra| extra.gate(&self.key, self.revision)).unwrap_or_default();
@@ -477,24 +479,6 @@ impl Hold {
         let cas = if looks { cas.gated() } else { cas };
         self.work = Some(Work { cas, gate, carries, says: self.changes, sent: now, look: None, ending });
         self.pause_until = now;
-    }
-
-    fn ending_body(&self, ending: &Ending) -> (Body, u64) {
-        match self.reserved(ending) {
-            Some(reserved) if reserved.attempt.is_empty() => {
-                (Body::Put(reserved.encode()), self.times.grace_secs())
-            }
-            Some(reserved) => (Body::Put(reserved.encode()), RESERVATION_SECS),
-            None => {
-                let marker =
-                    Marker { attempt: self.record.attempt.clone(), previous: self.as_previous(ending) };
-                (Body::Delete(serde_json::to_vec(&marker).unwrap_or_default().into()), MARKER_SECS)
-            }
-        }
-    }
-
-    fn reserved(&self, ending: &Ending) -> Option<Record> {
-        ending.reserved(self.as_previous(ending), self.times.grace_secs() > 0)
     }
 
     fn as_previous(&self, ending: &Ending) -> Previous {
