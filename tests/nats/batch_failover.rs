@@ -166,6 +166,9 @@ async fn a_batch_that_began_with_another_leader_is_not_taken() {
         };
         held.fired_once(LIMIT).await;
         cluster.step_down("KV_leases").await;
+        // Until its own server knows where the new leader is, nobody would answer the commit.
+        let beside = open(&cluster.url()).await;
+        definite(&beside, &create(["beside.a", "beside.b"]), &mut Told::default()).await;
         held.release();
         let answer = sent.await.expect("no panic");
         assert!(matches!(answer, Err(WriteError::NotTaken | WriteError::Unknown(_))), "{answer:?}");
