@@ -101,11 +101,22 @@ async fn a_watch_tells_and_goes_on_where_it_was_and_history_says_how_it_ended() 
     let cluster = Cluster::single().await;
     let bench = Bench::on(["--nats", &cluster.url()]).await;
     let mut watching = bench.lease(["watch", "w.>", "--json"]).start();
+    // It tells what happens from when it has begun, and does not say when that is.
+    support::eventually("the watch has begun", LIMIT, async || {
+        bench.lease(["run", "w.first", "--", "true"]).output(LIMIT).await;
+        (!watching.stdout().is_empty()).then_some(())
+    })
+    .await;
     assert_eq!(bench.lease(["run", "w.a", "--", "true"]).output(LIMIT).await.exit.code, Some(0));
-    let released = watching.line(r#""event":"released""#, LIMIT).await;
-    let told = json_lines(&watching.stdout());
-    assert_eq!((&told[0]["event"], &told[1]["why"]), (&json!("granted"), &json!("stopped")));
-    let from = serde_json::from_str::<Value>(&released).unwrap()["revision"].to_string();
+    let told = support::eventually("a grant and its end", LIMIT, async || {
+        let mut told = json_lines(&watching.stdout());
+        told.retain(|it| it["name"] == "w.a");
+        (told.len() == 2).then_some(told)
+    })
+    .await;
+    assert_eq!((&told[0]["event"], &told[1]["event"]), (&json!("granted"), &json!("released")));
+    assert_eq!(told[1]["why"], "stopped");
+    let from = told[1]["revision"].to_string();
     watching.kill9();
     // Without a daemon it is the same.
     let url = cluster.url();
