@@ -36,6 +36,11 @@ impl Revision {
         self.text("attempt")
     }
 
+    /// What is waited for in the line that its key is a place in, if it is one.
+    pub fn line(&self) -> Option<&str> {
+        Some(self.key.strip_prefix("line.")?.rsplit_once('.')?.0)
+    }
+
     /// A field of its value that is a text.
     pub fn text(&self, field: &str) -> Option<&str> {
         self.value.as_ref()?.get(field)?.as_str()

@@ -67,8 +67,7 @@ fn waits(run: &Run) -> Vec<(&str, Place, u64)> {
     let sets = sets(run);
     let (mut standing, mut gone): (BTreeMap<&str, (&str, Place)>, Vec<_>) = Default::default();
     for write in run.audit.in_order() {
-        let wanted = write.key.strip_prefix("line.").and_then(|it| it.rsplit_once('.'));
-        let Some((wanted, _)) = wanted.filter(|(wanted, _)| wanted.starts_with("lock.")) else { continue };
+        let Some(wanted) = write.line().filter(|wanted| wanted.starts_with("lock.")) else { continue };
         if let Some((wanted, place)) = standing.remove(write.key.as_str()) {
             gone.push((wanted, place, write.at.at_ns));
         }

@@ -59,7 +59,7 @@ pub fn each_turn(run: &Run, mut taken: impl FnMut(&Turn)) {
             lines.clear();
             places.clear();
         }
-        if let Some((wanted, _)) = write.key.strip_prefix("line.").and_then(|it| it.rsplit_once('.')) {
+        if let Some(wanted) = write.line() {
             let line = lines.entry(wanted).or_default();
             if let Some(order) = places.remove(write.key.as_str()) {
                 line.remove(&order);
