@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lease::{Attempt, Error, Loss};
+use lease::{Error, Loss};
 use support::Cluster;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,8 +35,7 @@ async fn the_holder_is_told_and_nobody_is_granted_early() {
     // The longest TTL on record is the default one, 20 s, and the slack.
     assert!(remade.elapsed() >= Duration::from_secs(21), "granted early: after {:?}", remade.elapsed());
     assert!(granted.token() > lease.token(), "tokens go on rising");
-    let Attempt::Granted(other) = fresh.lock("b").try_acquire().await.expect("the store answers") else {
-        panic!("b is free");
-    };
+    // Each process counts in whole seconds for how long it keeps quiet, from when it asked: they do not end together.
+    let other = fresh.lock("b").acquire().await.expect("granted: b is free");
     assert!(other.token() > lease.token());
 }
