@@ -173,6 +173,9 @@ pub enum What {
         limit: Option<u32>,
         /// The ttl in milliseconds.
         ttl_ms: u64,
+        /// Whether it waits for its turn; else it only tries.
+        #[serde(default)]
+        waits: bool,
     },
     /// A worker, when it was told that it holds.
     Granted {

@@ -1,6 +1,6 @@
 //! No loss without a cause: who is told that its lock was taken or broken by force, that its bucket was replaced, or at the
 //! release that it had lost the lock before, had that happen to it: somebody else's write, a deletion, the record's end by
-//! the store's clock.
+//! the store's clock. What was given back before the deadline had not expired: records outlive their deadlines.
 
 use super::fault::Band;
 use super::operation::{Mark, Operation};
@@ -9,6 +9,9 @@ use crate::history::Freed;
 
 /// How much later than the loss was told the auditor may read what caused it.
 const READ_NS: u64 = 5_000_000_000;
+
+/// A release that is begun so shortly before the deadline may be heard after it, on a busy machine.
+const HEARD_NS: u64 = 500_000_000;
 
 /// How long after a bucket was made again processes that were cut off may find that out.
 const FOUND_OUT_NS: u64 = 30_000_000_000;
@@ -72,7 +75,7 @@ fn told(operation: &Operation) -> Option<(Mark, String)> {
     }
     let releases = operation.releases?;
     let (at, freed) = operation.released?;
-    let before = releases.at_ns < operation.deadline()?;
+    let before = releases.at_ns.saturating_add(HEARD_NS) < operation.deadline()?;
     (freed == Freed::Lost && before).then(|| (at, "at its release that it had lost it".to_owned()))
 }
 
@@ -84,6 +87,8 @@ fn cause(run: &Run, operation: &Operation, name: &str, at: Mark) -> Cause {
     };
     let until = at.at_ns.saturating_add(READ_NS);
     let later = run.audit.in_order().filter(|it| it.revision > granting.revision && it.key == granting.key);
+    // Told at a release, which was begun before the deadline.
+    let is_release = operation.lost.is_none();
     let mut last = granting;
     let grant_token = token.copied();
     for write in later.take_while(|it| it.at.at_ns <= until) {
@@ -95,13 +100,15 @@ fn cause(run: &Run, operation: &Operation, name: &str, at: Mark) -> Cause {
         }
         let own = write.record().is_some_and(|it| it.attempt == attempt) && !write.is_marked();
         if !own {
-            return Cause::Seen;
+            let expired_first = last.expires_us().is_some_and(|expires| expires <= write.written_us);
+            return if is_release && expired_first { Cause::None } else { Cause::Seen };
         }
         last = write;
     }
     // Read at `at`, written a little earlier.
     let expires = last.ttl_secs.saturating_mul(1_000_000_000).saturating_add(last.at.at_ns);
-    let may_have_expired = last.ttl_secs > 0 && expires <= at.at_ns.saturating_add(READ_NS / 5);
+    let may_have_expired =
+        !is_release && last.ttl_secs > 0 && expires <= at.at_ns.saturating_add(READ_NS / 5);
     if may_have_expired {
         return Cause::Seen;
     }

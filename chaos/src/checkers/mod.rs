@@ -11,6 +11,7 @@ mod free;
 mod grounded;
 mod history;
 mod holder;
+mod kept;
 mod leaks;
 mod line;
 mod notice;
@@ -39,7 +40,7 @@ pub const SCHEDULING_NS: u64 = 200_000_000;
 pub type Check = fn(&Run) -> Finding;
 
 /// Every checker, in the order of the report.
-pub const ALL: [Check; 17] = [
+pub const ALL: [Check; 18] = [
     history::check,
     holder::check,
     rising::check,
@@ -54,6 +55,7 @@ pub const ALL: [Check; 17] = [
     succession::check,
     line::check,
     turn::check,
+    kept::check,
     progress::check,
     free::check,
     leaks::check,

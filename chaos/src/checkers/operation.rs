@@ -76,6 +76,8 @@ pub struct Operation {
     pub limit: Option<u32>,
     /// The ttl in milliseconds.
     pub ttl_ms: u64,
+    /// Whether it waits for its turn; else it only tries.
+    pub waits: bool,
     /// Before it was asked for.
     pub asks: Mark,
     /// Whether it was granted.

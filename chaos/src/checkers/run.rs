@@ -234,7 +234,7 @@ impl Reading {
             What::Revision { revision, key, written_us, is_deletion, ttl_secs, value } => {
                 self.run.audit.read(Revision { at, revision, key, written_us, is_deletion, ttl_secs, value });
             }
-            What::Asks { op, kind, names, limit, ttl_ms } => {
+            What::Asks { op, kind, names, limit, ttl_ms, waits } => {
                 self.open.insert((line.who.clone(), op), self.run.operations.len());
                 self.run.operations.push(Operation {
                     worker: line.who,
@@ -243,6 +243,7 @@ impl Reading {
                     names,
                     limit,
                     ttl_ms,
+                    waits,
                     asks: at,
                     granted: None,
                     refused: None,

@@ -47,7 +47,10 @@ pub(super) async fn one_way(world: &mut World, fault: u64, chance: &mut Chance) 
 
 /// Two servers do not hear each other, and the third hears both.
 pub(super) async fn bridge(world: &mut World, fault: u64, chance: &mut Chance) -> Struck {
-    let middle = chance.below(world.cluster.servers.len() as u64) as usize;
+    let (any, wants_leader) = (chance.below(world.cluster.servers.len() as u64) as usize, chance.odds(500));
+    // Whoever is at one end and leads is followed by no more than one.
+    let leader = world.cluster.stream_leader(&format!("KV_{}", crate::worker::BUCKET)).await;
+    let middle = leader.filter(|_| wants_leader).unwrap_or(any);
     let (_, ends) = sides(world, middle);
     between(world, fault, &ends[..1], &ends[1..]).await
 }

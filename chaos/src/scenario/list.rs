@@ -53,6 +53,9 @@ const PATIENT: &[(Via, Workload)] = &[
     (Library, Workload::Patient),
 ];
 
+/// One lock that each takes again and again.
+const GREEDY: &[(Via, Workload)] = &[(Library, Workload::Greedy); 6];
+
 /// The mutex, in processes of which each is one that can die.
 const MORTALS: &[(Via, Workload)] = &[(Library, Workload::Lock); 8];
 
@@ -126,7 +129,7 @@ pub const SCENARIOS: &[Scenario] = &[
         crew: PATIENT,
         nemeses: &[(1, Kill)],
         at_once: 1,
-        seconds: 28,
+        seconds: 24,
         ..PLAIN
     },
     Scenario {
@@ -153,6 +156,15 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
         at_once: 2,
         seconds: 30,
+        ..PLAIN
+    },
+    Scenario {
+        name: "bridge",
+        about: "who waits is not heard of, since servers do not hear each other; everybody wants the lock again at once",
+        crew: GREEDY,
+        nemeses: &[(1, Bridge)],
+        at_once: 1,
+        seconds: 20,
         ..PLAIN
     },
     Scenario {

@@ -102,7 +102,8 @@ impl Lane {
             if let Some(holding) = self.acquire(op, ask).await {
                 self.hold(holding).await;
             }
-            let pause = self.chance.millis(1, 300);
+            let longest = if self.settings.workload == Workload::Greedy { 5 } else { 300 };
+            let pause = self.chance.millis(1, longest);
             self.rest(pause).await;
         }
     }
@@ -122,6 +123,7 @@ impl Lane {
         let one = |name: &str| vec![name.to_owned()];
         let (kind, names, limit) = match self.settings.workload {
             Workload::Lock | Workload::Patient => (Kind::Lock, vec![names[0].clone()], None),
+            Workload::Greedy => (Kind::Lock, one("a"), None),
             Workload::Rwlock | Workload::BriefRwlock if self.chance.odds(700) => {
                 (Kind::Shared, one("r"), None)
             }
@@ -141,17 +143,19 @@ impl Lane {
     }
 
     async fn acquire(&mut self, op: Op, ask: Ask) -> Option<Holding> {
-        // A third only tries, unless it is patient; a tenth gives up somewhere on the way, which must leave nothing behind.
+        // A third only tries, unless it always waits; a tenth gives up somewhere on the way, which must leave nothing behind.
         // The longest wait ends well before a run's settling does. Several at once are long in coming, among so many who
         // want one.
         let shortest = if ask.kind == Kind::Multi { 6_000 } else { 500 };
-        let tries = self.settings.workload != Workload::Patient && self.chance.odds(300);
+        let always_waits = [Workload::Patient, Workload::Greedy].contains(&self.settings.workload);
+        let tries = !always_waits && self.chance.odds(300);
         let wait = if tries { Duration::ZERO } else { self.chance.millis(shortest, 12_000) };
         let patience =
             if self.chance.odds(100) { self.chance.millis(1, 2_000) } else { Duration::from_secs(3_600) };
         let acquire_renews = self.chance.odds(500);
         let ttl_ms = self.settings.ttl_ms;
-        self.said.now(What::Asks { op, kind: ask.kind, names: ask.names.clone(), limit: ask.limit, ttl_ms });
+        let (kind, names, limit, waits) = (ask.kind, ask.names.clone(), ask.limit, !wait.is_zero());
+        self.said.now(What::Asks { op, kind, names, limit, ttl_ms, waits });
         let asked = async {
             match &self.source {
                 Source::Library(space) => {
@@ -199,7 +203,7 @@ impl Lane {
         // holds something that somebody else will be granted meanwhile.
         let ttl_ms = self.settings.ttl_ms;
         let (low, high) = match self.chance.below(100) {
-            _ if self.settings.workload == Workload::BriefRwlock => (1, 40),
+            _ if [Workload::BriefRwlock, Workload::Greedy].contains(&self.settings.workload) => (1, 40),
             0..60 => (5, 500),
             60..80 => (500, ttl_ms),
             _ => (ttl_ms, 5 * ttl_ms),

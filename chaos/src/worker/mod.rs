@@ -55,6 +55,8 @@ pub enum Workload {
     Lock,
     /// A lock that is always waited for, and never only tried.
     Patient,
+    /// A lock that everybody wants, taken again as soon as it was given back; one operation at a time.
+    Greedy,
     /// A lock for readers and writers.
     Rwlock,
     /// The same, held for moments only, so that it is often free for either.
@@ -81,6 +83,7 @@ impl Workload {
         match self {
             Workload::Lock => "lock",
             Workload::Patient => "patient",
+            Workload::Greedy => "greedy",
             Workload::Rwlock => "rwlock",
             Workload::BriefRwlock => "brief-rwlock",
             Workload::Semaphore => "semaphore",
@@ -171,7 +174,9 @@ pub async fn run(settings: Settings) -> Result<(), String> {
             _ => {}
         }
     }
-    let lanes = (0..settings.lanes).map(|lane| {
+    // One operation at a time: of several, the others would wait in line, and the process would know that somebody does.
+    let lanes = if settings.workload == Workload::Greedy { 1 } else { settings.lanes };
+    let lanes = (0..lanes).map(|lane| {
         let lane =
             hold::Lane::new(lane, &settings, source.clone(), said.clone(), chance.fork(), stop.clone());
         tokio::spawn(lane.run())

@@ -134,6 +134,17 @@ fn a_release_that_says_lost_had_lost_it() {
     };
     asleep("d1").is_untested(property);
     asleep("d2").violates(property, "was told at its release that it had lost it");
+    // Begun before the deadline, heard after the record had expired: it was not lost, whoever has it now.
+    let late = |released: u64, (at, next): (u64, &str)| {
+        let (mut story, _) = granted(3_959);
+        story.say(released, "w1", What::Releases { op: 1 });
+        story.record(at, "lock.a", next, None);
+        story.say(7_000, "w1", What::Released { op: 1, outcome: Freed::Lost });
+        story
+    };
+    late(3_400, (6_200, "y")).violates(property, "was told at its release that it had lost it");
+    late(3_400, (3_300, "y")).holds_for(property);
+    late(3_900, (6_200, "y")).is_untested(property);
 }
 
 #[test]

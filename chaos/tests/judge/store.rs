@@ -233,7 +233,7 @@ fn overtaken_after(nemesis: &str, often: u32, others_place: bool) -> Story {
 #[test]
 fn a_place_goes_with_its_bucket() {
     let property = "nobody is overtaken again and again";
-    overtaken_after("step-down", 5, true).violates(property, "passed by 5 times in a row");
+    overtaken_after("step-down", 5, true).violates(property, "passed 5 times in a row");
     overtaken_after("bucket", 5, true).is_untested(property);
 }
 
@@ -242,13 +242,87 @@ fn nobody_is_overtaken_again_and_again() {
     let property = "nobody is overtaken again and again";
     Story::new().is_untested(property);
     overtaken(4, true).holds_for(property);
-    let finding = overtaken(5, true).violates(property, "passed by 5 times in a row");
+    let finding = overtaken(5, true).violates(property, "passed 5 times in a row");
     assert_eq!(finding.violations[0].lines, [2, 20]);
     // Who only tries may step in: that is shown.
     assert_eq!(overtaken(7, false).holds_for(property).shown, 1);
     let mut troubled = overtaken(5, true);
     troubled.fault(0, 50, "partition", "n0|n1,n2");
     troubled.is_untested(property);
+}
+
+#[test]
+fn a_process_that_takes_again_what_it_released_looks_who_waits() {
+    let property = "nobody is overtaken again and again";
+    let taken_again = |often: u64, waits: bool, nemesis: &str| {
+        let mut story = Story::new();
+        let place = json!({ "place": "1", "attempt": "waits", "process": "p", "owner": "w2" });
+        story.writes(10, "line.lock.a.1", 86_400, place);
+        if !nemesis.is_empty() {
+            story.fault(20, 900, nemesis, "n0|n1");
+        }
+        for turn in 0..often {
+            let (at, attempt) = (100 + turn * 100, format!("turn{turn}"));
+            let (names, limit) = (vec!["a".to_owned()], None);
+            let asks = What::Asks { op: turn, kind: Kind::Lock, names, limit, ttl_ms: 4_000, waits };
+            story.say(at, "w1", asks);
+            let mut mine = record(&attempt, None);
+            mine["holder"] = json!("greedy");
+            let token = story.writes(at + 1, "lock.a", 6, mine);
+            story.granted(at + 2, "w1", turn, "a", token, at + 3_900);
+            story.releases(at + 10, "w1", turn);
+            story.deletes(at + 11, "lock.a");
+        }
+        story
+    };
+    taken_again(4, true, "").holds_for(property);
+    taken_again(5, true, "").violates(property, "passed 5 times in a row by the same process");
+    // It is not told who waits, but it can read that.
+    taken_again(5, true, "bridge").violates(property, "passed 5 times in a row by the same process");
+    taken_again(5, true, "partition").is_untested(property);
+    assert_eq!(taken_again(9, false, "").holds_for(property).shown, 1);
+    taken_again(9, false, "bridge").is_untested(property);
+}
+
+#[test]
+fn a_place_is_kept() {
+    let property = "a place is kept";
+    // Behind w1, w2 takes another place.
+    let moved = |key: &str, workload: &str, between: &dyn Fn(&mut Story)| {
+        let mut story = Story::new();
+        for worker in ["w1", "w2"] {
+            let (via, workload) = ("library".to_owned(), workload.to_owned());
+            story.say(1, "runner", What::Started { worker: worker.into(), pid: 1, via, workload });
+        }
+        let place = |whose: &str| json!({ "attempt": format!("of-{whose}"), "owner": whose });
+        story.writes(10, "line.lock.a.p-0", 86_400, place("w1"));
+        story.writes(11, "line.lock.a.q-0", 86_400, place("w2"));
+        between(&mut story);
+        story.writes(500, key, 86_400, place("w2"));
+        story
+    };
+    let (same, another) = ("line.lock.a.q-0", "line.lock.a.q-1");
+    Story::new().is_untested(property);
+    moved(another, "patient", &|_| ()).violates(property, "w2 stood in the line of lock.a behind others");
+    moved(another, "patient", &|story| {
+        story.deletes(400, same);
+    })
+    .violates(property, "went to its end");
+    // Removed by somebody who thought it dead, and taken again.
+    assert_eq!(moved(same, "patient", &|_| ()).holds_for(property).examined, 3);
+    // It had become the first meanwhile; it had its turn; it wants other locks too; its bucket went.
+    let first = |story: &mut Story| {
+        story.deletes(300, "line.lock.a.p-0");
+    };
+    moved(another, "patient", &first).holds_for(property);
+    let turn = |story: &mut Story| {
+        let mut kept = record("of-w2", None);
+        kept["reserved"] = json!(true);
+        story.writes(300, "lock.a", 3, kept);
+    };
+    moved(another, "patient", &turn).holds_for(property);
+    moved(another, "multi", &|_| ()).is_untested(property);
+    moved(another, "patient", &|story| story.fault(200, 300, "bucket", "KV_leases")).holds_for(property);
 }
 
 /// Who stands second is granted it, after what is said to have happened.

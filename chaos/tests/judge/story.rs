@@ -53,7 +53,7 @@ impl Story {
     pub fn asks(&mut self, ms: u64, who: &str, op: u64, kind: Kind, names: &[&str]) -> usize {
         let names = names.iter().map(|it| (*it).to_owned()).collect();
         let limit = (kind == Kind::Semaphore).then_some(2);
-        self.say(ms, who, What::Asks { op, kind, names, limit, ttl_ms: 4_000 })
+        self.say(ms, who, What::Asks { op, kind, names, limit, ttl_ms: 4_000, waits: true })
     }
 
     pub fn granted(&mut self, ms: u64, who: &str, op: u64, name: &str, token: u64, deadline: u64) -> usize {
