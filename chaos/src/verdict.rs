@@ -11,8 +11,10 @@ use crate::checkers::{self, Finding, Run, Status};
 pub enum Outcome {
     /// Something was tested, and all that was tested held.
     Holds,
-    /// A property was violated.
+    /// A promised property was violated.
     Violated,
+    /// Nothing that is promised was violated, but the store did not do what is assumed of it.
+    StoreFailed,
     /// Nothing was violated, but the history is not whole or nothing was tested: the run says nothing.
     Incomplete,
 }
@@ -53,8 +55,10 @@ impl Verdict {
         let began = run.began.clone().unwrap_or_default();
         let of = |status| findings.iter().filter(move |it: &&Finding| it.status == status);
         let is_whole = findings.first().is_some_and(|whole| whole.status == Status::Holds);
-        let outcome = match (of(Status::Violated).count(), is_whole, of(Status::Holds).count()) {
+        let violated = of(Status::Violated).filter(|it| !it.is_assumed).count();
+        let outcome = match (violated, is_whole, of(Status::Holds).filter(|it| !it.is_assumed).count()) {
             (1.., _, _) => Outcome::Violated,
+            _ if of(Status::Violated).count() > 0 => Outcome::StoreFailed,
             // The first is about the history itself.
             (0, true, 2..) => Outcome::Holds,
             _ => Outcome::Incomplete,
@@ -75,11 +79,11 @@ impl Verdict {
         }
     }
 
-    /// 0: all that was tested held. 1: violated. 2: the run says nothing.
+    /// 0: all that was tested held. 1: violated, or the store failed. 2: the run says nothing.
     pub fn exit_code(&self) -> u8 {
         match self.outcome {
             Outcome::Holds => 0,
-            Outcome::Violated => 1,
+            Outcome::Violated | Outcome::StoreFailed => 1,
             Outcome::Incomplete => 2,
         }
     }
@@ -89,6 +93,7 @@ impl Verdict {
         match self.outcome {
             Outcome::Holds => "holds",
             Outcome::Violated => "VIOLATED",
+            Outcome::StoreFailed => "the store failed",
             Outcome::Incomplete => "incomplete",
         }
     }

@@ -33,6 +33,8 @@ pub struct Finding {
     pub property: &'static str,
     /// Where it is promised, or where the check comes from.
     pub source: &'static str,
+    /// Whether it is what is assumed of the store, and no promise.
+    pub is_assumed: bool,
     /// Whether it held.
     pub status: Status,
     /// Why nothing could be examined; or what was left out of the examination.
@@ -55,6 +57,7 @@ impl Finding {
         Finding {
             property,
             source,
+            is_assumed: false,
             status: Status::Untested,
             why: None,
             examined: 0,
@@ -63,6 +66,12 @@ impl Finding {
             shown: 0,
             notes: Vec::new(),
         }
+    }
+
+    /// It is what is assumed of the store.
+    #[must_use]
+    pub fn assumed(self) -> Finding {
+        Finding { is_assumed: true, ..self }
     }
 
     /// One instance more was examined.

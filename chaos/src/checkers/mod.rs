@@ -20,6 +20,7 @@ mod places;
 mod progress;
 mod register;
 mod rising;
+mod store;
 mod succession;
 mod turn;
 mod use_after_loss;
@@ -40,7 +41,7 @@ pub const SCHEDULING_NS: u64 = 200_000_000;
 pub type Check = fn(&Run) -> Finding;
 
 /// Every checker, in the order of the report.
-pub const ALL: [Check; 18] = [
+pub const ALL: [Check; 19] = [
     history::check,
     holder::check,
     rising::check,
@@ -59,6 +60,7 @@ pub const ALL: [Check; 18] = [
     progress::check,
     free::check,
     leaks::check,
+    store::check,
 ];
 
 /// All findings.

@@ -1,14 +1,12 @@
-//! A token is the revision of the write that granted it, renewals carry it unchanged, and no revision was written twice.
+//! A token is the revision of the write that granted it, renewals carry it unchanged, and a bucket that is made again gives no
+//! number again.
 
 use std::collections::BTreeMap;
 
 use super::audit::Revision;
 use super::run::Held;
-use super::{Finding, Run};
+use super::{Finding, Run, store};
 use crate::history::Kind;
-
-/// How long after a store was made to lose writes that may show.
-const FELT_NS: u64 = 20_000_000_000;
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
@@ -17,23 +15,15 @@ pub fn check(run: &Run) -> Finding {
     if run.audit.revisions.is_empty() {
         return finding.done("the auditor read nothing");
     }
-    for (again, before) in &run.audit.twice {
-        if let (Some(again), Some(before)) =
-            (run.audit.revisions.get(*again), run.audit.revisions.get(*before))
-        {
-            let lines = [before.at.line, again.at.line];
-            let sentence = format!(
-                "Revision {} was written twice: the store lost an acknowledged write.",
-                again.revision
-            );
-            // Where that was broken on purpose, the rest of this property shows what the library made of it.
-            if run.is_beyond(before.at.at_ns, again.at.at_ns, FELT_NS) {
-                finding.show(lines, sentence);
-            } else {
-                finding.violate(lines, sentence);
-            }
+    for (before, again) in store::given_twice(run) {
+        if store::is_another_bucket(run, before, again) {
+            let number = again.revision;
+            let sentence =
+                format!("Revision {number} was written twice: by a bucket, and by the one made after it.");
+            finding.violate([before.at.line, again.at.line], sentence);
         }
     }
+    let failed_at = store::failed_at(run).unwrap_or(u64::MAX);
     let workers: Vec<&str> = run.lives.iter().map(|life| life.worker.as_str()).collect();
     let mut unseen = 0;
     for held in run.grants() {
@@ -59,11 +49,14 @@ pub fn check(run: &Run) -> Finding {
                 if earlier.into_iter().any(|write| is_his(&write)) {
                     continue;
                 }
-                if let Some(why) = is_not_his(&held, write, &workers) {
-                    finding.violate(
-                        [held.grant.at.line, write.at.line],
-                        format!("{}: {why}.", held.operation.title()),
-                    );
+                let Some(why) = is_not_his(&held, write, &workers) else { continue };
+                let (lines, sentence) =
+                    ([held.grant.at.line, write.at.line], format!("{}: {why}.", held.operation.title()));
+                // A store whose replicas count differently shows the auditor another's write under it.
+                if held.grant.at.at_ns >= failed_at {
+                    finding.show(lines, sentence);
+                } else {
+                    finding.violate(lines, sentence);
                 }
             }
         }

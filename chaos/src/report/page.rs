@@ -45,7 +45,8 @@ pub fn page(run: &Run, verdict: &Verdict, beside: &Beside) -> String {
 fn header(run: &Run, verdict: &Verdict) -> String {
     let granted = run.operations.iter().filter(|it| it.granted.is_some()).count();
     let uses: usize = run.operations.iter().map(|it| it.uses.len()).sum();
-    let violated = verdict.findings.iter().filter(|it| it.status == Status::Violated).count();
+    let violated: Vec<_> = verdict.findings.iter().filter(|it| it.status == Status::Violated).collect();
+    let promised = violated.iter().filter(|it| !it.is_assumed).count();
     let class = verdict.word().to_lowercase();
     let fact = |name: &str, value: String| format!("<div><dt>{name}</dt><dd>{}</dd></div>", escape(&value));
     let facts = [
@@ -68,7 +69,11 @@ fn header(run: &Run, verdict: &Verdict) -> String {
         fact("Revisions read", run.audit.revisions.len().to_string()),
     ];
     let machine = verdict.machine();
-    let sentence = match (violated, verdict.untested.len()) {
+    let sentence = match (promised, verdict.untested.len()) {
+        (0, _) if !violated.is_empty() => {
+            "Nothing that is promised was violated, but the store did not do what is assumed of it."
+                .to_owned()
+        }
         (0, 0) => "Every property was tested and held.".to_owned(),
         (0, 1) => "Nothing was violated; one property was not tested.".to_owned(),
         (0, untested) => format!("Nothing was violated; {untested} properties were not tested."),

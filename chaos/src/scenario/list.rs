@@ -164,7 +164,7 @@ pub const SCENARIOS: &[Scenario] = &[
         crew: GREEDY,
         nemeses: &[(1, Bridge)],
         at_once: 1,
-        seconds: 20,
+        seconds: 16,
         ..PLAIN
     },
     Scenario {

@@ -1,6 +1,7 @@
 //! What the auditor read: ownership, succession, the line, leaks.
 
 use chaos::history::{Kind, What};
+use chaos::verdict::{Outcome, Verdict};
 use serde_json::json;
 
 use super::story::{FIRST, Story, record};
@@ -46,7 +47,7 @@ fn a_token_that_was_never_written_is_seen_unless_the_auditor_says_that_it_missed
 }
 
 #[test]
-fn a_renewal_carries_its_token_unchanged_and_no_revision_is_written_twice() {
+fn a_renewal_carries_its_token_unchanged() {
     let property = "a token is its granting revision";
     let mut story = Story::new();
     let token = story.record(10, "lock.a", "x", None);
@@ -58,13 +59,41 @@ fn a_renewal_carries_its_token_unchanged_and_no_revision_is_written_twice() {
     story.write(10, FIRST + 1, "lock.a", 6, record("x", None));
     story.holds("w1", 1, Kind::Lock, "a", FIRST + 1, (11, 15));
     story.holds_for(property);
-    story.write(90, FIRST + 1, "lock.a", 6, record("y", None));
-    story.violates(property, "was written twice");
+    story.holds_for("the store gives each number once");
+}
+
+#[test]
+fn a_number_is_given_once() {
+    let (promised, assumed) = ("a token is its granting revision", "the store gives each number once");
+    let given_twice = |between: &dyn Fn(&mut Story)| {
+        let mut story = Story::new();
+        story.write(10, FIRST + 1, "lock.a", 6, record("x", None));
+        story.holds("w1", 1, Kind::Lock, "a", FIRST + 1, (11, 15));
+        between(&mut story);
+        story.write(90, FIRST + 1, "lock.a", 6, record("y", None));
+        story.ends(99);
+        story
+    };
+    let by_the_store = given_twice(&|_| ());
+    by_the_store.violates(assumed, "was written twice");
+    by_the_store.holds_for(promised);
+    let verdict = Verdict::of(&by_the_store.run());
+    assert_eq!((verdict.outcome, verdict.exit_code()), (Outcome::StoreFailed, 1));
+    let made_again = given_twice(&|story| story.fault(30, 40, "bucket", "KV_leases"));
+    made_again.violates(promised, "was written twice: by a bucket, and by the one made after it");
+    made_again.holds_for(assumed);
+    assert_eq!(Verdict::of(&made_again.run()).outcome, Outcome::Violated);
+    // Replicas that count differently show another's write under a token.
+    let another = |story: &mut Story| {
+        story.record(20, "group.m.i", "z", None);
+        story.holds("w2", 1, Kind::Lock, "b", FIRST + 1, (60_000, 60_010));
+    };
+    assert_eq!(given_twice(&another).holds_for(promised).shown, 1);
 }
 
 #[test]
 fn what_a_store_loses_on_purpose_is_shown() {
-    let property = "a token is its granting revision";
+    let property = "the store gives each number once";
     for (nemesis, is_excused) in [("power-all-beyond-promise", true), ("power-all", false)] {
         let mut story = Story::new();
         story.write(10, FIRST + 1, "lock.a", 6, record("x", None));
