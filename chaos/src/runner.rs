@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::auditor::Auditor;
@@ -259,8 +260,9 @@ impl Run {
             if !member.wait_end(FAREWELL).await {
                 eprintln!("chaos: {} did not end within {FAREWELL:?} and was killed", member.host);
             }
-            member.kill_daemon().await;
         }
+        // Not killed: what they leave behind is looked at next.
+        join_all(self.world.crew.iter_mut().map(|member| member.stop_daemon(FAREWELL))).await;
         Ok(())
     }
 

@@ -1,8 +1,16 @@
-//! Nothing is leaked: when all have stopped, the store holds no record, place or presence whose time has passed by more
-//! than the slack, and none without a TTL that should have one. Lists of readers, limits and values have none.
+//! Nothing is leaked: when all have stopped, the store holds no record or presence whose time has passed by more than the
+//! slack, none without a TTL that should have one, and no place of a process that ended by itself. Lists of readers, limits
+//! and values have no TTL. That what was deleted is there again is no leak: the store brought it back.
+
+use std::collections::BTreeMap;
 
 use super::audit::Revision;
+use super::fault::Band;
+use super::places::Place;
 use super::{Finding, Run, length};
+
+/// How old what one replica answers may be, when the store is well.
+const OLD_NS: u64 = 2_000_000_000;
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
@@ -24,8 +32,19 @@ pub fn check(run: &Run) -> Finding {
             Some("nobody looked what the store holds at the end; only the TTLs were examined".to_owned());
         return finding.done("the auditor read nothing");
     };
+    // Of each key, the last that was read.
+    let newest: BTreeMap<&str, &Revision> =
+        run.audit.in_order().map(|write| (write.key.as_str(), write)).collect();
     for (key, revision) in keys {
         finding.examine();
+        let later = newest.get(key.as_str()).filter(|it| it.revision > *revision);
+        if let Some(later) =
+            later.filter(|it| it.is_deletion && it.at.at_ns.saturating_add(OLD_NS) < at.at_ns)
+        {
+            let what =
+                format!("{key} is there again, {} after it was deleted", length(at.at_ns - later.at.at_ns));
+            finding.show([later.at.line, at.line], format!("{what}: by the store, not by a client."));
+        }
         let Some(write) = run.audit.get(*revision).filter(|it| it.key == *key) else { continue };
         // The auditor reads after the server wrote, so this is late rather than early.
         let ttl = write.ttl_secs.saturating_mul(1_000_000_000);
@@ -36,8 +55,34 @@ pub fn check(run: &Run) -> Finding {
                 format!("{key} is still there, {} after its time and the slack.", length(at.at_ns - goes)),
             );
         }
+        if let Some(place) = Place::of(write).filter(|_| later.is_none() && is_left(run, write)) {
+            let whose = &place.owner;
+            let sentence = format!("{key} is still there, a place of {whose}, who ended by itself.");
+            finding.violate([write.at.line, at.line], sentence);
+        }
     }
     finding.done("the auditor read nothing")
+}
+
+/// Whether this place should have been removed by whose it was: nobody killed that process, or its daemon, and no deletion
+/// can have been missed.
+fn is_left(run: &Run, write: &Revision) -> bool {
+    let owner = write.text("owner").unwrap_or_default();
+    let (from, healed) = (write.at.at_ns, run.healed.map_or(u64::MAX, |healed| healed.at_ns));
+    let is_known = run.lives.iter().any(|life| life.worker == owner);
+    let was_killed = run
+        .lives
+        .iter()
+        .filter(|life| life.worker == owner)
+        .any(|life| life.gone.is_some_and(|gone| (from..=healed).contains(&gone.at_ns)));
+    let daemon = |band: &Band| band.nemesis.ends_with("-daemon") && !band.pauses() && band.names(owner);
+    let was_left = run.faults.iter().filter(|band| daemon(band)).any(|band| band.touches(from, u64::MAX, 0));
+    write.line().is_some()
+        && is_known
+        && !was_killed
+        && !was_left
+        && !run.is_beyond(from, u64::MAX, 0)
+        && !run.audit.may_miss_between(write.revision, u64::MAX)
 }
 
 fn owes_a_ttl(write: &Revision) -> bool {

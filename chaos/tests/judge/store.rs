@@ -450,3 +450,31 @@ fn nothing_is_leaked() {
     story.writes(10, "lock.a", 0, record("x", None));
     story.violates(property, "lock.a was written without a TTL");
 }
+
+#[test]
+fn a_place_goes_with_who_stood_in_it() {
+    let property = "nothing is leaked";
+    let (key, place) = ("line.lock.a.p-0", json!({ "attempt": "x", "owner": "w1" }));
+    let at_the_end = |between: &dyn Fn(&mut Story)| {
+        let mut story = Story::new();
+        story.starts(1, "w1", "socket");
+        let order = story.writes(10, key, 86_400, place.clone());
+        between(&mut story);
+        story.say(5_000, "runner", What::Healed);
+        story.say(8_900, "runner", What::Gone { worker: "w1".into() });
+        story.say(9_000, "auditor", What::Remains { keys: [(key.to_owned(), order)].into() });
+        story
+    };
+    at_the_end(&|_| ()).violates(property, "a place of w1, who ended by itself");
+    // Who was killed, or whose daemon was, leaves it to others.
+    let killed = |story: &mut Story| {
+        story.say(900, "runner", What::Gone { worker: "w1".into() });
+    };
+    at_the_end(&killed).holds_for(property);
+    at_the_end(&|story| story.fault(800, 900, "kill-daemon", "d1")).holds_for(property);
+    at_the_end(&|story| story.fault(800, 900, "kill-daemon", "d2")).violates(property, "ended by itself");
+    let deleted = |story: &mut Story| {
+        story.deletes(6_000, key);
+    };
+    assert_eq!(at_the_end(&deleted).holds_for(property).shown, 1);
+}
