@@ -29,6 +29,7 @@ pub(crate) async fn break_grant(
     let id = fresh_id(core.ambient.as_ref());
     let mut open = false;
     for round in 0..TRIES {
+        let before = core.guard.trust();
         let entry = match core.asked("read", core.store.read(&key)).await {
             Ok(entry) => entry,
             Err(Unreadable(why)) if round + 1 == TRIES => return Err(Error::Unreachable(why)),
@@ -68,8 +69,9 @@ pub(crate) async fn break_grant(
                 core.tell(&holder, Note::Broken { key: key.clone() }).await;
                 return Ok(());
             }
-            Err(WriteError::Refused(why)) => return Err(Error::Denied(why)),
-            Err(WriteError::Unknown(_)) => open = true,
+            Err(WriteError::Refused(why)) if core.guard.is_trusted(before) => return Err(Error::Denied(why)),
+            // The guard's refusal says nothing of what became of it.
+            Err(WriteError::Refused(_) | WriteError::Unknown(_)) => open = true,
             Err(WriteError::Conflict { .. } | WriteError::InFlight | WriteError::NotTaken) => {}
         }
         tokio::time::sleep(PAUSE).await;

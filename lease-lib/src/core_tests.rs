@@ -18,6 +18,20 @@ impl Observer for Ear {
     }
 }
 
+/// Finds the store to be another between its answer and the look at that.
+#[derive(Debug, Default)]
+struct Upset(Mutex<Option<Arc<Core>>>);
+
+impl Observer for Upset {
+    fn observe(&self, observation: &Observation) {
+        if let Observation::Asked { op: "write" | "write-all", .. } = observation
+            && let Some(core) = locked(&self.0).take()
+        {
+            core.guard.upset();
+        }
+    }
+}
+
 async fn fixture() -> (Space, Arc<MemoryStore>, Arc<Ear>) {
     let (store, ear) = (MemoryStore::new(Arc::new(System)), Arc::new(Ear::default()));
     let options = SpaceOptions { observer: ear.clone(), ..SpaceOptions::default() };
@@ -87,4 +101,31 @@ async fn a_batch_into_a_bucket_made_anew_is_refused() {
     let lost = space.core().write_all(&batch(2)).await;
     assert!(matches!(lost, Err(WriteError::Refused(_))), "{lost:?}");
     assert_eq!(*space.core().calamity.borrow(), Some(Loss::BucketReplaced));
+}
+
+/// What the guard refuses may have been applied: unknown is not no.
+#[tokio::test]
+async fn a_guarded_write_that_the_guard_refuses_is_not_told_to_be_refused() {
+    let (store, upset) = (MemoryStore::new(Arc::new(System)), Arc::new(Upset::default()));
+    let options = SpaceOptions { observer: upset.clone(), ..SpaceOptions::default() };
+    let space = Space::on(store, options).await.expect("a space");
+    let lease = space.lock("a").acquire().await.expect("granted");
+    *locked(&upset.0) = Some(Arc::clone(space.core()));
+    let put = lease.put("position", "7").await;
+    assert!(matches!(put, Err(crate::Error::Unknown(_))), "{put:?}");
+    let there = lease.get("position").await.expect("read").expect("it was written");
+    assert_eq!(&there.value[..], b"7");
+}
+
+/// The same of a grant that is broken by force: the next look tells.
+#[tokio::test]
+async fn a_grant_is_broken_though_the_guard_refuses_the_answer() {
+    let (store, upset) = (MemoryStore::new(Arc::new(System)), Arc::new(Upset::default()));
+    let options = SpaceOptions { observer: upset.clone(), ..SpaceOptions::default() };
+    let space = Space::on(store.clone(), options).await.expect("a space");
+    let lease = space.lock("a").acquire().await.expect("granted");
+    *locked(&upset.0) = Some(Arc::clone(space.core()));
+    let broken = crate::breaking::break_grant(space.core(), "lock.a", lease.token(), "by hand", true).await;
+    assert!(broken.is_ok(), "{broken:?}");
+    assert!(locked(&upset.0).is_none(), "the store was found to be another");
 }

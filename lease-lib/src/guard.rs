@@ -236,8 +236,16 @@ impl Guard {
         Ok(())
     }
 
-    fn is_trusted(&self, then: Trust) -> bool {
+    /// Whether the store is the one that it was `then`, as far as is known. What was refused since, and it is not, may have
+    /// been refused by [`Guard::admit`] though the store took it.
+    pub(crate) fn is_trusted(&self, then: Trust) -> bool {
         locked(&self.state).upheavals == then.upheavals
+    }
+
+    /// The store is found to be another.
+    #[cfg(test)]
+    pub(crate) fn upset(&self) {
+        locked(&self.state).upheavals += 1;
     }
 
     fn is_same(&self, life: &Life) -> bool {

@@ -164,8 +164,12 @@ impl Lease {
 
     async fn guarded(&self, what: Guarded) -> Result<Outcome, Error> {
         let (tell, told) = oneshot::channel();
+        let before = self.core().guard.trust();
         let sent = self.order(Order::Guard(what, tell)).await;
         match told.await {
+            // Not the store's word but the guard's, which refuses what was under way while the store was found to be
+            // another, whatever became of it. The answer may well have said that it was written.
+            Ok(Outcome::Refused) if sent && !self.core().guard.is_trusted(before) => Ok(Outcome::Unknown),
             Ok(outcome) if sent => Ok(outcome),
             _ if matches!(self.status(), Status::Held | Status::Jeopardy) => Err(Error::TooMany {
                 what: "guarded writes of one lease at once",
