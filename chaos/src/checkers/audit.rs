@@ -1,6 +1,7 @@
 //! What the auditor read: every revision, and where some may be missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Included};
 
 use serde_json::Value;
 
@@ -111,6 +112,8 @@ pub struct Audit {
     pub remains: Option<(Mark, BTreeMap<String, u64>)>,
     /// All numbers in order.
     numbers: Vec<u64>,
+    /// Those that were given twice.
+    given_twice: BTreeSet<u64>,
 }
 
 impl Audit {
@@ -137,6 +140,8 @@ impl Audit {
     /// All has been read.
     pub(super) fn finish(&mut self) {
         self.numbers = self.by_number.keys().copied().collect();
+        let given_twice = self.twice.iter().filter_map(|(again, _)| self.revisions.get(*again));
+        self.given_twice = given_twice.map(|write| write.revision).collect();
     }
 
     /// What was written under a number before it was given again.
@@ -162,9 +167,12 @@ impl Audit {
         outside || self.gaps.iter().any(|(from, to)| (*from..*to).contains(&number))
     }
 
-    /// Whether the auditor said that it may have missed some number between these two.
+    /// Whether what was written from the one number to the other is not known for sure: the auditor said that it may have
+    /// missed some, or the store gave one twice, and who goes by numbers sees only the later write.
     pub fn may_miss_between(&self, low: u64, high: u64) -> bool {
-        self.gaps.iter().any(|(from, to)| *from < high && low < *to)
+        let given_twice =
+            low < high && self.given_twice.range((Excluded(low), Included(high))).next().is_some();
+        given_twice || self.gaps.iter().any(|(from, to)| *from < high && low < *to)
     }
 
     /// Whether every number between these two was read.

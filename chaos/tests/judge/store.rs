@@ -267,6 +267,16 @@ fn a_place_goes_with_its_bucket() {
 }
 
 #[test]
+fn a_place_whose_end_was_numbered_twice_is_forgotten() {
+    let property = "nobody is overtaken again and again";
+    let mut story = overtaken(5, true);
+    story.violates(property, "passed 5 times in a row");
+    // Another history of the same store: the number is that of the fourth turn.
+    story.write(5_000, FIRST + 14, "group.m.i", 6, record("z", None));
+    story.holds_for(property);
+}
+
+#[test]
 fn nobody_is_overtaken_again_and_again() {
     let property = "nobody is overtaken again and again";
     Story::new().is_untested(property);
