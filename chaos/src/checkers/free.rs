@@ -19,7 +19,8 @@ type Span = (u64, u64);
 pub fn check(run: &Run) -> Finding {
     let mut finding = Finding::new("what is free is taken", "contract §1.5; lease-lib/src/docs/fairness.md");
     let Some(healed) = run.healed else { return finding.done("the run was not healed") };
-    let begin = healed.at_ns.saturating_add(ROUND_NS);
+    // Of what was missed nobody knows whether it took, or left, what is looked at.
+    let begin = healed.at_ns.saturating_add(ROUND_NS).max(sure_from(run));
     // Of each lock, since when it stands free and was waited for: the longest only, or one that is stuck is told many times.
     let taken = taken(run);
     let mut longest: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
@@ -44,6 +45,17 @@ pub fn check(run: &Run) -> Finding {
     finding.done("nobody waited for a lock after healing")
 }
 
+/// From when on no write is missing.
+fn sure_from(run: &Run) -> u64 {
+    let (mut number, mut sure_from) = (0, 0);
+    for write in run.audit.in_order() {
+        if run.audit.may_miss_between(std::mem::replace(&mut number, write.revision), write.revision) {
+            sure_from = write.at.at_ns.max(sure_from);
+        }
+    }
+    sure_from
+}
+
 /// When each lock was held, or kept free for somebody, in the order in which that began.
 fn taken(run: &Run) -> BTreeMap<&str, Vec<Span>> {
     let mut taken: BTreeMap<&str, Vec<Span>> = BTreeMap::new();
@@ -66,7 +78,11 @@ fn taken(run: &Run) -> BTreeMap<&str, Vec<Span>> {
 fn waits(run: &Run) -> Vec<(&str, Place, u64)> {
     let sets = sets(run);
     let (mut standing, mut gone): (BTreeMap<&str, (&str, Place)>, Vec<_>) = Default::default();
+    let mut number = 0;
     for write in run.audit.in_order() {
+        if run.audit.may_miss_between(std::mem::replace(&mut number, write.revision), write.revision) {
+            standing.clear();
+        }
         let Some(wanted) = write.line().filter(|wanted| wanted.starts_with("lock.")) else { continue };
         if let Some((wanted, place)) = standing.remove(write.key.as_str()) {
             gone.push((wanted, place, write.at.at_ns));

@@ -3,6 +3,7 @@
 //! the auditor read as another's, and what else is violated has to be seen in that light.
 
 use super::audit::Revision;
+use super::fault::Band;
 use super::{Finding, Run};
 
 /// How long after a store was made to lose writes that may show.
@@ -38,10 +39,12 @@ pub fn given_twice(run: &Run) -> impl Iterator<Item = (&Revision, &Revision)> {
     run.audit.twice.iter().filter_map(pair)
 }
 
-/// Whether the bucket was deleted and made again between the two: then it is the library's matter where numbers go on.
+/// Whether the bucket was deleted and made again between the two: then it is the library's matter where numbers go on. Where
+/// the store was made to lose writes as well, an earlier bucket may have come back.
 pub fn is_another_bucket(run: &Run, before: &Revision, again: &Revision) -> bool {
     let (one, other) = (before.at.at_ns, again.at.at_ns);
-    run.faults.iter().any(|it| it.nemesis == "bucket" && it.touches(one.min(other), one.max(other), 0))
+    let made_again = |it: &Band| it.nemesis == "bucket" && it.touches(one.min(other), one.max(other), 0);
+    run.faults.iter().any(made_again) && !run.is_beyond(one, other, FELT_NS)
 }
 
 /// From when on numbers cannot be relied upon, since the store was seen to give one twice.

@@ -82,6 +82,12 @@ fn a_number_is_given_once() {
     let made_again = given_twice(&|story| story.fault(30, 40, "bucket", "KV_leases"));
     made_again.violates(promised, "was written twice: by a bucket, and by the one made after it");
     made_again.holds_for(assumed);
+    let came_back = given_twice(&|story| {
+        story.fault(30, 40, "bucket", "KV_leases");
+        story.fault(50, 60, "membership-beyond-promise", "KV_leases to 1 replica");
+    });
+    assert_eq!(came_back.holds_for(assumed).shown, 1);
+    came_back.holds_for(promised);
     assert_eq!(Verdict::of(&made_again.run()).outcome, Outcome::Violated);
     // Replicas that count differently show another's write under a token.
     let another = |story: &mut Story| {
@@ -438,6 +444,11 @@ fn what_is_free_is_taken() {
     story(None, Some(15_900), None).holds_for(property);
     story(None, None, Some(15_900)).holds_for(property);
     story(None, None, Some(6_900)).is_untested(property);
+    // Somebody may have taken it, or the waiter have left, where the auditor did not read.
+    let mut missed = story(None, None, None);
+    missed.say(20_500, "auditor", What::Gap { from: FIRST + 5 });
+    missed.write(21_000, FIRST + 9, "lock.b", 6, record("z", None));
+    missed.is_untested(property);
 }
 
 #[test]
