@@ -8,6 +8,7 @@ mod busy;
 mod exclusion;
 mod garbage;
 mod library;
+mod line;
 mod store;
 mod story;
 mod time;
