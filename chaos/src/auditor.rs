@@ -349,15 +349,16 @@ impl State {
         read(key, &message).filter(|heard| heard.revision == revision)
     }
 
-    /// What the store holds now. Asked of one replica, so it may be some moments old.
+    /// What the store holds now, by a replica that has all that is known to have been written: some never catch up.
     async fn say_what_remains(&mut self) {
-        for _ in 0..self.clients.len() * 2 {
+        for _ in 0..self.clients.len() * 4 {
             self.turn = self.turn.wrapping_add(1);
             let Some(client) = self.clients.get(self.turn % self.clients.len()) else { return };
-            if let Ok(Some(keys)) = tokio::time::timeout(ASK * 2, remains(client)).await {
+            if let Ok(Some(keys)) = tokio::time::timeout(ASK * 2, remains(client, self.last)).await {
                 let line = Line { at_ns: now_ns(), who: "auditor".into(), what: What::Remains { keys } };
                 return self.recorder.line(line).await;
             }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         eprintln!("chaos: nobody says what remains in the bucket");
     }
@@ -371,8 +372,8 @@ impl State {
 }
 
 /// Every key that is there, with its revision; `None` if the answer is not whole (also above 1,024 keys, which a server
-/// does not list in this way).
-async fn remains(client: &Client) -> Option<BTreeMap<String, u64>> {
+/// does not list in this way), or of a replica that has not come as far as `least`.
+async fn remains(client: &Client, least: u64) -> Option<BTreeMap<String, u64>> {
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.ok()?;
     let question = json!({ "multi_last": [format!("$KV.{BUCKET}.>")] }).to_string();
@@ -383,7 +384,11 @@ async fn remains(client: &Client) -> Option<BTreeMap<String, u64>> {
         // 204 ends the list, 404 says that there is nothing; anything else is a refusal.
         match answer.status.map(|status| status.as_u16()) {
             None => {}
-            Some(204 | 404) => return Some(keys),
+            Some(204) => {
+                let up_to = last(answer.headers.as_ref()?, "Nats-UpTo-Sequence")?.parse::<u64>().ok()?;
+                return (up_to >= least).then_some(keys);
+            }
+            Some(404) => return Some(keys),
             Some(_) => return None,
         }
         let key = last(answer.headers.as_ref()?, "Nats-Subject")?.strip_prefix(&format!("$KV.{BUCKET}."))?;
