@@ -1,6 +1,6 @@
 //! Nothing is leaked: when all have stopped, the store holds no record or presence whose time has passed by more than the
 //! slack, none without a TTL that should have one, and no place of a process that ended by itself. Lists of readers, limits
-//! and values have no TTL. That what was deleted is there again is no leak: the store brought it back.
+//! and values have no TTL. What was written over and is there all the same is no leak: a replica has kept it.
 
 use std::collections::BTreeMap;
 
@@ -37,13 +37,18 @@ pub fn check(run: &Run) -> Finding {
         run.audit.in_order().map(|write| (write.key.as_str(), write)).collect();
     for (key, revision) in keys {
         finding.examine();
+        // What was written over, and is there, the replica that answered has kept.
         let later = newest.get(key.as_str()).filter(|it| it.revision > *revision);
-        if let Some(later) =
-            later.filter(|it| it.is_deletion && it.at.at_ns.saturating_add(OLD_NS) < at.at_ns)
-        {
-            let what =
-                format!("{key} is there again, {} after it was deleted", length(at.at_ns - later.at.at_ns));
-            finding.show([later.at.line, at.line], format!("{what}: by the store, not by a client."));
+        if let Some(later) = later {
+            let ago = at.at_ns.saturating_sub(later.at.at_ns);
+            if ago > OLD_NS {
+                let what = format!("{key} is there as revision {revision}, {} after it was", length(ago));
+                finding.show(
+                    [later.at.line, at.line],
+                    format!("{what} written over: by the store, not by a client."),
+                );
+            }
+            continue;
         }
         let Some(write) = run.audit.get(*revision).filter(|it| it.key == *key) else { continue };
         // The auditor reads after the server wrote, so this is late rather than early.
@@ -55,7 +60,7 @@ pub fn check(run: &Run) -> Finding {
                 format!("{key} is still there, {} after its time and the slack.", length(at.at_ns - goes)),
             );
         }
-        if let Some(place) = Place::of(write).filter(|_| later.is_none() && is_left(run, write)) {
+        if let Some(place) = Place::of(write).filter(|_| is_left(run, write)) {
             let whose = &place.owner;
             let sentence = format!("{key} is still there, a place of {whose}, who ended by itself.");
             finding.violate([write.at.line, at.line], sentence);
