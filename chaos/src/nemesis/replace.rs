@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Begun, Struck, Undo, World, stop};
 use crate::worker::BUCKET;
@@ -18,6 +18,8 @@ use support::chance::Chance;
 const JOINS_WITHIN: Duration = Duration::from_secs(15);
 /// How long it is waited at a time: other faults are not undone meanwhile.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// A replica that is not current, and of which its leader has not heard for so long, makes no progress.
+const SILENT_NS: u64 = 15_000_000_000;
 
 pub(super) async fn begin(world: &mut World, chance: &mut Chance) -> Struck {
     if !world.cluster.has_room() {
@@ -44,8 +46,12 @@ pub(super) async fn begin(world: &mut World, chance: &mut Chance) -> Struck {
 /// Waits until the stream has moved, and takes the old one away.
 pub(super) async fn finish(world: &mut World, old: usize) -> Result<(), String> {
     let title = world.cluster.servers[old].title();
-    if let Some((why, is_there)) = still_moving(world, &title).await {
-        if is_there && world.cluster.ready(PATIENCE).await.is_ok() {
+    if let Some((why, is_there, is_stuck)) = still_moving(world, &title).await {
+        if is_stuck {
+            // A replica that the leader cannot bring up to date, for minutes (2.12.8): another leader may.
+            let _ = world.ask(&format!("$JS.API.STREAM.LEADER.STEPDOWN.KV_{BUCKET}"), "", false).await;
+            tokio::time::sleep(PATIENCE).await;
+        } else if is_there && world.cluster.ready(PATIENCE).await.is_ok() {
             remove(world, &format!("KV_{BUCKET}"), &title).await;
         } else {
             tokio::time::sleep(PATIENCE).await;
@@ -76,10 +82,10 @@ async fn remove(world: &World, stream: &str, peer: &str) {
     let _ = world.ask(&format!("$JS.API.STREAM.PEER.REMOVE.{stream}"), &question, false).await;
 }
 
-/// Why the old one cannot leave yet, and whether the stream still has it.
-async fn still_moving(world: &World, old: &str) -> Option<(String, bool)> {
+/// Why the old one cannot leave yet, whether the stream still has it, and whether one of its replicas makes no progress.
+async fn still_moving(world: &World, old: &str) -> Option<(String, bool, bool)> {
     let info = world.ask(&format!("$JS.API.STREAM.INFO.KV_{BUCKET}"), "", false).await;
-    let Some(info) = info else { return Some(("nobody knows where the stream is".into(), false)) };
+    let Some(info) = info else { return Some(("nobody knows where the stream is".into(), false, false)) };
     let cluster = &info["cluster"];
     let replicas = cluster["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is_there = cluster["leader"] == old || replicas.iter().any(|replica| replica["name"] == old);
@@ -87,5 +93,7 @@ async fn still_moving(world: &World, old: &str) -> Option<(String, bool)> {
     if !is_there && current == 2 && replicas.len() == 2 {
         return None;
     }
-    Some((format!("the stream is still moving from {old}: {cluster}"), is_there))
+    let is_silent = |replica: &&Value| replica["active"].as_u64().is_some_and(|ns| ns > SILENT_NS);
+    let is_stuck = replicas.iter().filter(|replica| replica["current"] != true).any(|it| is_silent(&it));
+    Some((format!("the stream is still moving from {old}: {cluster}"), is_there, is_stuck))
 }
