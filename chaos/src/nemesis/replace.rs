@@ -46,11 +46,9 @@ pub(super) async fn begin(world: &mut World, chance: &mut Chance) -> Struck {
 /// Waits until the stream has moved, and takes the old one away.
 pub(super) async fn finish(world: &mut World, old: usize) -> Result<(), String> {
     let title = world.cluster.servers[old].title();
-    if let Some((why, is_there, is_stuck)) = still_moving(world, &title).await {
-        if is_stuck {
-            // A replica that the leader cannot bring up to date, for minutes (2.12.8): another leader may.
-            let _ = world.ask(&format!("$JS.API.STREAM.LEADER.STEPDOWN.KV_{BUCKET}"), "", false).await;
-            tokio::time::sleep(PATIENCE).await;
+    if let Some(Moving { why, is_there, stuck }) = still_moving(world, &title).await {
+        if let Some(stuck) = stuck {
+            restart(world, &stuck, &title).await?;
         } else if is_there && world.cluster.ready(PATIENCE).await.is_ok() {
             remove(world, &format!("KV_{BUCKET}"), &title).await;
         } else {
@@ -82,18 +80,44 @@ async fn remove(world: &World, stream: &str, peer: &str) {
     let _ = world.ask(&format!("$JS.API.STREAM.PEER.REMOVE.{stream}"), &question, false).await;
 }
 
-/// Why the old one cannot leave yet, whether the stream still has it, and whether one of its replicas makes no progress.
-async fn still_moving(world: &World, old: &str) -> Option<(String, bool, bool)> {
+/// Restarts a server whose replica is stuck, if it is still so some seconds later: a replica that was removed from a stream, or
+/// added to it, while packets were late may wait for ever for a snapshot that nobody sends (2.12.8 and 2.15.1: "Expected first
+/// catchup entry to be a snapshot"), and two of two replicas have no leader then.
+async fn restart(world: &mut World, stuck: &str, old: &str) -> Result<(), String> {
+    tokio::time::sleep(PATIENCE).await;
+    let again = still_moving(world, old).await.and_then(|it| it.stuck);
+    let found = world.cluster.servers.iter().position(|server| server.title() == stuck);
+    let Some(server) = found.filter(|_| again.is_some_and(|it| it == stuck)) else { return Ok(()) };
+    eprintln!("chaos: the replica on {stuck} is stuck: it is restarted, as an operator would");
+    stop::halt(world, server).await;
+    world.cluster.servers[server].launch()
+}
+
+/// Why the old one cannot leave yet.
+struct Moving {
+    why: String,
+    /// Whether the stream still has it.
+    is_there: bool,
+    /// One of the stream's replicas that makes no progress.
+    stuck: Option<String>,
+}
+
+/// What the old one waits for, if it does.
+async fn still_moving(world: &World, old: &str) -> Option<Moving> {
     let info = world.ask(&format!("$JS.API.STREAM.INFO.KV_{BUCKET}"), "", false).await;
-    let Some(info) = info else { return Some(("nobody knows where the stream is".into(), false, false)) };
+    let Some(info) = info else {
+        return Some(Moving { why: "nobody knows where the stream is".into(), is_there: false, stuck: None });
+    };
     let cluster = &info["cluster"];
     let replicas = cluster["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is_there = cluster["leader"] == old || replicas.iter().any(|replica| replica["name"] == old);
-    let current = replicas.iter().filter(|replica| replica["current"] == true).count();
-    if !is_there && current == 2 && replicas.len() == 2 {
+    let (current, others): (Vec<_>, Vec<_>) = replicas.iter().partition(|replica| replica["current"] == true);
+    if !is_there && current.len() == 2 && replicas.len() == 2 {
         return None;
     }
-    let is_silent = |replica: &&Value| replica["active"].as_u64().is_some_and(|ns| ns > SILENT_NS);
-    let is_stuck = replicas.iter().filter(|replica| replica["current"] != true).any(|it| is_silent(&it));
-    Some((format!("the stream is still moving from {old}: {cluster}"), is_there, is_stuck))
+    let is_led = cluster["leader"].as_str().is_some_and(|leader| !leader.is_empty());
+    let is_silent = |replica: &Value| replica["active"].as_u64().is_some_and(|ns| ns > SILENT_NS);
+    let stuck = others.into_iter().find(|it| !is_led || is_silent(it)).and_then(|it| it["name"].as_str());
+    let why = format!("the stream is still moving from {old}: {cluster}");
+    Some(Moving { why, is_there, stuck: stuck.map(str::to_owned) })
 }
