@@ -72,7 +72,9 @@ pub fn check(run: &Run) -> Finding {
                 "Whoever waits for {wanted} in this place was passed {times} times in a row by {by}."
             );
             match how {
-                How::Overtaken | How::Pushed if times > OFTEN => finding.violate(lines, what),
+                How::Overtaken if times > OFTEN => finding.violate(lines, what),
+                // The first after a look, which may have been old.
+                How::Pushed if times > OFTEN + 1 => finding.violate(lines, what),
                 How::SteppedIn if times == OFTEN + 1 => finding.show(lines, what),
                 _ => {}
             }
