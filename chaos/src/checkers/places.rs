@@ -76,9 +76,7 @@ pub fn each_turn(run: &Run, mut taken: impl FnMut(&Turn)) {
         };
         let Some(wanted) = wanted(write) else { continue };
         // Kept free for it, then granted; and a batch writes it once for each guard: one turn.
-        if turns.insert(wanted.clone(), record.attempt) == Some(record.attempt) {
-            continue;
-        }
+        let is_again = turns.insert(wanted.clone(), record.attempt) == Some(record.attempt);
         let Some(line) = lines.get_mut(wanted.as_str()) else { continue };
         // With a bucket that is deleted go its places, and nobody writes that they do.
         let buckets = run.faults.iter().filter(|band| band.nemesis == "bucket");
@@ -87,7 +85,14 @@ pub fn each_turn(run: &Run, mut taken: impl FnMut(&Turn)) {
             line.retain(|_, place| place.at_ns >= made_anew);
         }
         let order = line.iter().find(|(_, place)| place.attempt == record.attempt).map(|(order, _)| *order);
-        taken(&Turn { wanted: &wanted, write, record, before, order, line });
+        let is_granted = !record.is_reserved;
+        if !is_again {
+            taken(&Turn { wanted: &wanted, write, record, before, order, line });
+        }
+        // Its place goes a little later, perhaps after it has given back what it was granted.
+        if let Some(order) = order.filter(|_| is_granted) {
+            line.remove(&order);
+        }
     }
 }
 
