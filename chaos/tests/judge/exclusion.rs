@@ -163,6 +163,20 @@ fn tokens_that_rose_may_be_given_again_only_once_lost_writes_were_accepted() {
 }
 
 #[test]
+fn a_token_may_be_given_again_only_once_lost_writes_were_accepted() {
+    let property = "one holder per token";
+    let given_again = |target: &str| {
+        let mut story = Story::new();
+        story.holds("w1", 1, Kind::Lock, "a", FIRST, (10, 20));
+        story.fault(30, 40, "power-beyond-promise", target);
+        story.holds("w2", 1, Kind::Lock, "a", FIRST, (50, 60));
+        story
+    };
+    assert_eq!(given_again(ACCEPTANCE).holds_for(property).shown, 1);
+    given_again("n0,n1,n2").violates(property, "of a was granted to w1's op 1 and to w2's op 1");
+}
+
+#[test]
 fn the_store_does_not_have_what_it_refused() {
     let property = "the resource accepts no old token";
     let story = |answer: Answer, written: u64| {
