@@ -9,7 +9,7 @@ use super::{Finding, Run, length};
 
 /// For how long a lock may stand free: two looks, and what a slow store adds.
 const BOUND_NS: u64 = 5_000_000_000;
-/// How long after healing presence, reservations and looks may take to come round again.
+/// How long presence, reservations and looks may take to come round again, once the store works.
 const ROUND_NS: u64 = 6_000_000_000;
 
 /// From when to when.
@@ -20,7 +20,7 @@ pub fn check(run: &Run) -> Finding {
     let mut finding = Finding::new("what is free is taken", "contract §1.5; lease-lib/src/docs/fairness.md");
     let Some(healed) = run.healed else { return finding.done("the run was not healed") };
     // Of what was missed nobody knows whether it took, or left, what is looked at.
-    let begin = healed.at_ns.saturating_add(ROUND_NS).max(sure_from(run));
+    let begin = works_from(run, healed.at_ns).saturating_add(ROUND_NS).max(sure_from(run));
     // Of each lock, since when it stands free and was waited for: the longest only, or one that is stuck is told many times.
     let taken = taken(run);
     let mut longest: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
@@ -43,6 +43,12 @@ pub fn check(run: &Run) -> Finding {
         }
     }
     finding.done("nobody waited for a lock after healing")
+}
+
+/// From when on the store takes writes again: servers that are well may yet have to find a leader.
+fn works_from(run: &Run, healed: u64) -> u64 {
+    let later = run.audit.in_order().map(|write| write.at.at_ns).filter(|at| *at >= healed);
+    later.min().unwrap_or(healed)
 }
 
 /// From when on no write is missing.

@@ -199,12 +199,12 @@ fn what_is_free_is_taken() {
     let property = "what is free is taken";
     Story::new().is_untested(property);
     let place = |owner: &str| json!({ "attempt": format!("of-{owner}"), "owner": owner, "process": owner });
-    // Healed at 1 s; held from 2 s on for 6 s, or given back at 9 s; waited for until 20 s.
+    // Healed at 1 s; held from then on until 11 s, or given back before; waited for until 20 s.
     let story = |given_back: Option<u64>, taken: Option<u64>, dies: Option<u64>| {
         let mut story = Story::new();
         story.starts(1, "w1", "library");
         story.say(1_000, "runner", What::Healed);
-        story.record(2_000, "lock.a", "x", None);
+        story.record(1_000, "lock.a", "x", None);
         story.writes(3_000, "line.lock.a.1", 86_400, place("w1"));
         story.record(5_000, "lock.a", "x", Some(1));
         given_back.map(|at| story.deletes(at, "lock.a"));
