@@ -160,6 +160,15 @@ impl Audit {
         self.by_number.values().filter_map(|index| self.revisions.get(*index))
     }
 
+    /// In the order of their numbers, each with whether something may have been missed directly before it.
+    pub fn walk(&self) -> impl Iterator<Item = (bool, &Revision)> {
+        let mut number = 0;
+        self.in_order().map(move |write| {
+            let before = std::mem::replace(&mut number, write.revision);
+            (self.may_miss_between(before, write.revision), write)
+        })
+    }
+
     /// Whether this number may be missing without fault: the auditor said so, or had not come so far, or began later.
     pub fn may_miss(&self, number: u64) -> bool {
         let outside = self.numbers.first().is_none_or(|first| number < *first)

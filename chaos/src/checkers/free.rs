@@ -53,13 +53,8 @@ fn works_from(run: &Run, healed: u64) -> u64 {
 
 /// From when on no write is missing.
 fn sure_from(run: &Run) -> u64 {
-    let (mut number, mut sure_from) = (0, 0);
-    for write in run.audit.in_order() {
-        if run.audit.may_miss_between(std::mem::replace(&mut number, write.revision), write.revision) {
-            sure_from = write.at.at_ns.max(sure_from);
-        }
-    }
-    sure_from
+    let unsure = run.audit.walk().filter(|(is_unsure, _)| *is_unsure);
+    unsure.map(|(_, write)| write.at.at_ns).max().unwrap_or_default()
 }
 
 /// When each lock was held, or kept free for somebody, in the order in which that began.
@@ -84,9 +79,8 @@ fn taken(run: &Run) -> BTreeMap<&str, Vec<Span>> {
 fn waits(run: &Run) -> Vec<(&str, Place, u64)> {
     let sets = sets(run);
     let (mut standing, mut gone): (BTreeMap<&str, (&str, Place)>, Vec<_>) = Default::default();
-    let mut number = 0;
-    for write in run.audit.in_order() {
-        if run.audit.may_miss_between(std::mem::replace(&mut number, write.revision), write.revision) {
+    for (is_unsure, write) in run.audit.walk() {
+        if is_unsure {
             standing.clear();
         }
         let Some(wanted) = write.line().filter(|wanted| wanted.starts_with("lock.")) else { continue };

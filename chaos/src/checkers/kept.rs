@@ -26,9 +26,8 @@ pub fn check(run: &Run) -> Finding {
     // The orders of each line with their keys, and where each attempt stood last.
     let mut lines: BTreeMap<&str, BTreeMap<u64, &str>> = BTreeMap::new();
     let mut stood: BTreeMap<String, Stood> = BTreeMap::new();
-    let mut number = 0;
-    for write in run.audit.in_order() {
-        if run.audit.may_miss_between(std::mem::replace(&mut number, write.revision), write.revision) {
+    for (is_unsure, write) in run.audit.walk() {
+        if is_unsure {
             lines.clear();
             stood.clear();
         }

@@ -53,9 +53,8 @@ pub fn each_turn(run: &Run, mut taken: impl FnMut(&Turn)) {
     let mut places: BTreeMap<&str, u64> = BTreeMap::new();
     let mut turns: BTreeMap<String, &str> = BTreeMap::new();
     let mut last: BTreeMap<&str, &Revision> = BTreeMap::new();
-    let mut number = 0;
-    for write in run.audit.in_order() {
-        if run.audit.may_miss_between(std::mem::replace(&mut number, write.revision), write.revision) {
+    for (is_unsure, write) in run.audit.walk() {
+        if is_unsure {
             lines.clear();
             places.clear();
         }
