@@ -138,6 +138,13 @@ pub enum What {
         /// How much later, in milliseconds.
         late_ms: u64,
     },
+    /// The runner: so many messages came to the servers from a worker's host within a second.
+    Traffic {
+        /// Whose: `w3`, for the worker and the daemon beside it.
+        host: String,
+        /// How many.
+        messages: u64,
+    },
     /// The runner: every fault is healed; from here on progress is owed.
     Healed,
     /// The runner: the run is over. Always the last line.

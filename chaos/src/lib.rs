@@ -28,6 +28,7 @@ pub mod report;
 pub mod runner;
 pub mod scenario;
 pub mod shell;
+pub mod traffic;
 pub mod verdict;
 pub mod weakness;
 pub mod worker;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::auditor::Auditor;
 use crate::clock::{now_ns, wall_ns};
+use crate::cluster::server::MONITOR;
 use crate::cluster::{self, Cluster, enclosure};
 use crate::crew::{Camp, Member, fake_clock};
 use crate::history::{ACCEPTANCE, Line, Phase, What};
@@ -17,6 +18,7 @@ use crate::pulse::Pulse;
 use crate::recorder::Recorder;
 use crate::register;
 use crate::scenario::{Planned, Scenario};
+use crate::traffic::Traffic;
 use crate::weakness;
 use support::chance::Chance;
 
@@ -53,6 +55,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 const INSIST: Duration = Duration::from_secs(120);
 /// How long after an interruption it is waited for what workers that were killed had said before.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long a fourth server may take to be current.
+const JOINS_WITHIN: Duration = Duration::from_secs(60);
 /// What settling takes besides a ttl.
 const SETTLE: Duration = Duration::from_secs(15);
 
@@ -155,6 +159,10 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
         has_spare: scenario.needs_spare(),
     };
     let mut cluster = Cluster::start(servers, with_disks).await?;
+    if scenario.has_stranger {
+        cluster.join().await?;
+        cluster.ready(JOINS_WITHIN).await?;
+    }
     if let Some(weakness) = scenario.weakness {
         let urls: Vec<String> = cluster.servers.iter().map(|server| server.url()).collect();
         weakness::show(weakness, &urls, recorder).await?;
@@ -195,6 +203,7 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
     for member in &mut crew {
         member.launch().await?;
     }
+    let traffic = traffic(&cluster, &crew, recorder);
     let busy = vec![false; cluster.servers.len()];
     let world = World { cluster, crew, busy, is_a_clock_wrong: false, can_fake_clocks: fake_clock.is_some() };
     let mut run = Run {
@@ -208,9 +217,18 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
         untried: Vec::new(),
     };
     let done = run.through().await;
+    drop(traffic);
     let heard = auditor.finish().await;
     run.world.cluster.finish().await;
     done.and(heard).map(|()| Ending::Complete)
+}
+
+/// Counts what each worker asks. Where all share one address, that cannot be told apart.
+fn traffic(cluster: &Cluster, crew: &[Member], recorder: &Recorder) -> Option<Traffic> {
+    let hosts = crew.iter().map(|member| (member.address.to_string(), member.host.clone()));
+    let monitors = cluster.servers.iter().map(|server| format!("{}:{MONITOR}", server.address));
+    let is_told = !cluster.network.is_by_links();
+    is_told.then(|| Traffic::start(monitors.collect(), hosts.collect(), recorder.clone()))
 }
 
 impl Run {

@@ -32,6 +32,8 @@ pub struct Scenario {
     pub sync_interval: &'static str,
     /// Whether it is among those for CI.
     pub is_for_ci: bool,
+    /// Whether there is a fourth server from the start, so that one of them has no replica.
+    pub has_stranger: bool,
     /// What of NATS itself is shown, in place of workers and faults.
     pub weakness: Option<Weakness>,
 }
@@ -87,7 +89,7 @@ impl Scenario {
 
     /// Whether there has to be room for a fourth server.
     pub fn needs_spare(&self) -> bool {
-        self.nemeses.iter().any(|(_, nemesis)| *nemesis == Nemesis::Replace)
+        self.has_stranger || self.has(Nemesis::Replace)
     }
 
     /// Whether clocks are to jump.

@@ -1,6 +1,7 @@
 //! No loss without a cause: who is told that its lock was taken or broken by force, that its bucket was replaced, or at the
 //! release that it had lost the lock before, had that happen to it: somebody else's write, a deletion, the record's end by
-//! the store's clock. What was given back before the deadline had not expired: records outlive their deadlines.
+//! the store's clock. What was given back before the deadline had not expired: records outlive their deadlines. And the mark of
+//! who breaks it by force takes nothing: who finds that is told "broken", never "taken".
 
 use super::fault::Band;
 use super::operation::{Mark, Operation};
@@ -89,6 +90,7 @@ fn cause(run: &Run, operation: &Operation, name: &str, at: Mark) -> Cause {
     let later = run.audit.in_order().filter(|it| it.revision > granting.revision && it.key == granting.key);
     // Told at a release, which was begun before the deadline.
     let is_release = operation.lost.is_none();
+    let was_taken = operation.lost.as_ref().is_some_and(|(_, reason)| reason == "taken");
     let mut last = granting;
     let grant_token = token.copied();
     for write in later.take_while(|it| it.at.at_ns <= until) {
@@ -98,7 +100,7 @@ fn cause(run: &Run, operation: &Operation, name: &str, at: Mark) -> Cause {
         if ends {
             break;
         }
-        let own = write.record().is_some_and(|it| it.attempt == attempt) && !write.is_marked();
+        let own = write.record().is_some_and(|it| it.attempt == attempt) && (was_taken || !write.is_marked());
         if !own {
             let expired_first = last.expires_us().is_some_and(|expires| expires <= write.written_us);
             return if is_release && expired_first { Cause::None } else { Cause::Seen };

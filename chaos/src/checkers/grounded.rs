@@ -1,19 +1,24 @@
 //! Belief rests on a record: whoever holds believes no longer than its ttl less the margin from when the store wrote the
 //! newest of its writes. It counts from before that write was sent, so its deadline is earlier still; one that is later
-//! rests on nothing that the store knows of.
+//! rests on nothing that the store knows of. And who is told of a grant is told so by the answer to a question that was just
+//! asked: an older write may not stand any more, so it is confirmed by another one first.
 //!
 //! Clocks of servers and workers are one here, that of the machine: `began` says how far the wall clock was ahead.
 
 use std::collections::BTreeMap;
 
 use super::operation::Mark;
-use super::{Finding, Run, length};
+use super::run::Held;
+use super::{Finding, Run, SCHEDULING_NS, length};
 use crate::history::Kind;
 
 /// What the wall clock may have been moved by while the run went on.
 const CLOCK_NS: u64 = 10_000_000;
 /// By how much a server's clock is wrong on purpose, within the slack.
 const SERVER_CLOCK_NS: u64 = 1_000_000_000;
+
+/// How long the library waits for an answer before it asks again, and what a busy machine adds.
+const ANSWER_NS: u64 = 1_500_000_000 + 2 * SCHEDULING_NS;
 
 /// The writes of one attempt to one key: number, when written (`CLOCK_BOOTTIME`), line.
 type Writes = Vec<(u64, u64, usize)>;
@@ -41,6 +46,18 @@ pub fn check(run: &Run) -> Finding {
     }
     for held in run.grants() {
         let Some(own) = own(run, &known, held.token) else { continue };
+        if let Some((line, age)) = age(run, &known, own, held) {
+            finding.violate(
+                [line, held.grant.at.line],
+                format!(
+                    "{} was told that it holds {} (token {}) by an answer to what it had written {} before.",
+                    held.operation.title(),
+                    held.name,
+                    held.token,
+                    length(age)
+                ),
+            );
+        }
         let granted = (held.grant.at, held.grant.deadline_ns);
         for (at, deadline) in std::iter::once(granted).chain(held.operation.renewed.iter().copied()) {
             match excess(run, &known, own, at, deadline, held.operation.ttl_ns()) {
@@ -94,6 +111,17 @@ fn own<'a>(run: &'a Run, known: &'a Known<'a>, token: u64) -> Option<&'a Writes>
     known.writes.get(&(granting.key.as_str(), granting.record()?.attempt))
 }
 
+/// How old the newest write was when a grant was told, if that is older than any answer that its process may have waited for.
+fn age(run: &Run, known: &Known<'_>, own: &Writes, held: Held<'_>) -> Option<(usize, u64)> {
+    let (at, ttl) = (held.grant.at, held.operation.ttl_ns());
+    let (line, written) = newest(run, known, own, at, ttl)?;
+    let late = clock_ns(run, at, ttl).saturating_add(run.stalled_ns(written, at.at_ns));
+    let age = at.at_ns.saturating_sub(written);
+    let is_old = age > ANSWER_NS.saturating_add(late);
+    // Who stands still hears late.
+    (is_old && !run.was_paused(&held.operation.worker, written, at.at_ns)).then_some((line, age))
+}
+
 /// By how much `until`, as it was told at `at`, is later than the newest write of that time allows, and the line of that
 /// write; `None` if it cannot be told.
 fn excess(
@@ -104,11 +132,22 @@ fn excess(
     until: u64,
     ttl: u64,
 ) -> Option<(usize, u64)> {
+    let (line, written) = newest(run, known, own, at, ttl)?;
+    let bears = ttl.saturating_sub((ttl / 100).max(50_000_000)).saturating_add(clock_ns(run, at, ttl));
+    Some((line, until.saturating_sub(written.saturating_add(bears))))
+}
+
+/// How far apart the clocks of servers and workers may have been.
+fn clock_ns(run: &Run, at: Mark, ttl: u64) -> u64 {
     let is_skewed = run.faults.iter().any(|band| {
         band.nemesis == "server-clock" && band.touches(at.at_ns.saturating_sub(ttl), at.at_ns, ttl)
     });
-    let clock_ns = if is_skewed { SERVER_CLOCK_NS + CLOCK_NS } else { CLOCK_NS };
-    let said_by_ns = at.at_ns.saturating_add(clock_ns);
+    if is_skewed { SERVER_CLOCK_NS + CLOCK_NS } else { CLOCK_NS }
+}
+
+/// The newest write that what was told at `at` can rest on: its line, and when it was written; `None` if that cannot be told.
+fn newest(run: &Run, known: &Known<'_>, own: &Writes, at: Mark, ttl: u64) -> Option<(usize, u64)> {
+    let said_by_ns = at.at_ns.saturating_add(clock_ns(run, at, ttl));
     // Not the last, where servers' clocks differ: a later write may bear an earlier stamp.
     let before = own.iter().filter(|(_, written, _)| *written <= said_by_ns);
     let (revision, written, line) = before.max_by_key(|(_, written, _)| *written).copied()?;
@@ -120,6 +159,5 @@ fn excess(
     {
         return None;
     }
-    let bears = ttl.saturating_sub((ttl / 100).max(50_000_000)).saturating_add(clock_ns);
-    Some((line, until.saturating_sub(written.saturating_add(bears))))
+    Some((line, written))
 }

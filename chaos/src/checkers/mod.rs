@@ -3,6 +3,7 @@
 //! A checker that had nothing to look at says `untested`, never `holds`. What is only shown (an overlap while a process
 //! was paused on purpose) stands beside the verdict and does not change it.
 
+mod asking;
 mod belief;
 mod cause;
 mod fenced;
@@ -15,6 +16,7 @@ mod kept;
 mod leaks;
 mod line;
 mod notice;
+mod once;
 mod ownership;
 mod places;
 mod progress;
@@ -41,9 +43,10 @@ pub const SCHEDULING_NS: u64 = 200_000_000;
 pub type Check = fn(&Run) -> Finding;
 
 /// Every checker, in the order of the report.
-pub const ALL: [Check; 19] = [
+pub const ALL: [Check; 21] = [
     history::check,
     holder::check,
+    once::check,
     rising::check,
     fenced::check,
     register::check,
@@ -60,6 +63,7 @@ pub const ALL: [Check; 19] = [
     progress::check,
     free::check,
     leaks::check,
+    asking::check,
     store::check,
 ];
 

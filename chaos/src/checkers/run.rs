@@ -71,6 +71,8 @@ pub struct Run {
     pub audit: Audit,
     /// When the runner was woken late, and by how many nanoseconds.
     pub stalls: Vec<(u64, u64)>,
+    /// How many messages came from a worker's host within a second: when, whose, and how many. Not of quiet seconds.
+    pub traffic: Vec<(Mark, String, u64)>,
     /// Locks that somebody broke by force, without waiting for their holders: name, token, and when it was begun.
     pub broken_at_once: BTreeMap<(String, u64), Mark>,
     /// Leaders as they were shown to others: when, the office, the token, and until when.
@@ -216,6 +218,7 @@ impl Reading {
             What::Stalled { late_ms } => {
                 self.run.stalls.push((at.at_ns, late_ms.saturating_mul(1_000_000)));
             }
+            What::Traffic { host, messages } => self.run.traffic.push((at, host, messages)),
             What::Healed => self.run.healed = Some(at),
             What::Ended => self.run.ended = Some(at),
             What::Interrupted => self.run.interrupted = Some(at),

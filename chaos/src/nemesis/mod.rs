@@ -71,6 +71,8 @@ nemeses! {
     Kill = "kill",
     /// SIGKILL for the server that leads the stream.
     KillLeader = "kill-leader",
+    /// SIGKILL for all servers at once: what they knew and had not written down is forgotten by all of them.
+    KillAll = "kill-all",
     /// SIGKILL for a worker.
     KillWorker = "kill-worker",
     /// SIGKILL for a daemon.
@@ -81,6 +83,8 @@ nemeses! {
     StopDaemon = "stop-daemon",
     /// SIGSTOP for a server.
     Pause = "pause",
+    /// SIGSTOP for a server, for longer than what was asked of it may be worth anything: it then does all that at once.
+    PauseLong = "pause-for-long",
     /// SIGSTOP for the server that leads the stream.
     PauseLeader = "pause-leader",
     /// SIGSTOP for a worker, also past its deadline.
@@ -101,6 +105,8 @@ nemeses! {
     CutWorker = "cut-worker",
     /// A worker reaches the servers, but their answers do not reach it.
     Deaf = "deaf-worker",
+    /// The same for a moment: answers are given up, and what was asked is asked again while it still counts.
+    Blink = "deaf-for-a-moment",
     /// Packets are lost everywhere.
     Loss = "loss",
     /// Packets of all servers or of one are late, and some are lost.
@@ -148,6 +154,10 @@ impl Nemesis {
             // Mostly longer than a holder may believe, plus what it takes until another is granted.
             Nemesis::PauseWorker | Nemesis::PauseDaemon => (1_000, 12_000),
             Nemesis::CutWorker | Nemesis::Deaf | Nemesis::Split => (5_000, 13_000),
+            // Longer than the library waits for an answer, shorter than a claim is worth anything.
+            Nemesis::Blink => (1_600, 3_200),
+            Nemesis::PauseLong => (14_000, 18_000),
+            Nemesis::KillAll => (300, 1_500),
             Nemesis::Reset => (100, 600),
             Nemesis::StepDown | Nemesis::StepDownMeta => (100, 200),
             Nemesis::Rolling => (12_000, 18_000),
@@ -231,11 +241,12 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
     match nemesis {
         Nemesis::Kill => kill::server(world, chance, false).await,
         Nemesis::KillLeader => kill::server(world, chance, true).await,
+        Nemesis::KillAll => kill::all_servers(world).await,
         Nemesis::KillWorker => kill::worker(world, chance).await,
         Nemesis::KillDaemon => kill::daemon(world, chance).await,
         Nemesis::Stop => stop::server(world, chance).await,
         Nemesis::StopDaemon => stop::daemon(world, chance).await,
-        Nemesis::Pause => pause::server(world, chance, false).await,
+        Nemesis::Pause | Nemesis::PauseLong => pause::server(world, chance, false).await,
         Nemesis::PauseLeader => pause::server(world, chance, true).await,
         Nemesis::PauseWorker => pause::worker(world, chance).await,
         Nemesis::PauseDaemon => pause::daemon(world, chance).await,
@@ -245,7 +256,7 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
         Nemesis::Bridge => partition::bridge(world, fault, chance).await,
         Nemesis::Split => partition::split(world, fault, chance).await,
         Nemesis::CutWorker => partition::worker(world, fault, chance, false).await,
-        Nemesis::Deaf => partition::worker(world, fault, chance, true).await,
+        Nemesis::Deaf | Nemesis::Blink => partition::worker(world, fault, chance, true).await,
         Nemesis::Loss => net::loss(world, fault, chance).await,
         Nemesis::Delay => net::delay(world, fault, chance).await,
         Nemesis::Narrow => net::narrow(world, fault, chance).await,

@@ -40,6 +40,8 @@ const READERS: &[(Via, Workload)] = &[
     (Library, Workload::BriefRwlock),
     (Library, Workload::BriefRwlock),
     (Library, Workload::BriefRwlock),
+    (Library, Workload::BriefRwlock),
+    (Library, Workload::BriefRwlock),
     (Socket, Workload::BriefRwlock),
 ];
 
@@ -55,6 +57,19 @@ const PATIENT: &[(Via, Workload)] = &[
 
 /// One lock that each takes again and again.
 const GREEDY: &[(Via, Workload)] = &[(Library, Workload::Greedy); 6];
+
+/// What is new in the bucket each time: memberships of a group, and readers.
+const NEWCOMERS: &[(Via, Workload)] = &[
+    (Library, Workload::Group),
+    (Library, Workload::Group),
+    (Socket, Workload::Group),
+    (Library, Workload::Rwlock),
+    (Library, Workload::Rwlock),
+    (Socket, Workload::Rwlock),
+];
+
+/// Each a lock that nobody had before.
+const FRESH: &[(Via, Workload)] = &[(Library, Workload::Fresh); 6];
 
 /// The mutex, in processes of which each is one that can die.
 const MORTALS: &[(Via, Workload)] = &[(Library, Workload::Lock); 8];
@@ -99,6 +114,7 @@ const PLAIN: Scenario = Scenario {
     ttl_ms: 4_000,
     sync_interval: "2m",
     is_for_ci: true,
+    has_stranger: false,
     weakness: None,
 };
 
@@ -168,6 +184,37 @@ pub const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "left-behind",
+        about: "a leader that was cut off answers clients until it steps down, also those that come to it meanwhile",
+        crew: NEWCOMERS,
+        nemeses: &[(2, CutOffLeader), (5, Reset)],
+        at_once: 2,
+        seconds: 30,
+        ..PLAIN
+    },
+    Scenario {
+        name: "late",
+        about: "what was asked of a server that hung is done when it wakes up, when all that is over",
+        crew: FRESH,
+        nemeses: &[(2, PauseLong), (4, KillWorker), (1, CutWorker)],
+        at_once: 3,
+        seconds: 45,
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
+        name: "amnesia",
+        about: "all servers die at once, and know nothing more of what they had answered to those who did not hear it",
+        crew: PATIENT,
+        nemeses: &[(3, KillAll), (4, Deaf), (2, Delay)],
+        at_once: 3,
+        seconds: 50,
+        // A release is repeated for as long as the record may last.
+        ttl_ms: 20_000,
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
         name: "net",
         about: "packets lost, late and queued; connections reset",
         crew: MUTEX,
@@ -180,8 +227,9 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "readers",
         about: "readers and writers of one lock, who ask servers that are behind, each question another one",
         crew: READERS,
-        // Whose server has lost its replica is answered by any of the others.
-        nemeses: &[(2, Replace), (3, Delay)],
+        // Who is connected to the one of four that has no replica is answered by any of the others.
+        has_stranger: true,
+        nemeses: &[(4, Delay), (1, Reset)],
         at_once: 2,
         seconds: 30,
         ..PLAIN
@@ -257,8 +305,18 @@ pub const SCENARIOS: &[Scenario] = &[
             (Library, Workload::Multi),
             (Library, Workload::Breaker),
             (Library, Workload::Breaker),
+            (Library, Workload::Breaker),
         ],
-        nemeses: &[(5, PauseWorker), (2, PauseDaemon), (2, Loss), (2, Narrow), (2, Reset), (2, Deaf)],
+        nemeses: &[
+            (4, PauseWorker),
+            (2, PauseDaemon),
+            (1, Loss),
+            (4, Delay),
+            (1, Narrow),
+            (2, Reset),
+            (1, Deaf),
+            (6, Blink),
+        ],
         at_once: 3,
         seconds: 25,
         ..PLAIN

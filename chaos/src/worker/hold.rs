@@ -124,6 +124,7 @@ impl Lane {
         let (kind, names, limit) = match self.settings.workload {
             Workload::Lock | Workload::Patient => (Kind::Lock, vec![names[0].clone()], None),
             Workload::Greedy => (Kind::Lock, one("a"), None),
+            Workload::Fresh => (Kind::Lock, one(&format!("f{:x}", self.chance.bits())), None),
             Workload::Rwlock | Workload::BriefRwlock if self.chance.odds(700) => {
                 (Kind::Shared, one("r"), None)
             }

@@ -57,6 +57,8 @@ pub enum Workload {
     Patient,
     /// A lock that everybody wants, taken again as soon as it was given back; one operation at a time.
     Greedy,
+    /// A lock that nobody has had before, for itself alone.
+    Fresh,
     /// A lock for readers and writers.
     Rwlock,
     /// The same, held for moments only, so that it is often free for either.
@@ -84,6 +86,7 @@ impl Workload {
             Workload::Lock => "lock",
             Workload::Patient => "patient",
             Workload::Greedy => "greedy",
+            Workload::Fresh => "fresh",
             Workload::Rwlock => "rwlock",
             Workload::BriefRwlock => "brief-rwlock",
             Workload::Semaphore => "semaphore",

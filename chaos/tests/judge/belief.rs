@@ -56,6 +56,32 @@ fn nobody_believes_longer_than_the_newest_write_allows() {
     assert_eq!(missed.finding(property).violated, 0);
 }
 
+#[test]
+fn a_grant_is_told_by_an_answer_that_is_fresh() {
+    let property = "belief rests on a record";
+    let told = |at| {
+        let mut story = Story::new();
+        story.starts(0, "w1", "library");
+        story.asks(8, "w1", 1, Kind::Lock, &["a"]);
+        let token = story.record(10, "lock.a", "x", None);
+        story.granted(at, "w1", 1, "a", token, 3_959);
+        (story, token)
+    };
+    told(1_900).0.holds_for(property);
+    let (mut old, token) = told(2_400);
+    old.violates(property, "w1's op 1 was told that it holds a");
+    // Confirmed in between.
+    old.record(2_390, "lock.a", "x", Some(token));
+    old.holds_for(property);
+    // Stood still, or so did the machine.
+    let (mut paused, _) = told(2_400);
+    paused.fault(500, 2_000, "pause-worker", "w1");
+    paused.holds_for(property);
+    let (mut late, _) = told(2_400);
+    late.say(2_380, "runner", What::Stalled { late_ms: 600 });
+    late.holds_for(property);
+}
+
 fn lost(reason: &str, at: u64) -> Story {
     let (mut story, _) = granted(3_959);
     story.say(at, "w1", What::Lost { op: 1, reason: reason.into() });
@@ -83,8 +109,14 @@ fn what_is_told_to_be_taken_was_taken() {
     let mut marked = lost("broken", 500);
     let mut mark = record("x", None);
     mark["broken"] = json!("by hand");
-    marked.writes(490, "lock.a", 6, mark);
+    marked.writes(490, "lock.a", 6, mark.clone());
     marked.holds_for(property);
+    // Nobody has it who marked it.
+    let mut mistaken = lost("taken", 500);
+    mistaken.writes(490, "lock.a", 6, mark);
+    mistaken.violates(property, "w1's op 1 was told that it was lost (taken)");
+    mistaken.record(495, "lock.a", "y", None);
+    mistaken.holds_for(property);
     // By the store's clock it was over.
     lost("taken", 6_500).holds_for(property);
     let mut replaced = lost("bucket-replaced", 500);

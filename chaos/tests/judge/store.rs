@@ -285,3 +285,34 @@ fn a_place_goes_with_who_stood_in_it() {
     };
     assert_eq!(at_the_end(&deleted).holds_for(property).shown, 1);
 }
+
+#[test]
+fn an_attempt_is_granted_once() {
+    let property = "an attempt is granted once";
+    // Granted and told at 10 ms, expired, and granted again by a message that was late.
+    let again = |attempt: &str, told: bool| {
+        let mut story = Story::new();
+        story.starts(0, "w1", "library");
+        story.asks(8, "w1", 1, Kind::Lock, &["a"]);
+        let token = story.record(10, "lock.a", "x", None);
+        if told {
+            story.granted(12, "w1", 1, "a", token, 3_959);
+        }
+        story.record(1_000, "lock.a", "x", Some(token));
+        story.record(9_000, "lock.a", attempt, None);
+        story
+    };
+    again("x", true).violates(property, "lock.a was granted a second time to the attempt of token");
+    again("y", true).holds_for(property);
+    // Of the first nobody was told: it may be claimed anew.
+    again("x", false).is_untested(property);
+    let mut forgotten = again("x", true);
+    forgotten.fault(2_000, 4_000, "kill-all", "n0,n1,n2");
+    assert_eq!(forgotten.holds_for(property).shown, 1);
+    let mut paused = again("x", true);
+    paused.fault(2_000, 8_990, "pause-for-long", "n1");
+    paused.violates(property, "lock.a was granted a second time");
+    let mut missed = again("x", true);
+    missed.say(2_000, "auditor", What::Gap { from: FIRST + 2 });
+    missed.holds_for(property);
+}

@@ -154,3 +154,23 @@ fn a_name_that_is_held_on_is_due_when_it_is_let_go() {
     // It was free for long enough.
     story(3_000, 30_000).violates(property, "Nobody was granted a within 19.00 s");
 }
+
+#[test]
+fn nobody_asks_without_pause() {
+    let property = "nobody asks without pause";
+    Story::new().is_untested(property);
+    let asked = |counts: &[(u64, u64)]| {
+        let mut story = Story::new();
+        for (at, messages) in counts {
+            let (host, messages) = ("w1".to_owned(), *messages);
+            story.say(*at, "runner", What::Traffic { host, messages });
+        }
+        story
+    };
+    asked(&[(1_000, 1_500), (2_000, 1_500), (3_000, 1_500), (4_000, 1_500)]).holds_for(property);
+    asked(&[(1_000, 1_501), (2_000, 2_000), (3_000, 1_800)])
+        .violates(property, "w1 asked the servers more than 1501 times a second");
+    // A burst, and two that are no seconds in a row.
+    asked(&[(1_000, 9_000), (2_000, 9_000), (3_000, 200), (4_000, 9_000)]).holds_for(property);
+    asked(&[(1_000, 9_000), (2_000, 9_000), (4_000, 9_000)]).holds_for(property);
+}
