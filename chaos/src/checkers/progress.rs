@@ -29,11 +29,13 @@ pub fn check(run: &Run) -> Finding {
         }
         let until = operation.asks.at_ns.max(healed.at_ns).saturating_add(bound);
         let lives = operation.gone.is_none_or(|gone| gone.at_ns > until);
+        // Of a name that nobody else wants, what its own worker took back says nothing.
+        let counts = lives && !operation.withdrawn;
         for name in &operation.names {
             let free = held.get(&(operation.space(), name.as_str())).copied().unwrap_or(healed.at_ns);
             let due = free.saturating_add(bound);
             let granted = operation.granted.as_ref().is_some_and(|it| it.at.at_ns <= due);
-            if operation.asks.at_ns <= due && over >= due && (lives || granted) {
+            if operation.asks.at_ns <= due && over >= due && (counts || granted) {
                 let it = names.entry((operation.space(), name)).or_insert((operation.asks.line, false));
                 it.1 |= granted;
             }

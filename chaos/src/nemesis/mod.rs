@@ -18,6 +18,7 @@ mod reset;
 pub mod rolling;
 mod step_down;
 mod stop;
+mod unheard;
 
 use std::time::Duration;
 
@@ -95,6 +96,8 @@ nemeses! {
     CutOff = "partition",
     /// The server that leads the stream is cut off from the other two; clients reach all.
     CutOffLeader = "partition-leader",
+    /// The same, for as long as it takes it to see that it leads nobody.
+    CutOffLeaderLong = "partition-leader-for-long",
     /// What one server sends does not reach another, but the other way round it does.
     OneWay = "partition-one-way",
     /// Two servers cannot reach each other, and a third reaches both.
@@ -105,12 +108,14 @@ nemeses! {
     CutWorker = "cut-worker",
     /// A worker reaches the servers, but their answers do not reach it.
     Deaf = "deaf-worker",
-    /// The same for a moment: answers are given up, and what was asked is asked again while it still counts.
-    Blink = "deaf-for-a-moment",
+    /// A worker does not hear that it was granted a lock, and hears again while it still counts.
+    Unheard = "unheard-grant",
     /// Packets are lost everywhere.
     Loss = "loss",
     /// Packets of all servers or of one are late, and some are lost.
     Delay = "delay",
+    /// Packets of all servers are late all the time.
+    Slow = "slow-network",
     /// A server's link has little room, so that packets queue.
     Narrow = "narrow-link",
     /// TCP connections of a server are reset.
@@ -154,9 +159,12 @@ impl Nemesis {
             // Mostly longer than a holder may believe, plus what it takes until another is granted.
             Nemesis::PauseWorker | Nemesis::PauseDaemon => (1_000, 12_000),
             Nemesis::CutWorker | Nemesis::Deaf | Nemesis::Split => (5_000, 13_000),
-            // Longer than the library waits for an answer, shorter than a claim is worth anything.
-            Nemesis::Blink => (1_600, 3_200),
+            // Longer than the library waits for an answer; what was lost meanwhile is sent again 3 s after the first of it.
+            Nemesis::Slow => (600_000, 600_000),
+            Nemesis::Unheard => (1_600, 2_800),
             Nemesis::PauseLong => (14_000, 18_000),
+            // The others elect a leader after 4 to 9 s, and the old one steps down after 10 to 20 s.
+            Nemesis::CutOffLeaderLong => (11_000, 15_000),
             Nemesis::KillAll => (300, 1_500),
             Nemesis::Reset => (100, 600),
             Nemesis::StepDown | Nemesis::StepDownMeta => (100, 200),
@@ -246,19 +254,24 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
         Nemesis::KillDaemon => kill::daemon(world, chance).await,
         Nemesis::Stop => stop::server(world, chance).await,
         Nemesis::StopDaemon => stop::daemon(world, chance).await,
-        Nemesis::Pause | Nemesis::PauseLong => pause::server(world, chance, false).await,
+        Nemesis::PauseLong => pause::server_for_long(world, chance).await,
+        Nemesis::Pause => pause::server(world, chance, false).await,
         Nemesis::PauseLeader => pause::server(world, chance, true).await,
         Nemesis::PauseWorker => pause::worker(world, chance).await,
         Nemesis::PauseDaemon => pause::daemon(world, chance).await,
         Nemesis::CutOff => partition::cut_off(world, fault, chance, false).await,
-        Nemesis::CutOffLeader => partition::cut_off(world, fault, chance, true).await,
+        Nemesis::CutOffLeader | Nemesis::CutOffLeaderLong => {
+            partition::cut_off(world, fault, chance, true).await
+        }
         Nemesis::OneWay => partition::one_way(world, fault, chance).await,
         Nemesis::Bridge => partition::bridge(world, fault, chance).await,
         Nemesis::Split => partition::split(world, fault, chance).await,
         Nemesis::CutWorker => partition::worker(world, fault, chance, false).await,
-        Nemesis::Deaf | Nemesis::Blink => partition::worker(world, fault, chance, true).await,
+        Nemesis::Unheard => unheard::begin(world, fault, chance).await,
+        Nemesis::Deaf => partition::worker(world, fault, chance, true).await,
         Nemesis::Loss => net::loss(world, fault, chance).await,
         Nemesis::Delay => net::delay(world, fault, chance).await,
+        Nemesis::Slow => net::slow(world, fault, chance).await,
         Nemesis::Narrow => net::narrow(world, fault, chance).await,
         Nemesis::Reset => reset::reset(world, fault, chance).await,
         Nemesis::StepDown => step_down::stream(world).await,

@@ -32,6 +32,26 @@ pub(super) async fn delay(world: &mut World, fault: u64, chance: &mut Chance) ->
     }
     let names: Vec<&str> = hosts.iter().map(|(name, _)| name.as_str()).collect();
     let target = format!("{} {millis} ms", names.join(","));
+    late(world, fault, chance, (&hosts, by), target).await
+}
+
+/// How late packets are in a slow network, in milliseconds.
+pub(super) const SLOW_MS: u64 = 100;
+
+/// What all servers send is late, each packet by as much.
+pub(super) async fn slow(world: &mut World, fault: u64, chance: &mut Chance) -> Struck {
+    let by = Lateness { millis: SLOW_MS, jitter: 0, permille: 0 };
+    let hosts: Vec<_> = world.cluster.servers.iter().map(|it| (it.name.clone(), it.address)).collect();
+    late(world, fault, chance, (&hosts, by), format!("n0,n1,n2 {SLOW_MS} ms")).await
+}
+
+async fn late(
+    world: &mut World,
+    fault: u64,
+    chance: &mut Chance,
+    (hosts, by): (&[(String, Ipv4Addr)], Lateness),
+    target: String,
+) -> Struck {
     if world.cluster.network.is_by_links() {
         let rules =
             hosts.iter().flat_map(|(_, from)| to_all_others(world, *from, Rule::Late { from: *from, by }));
@@ -40,7 +60,7 @@ pub(super) async fn delay(world: &mut World, fault: u64, chance: &mut Chance) ->
         return Ok(Some(Begun { target, undo: Undo::Rules(fault) }));
     }
     let mut late = Vec::new();
-    for (host, address) in &hosts {
+    for (host, address) in hosts {
         late.push(Late::begin((host, *address), fault, chance.bits(), by).await?);
     }
     Ok(Some(Begun { target, undo: Undo::Late(late) }))

@@ -63,9 +63,20 @@ pub(super) async fn worker(world: &mut World, fault: u64, chance: &mut Chance, i
     if !is_deaf {
         return between(world, fault, &[worker], &servers).await;
     }
-    let rules = servers.iter().map(|server| drop(server, &worker)).collect();
-    let target = format!("{}>{}", names(&servers), worker.0);
+    let (rules, target) = deafness(&servers, &worker);
     begin(world, fault, rules, target).await
+}
+
+/// This member hears no server.
+pub(super) async fn deafen(world: &mut World, fault: u64, member: usize) -> Struck {
+    let worker = (world.crew[member].host.clone(), world.crew[member].address);
+    let (rules, target) = deafness(&servers(world), &worker);
+    begin(world, fault, rules, target).await
+}
+
+fn deafness(servers: &[Host], worker: &Host) -> (Vec<(String, Rule)>, String) {
+    let rules = servers.iter().map(|server| drop(server, worker)).collect();
+    (rules, format!("{}>{}", names(servers), worker.0))
 }
 
 fn servers(world: &World) -> Vec<Host> {

@@ -12,6 +12,11 @@ pub(super) async fn server(world: &mut World, chance: &mut Chance, is_leader: bo
     Ok(Some(Begun { target: world.name(victim), undo: Undo::Resume(victim) }))
 }
 
+/// The same, where all others run: two that stand still would keep all from what is to be seen.
+pub(super) async fn server_for_long(world: &mut World, chance: &mut Chance) -> Struck {
+    if world.busy.contains(&true) { Ok(None) } else { server(world, chance, false).await }
+}
+
 pub(super) fn resume(world: &mut World, server: usize) -> Result<(), String> {
     world.busy[server] = false;
     world.cluster.servers[server].signal(Signal::CONT);

@@ -1,4 +1,4 @@
-//! An operator with a short temper: looks who holds a lock, and breaks that by force, with the mark that its holder is to
+//! An operator with a short temper: looks for a lock that somebody holds, and breaks that by force, with the mark that its holder is to
 //! heed or at once.
 
 use lease::Space;
@@ -15,20 +15,24 @@ const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "data"];
 pub(super) async fn run(space: &Space, said: &Said, chance: &mut Chance, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         let pause = chance.millis(50, 600);
-        let name = *chance.choose(&NAMES).unwrap_or(&"a");
+        let mut names = NAMES;
+        chance.shuffle(&mut names);
         let at_once = chance.odds(600);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
         let one = async {
-            let Ok(seen) = space.look(name).await else { return };
-            let Some(holder) = seen.holder else { return };
-            // Said before: whatever comes of it, from here on the promise of early notice is void.
-            let (name, token) = (name.to_owned(), holder.token.get());
-            said.now(What::Breaks { name: name.clone(), token, at_once });
-            if let Err(error) = space.lock(&name).break_by_force(holder.token, "chaos", at_once).await {
-                eprintln!("breaking {name} {token}: {error}");
+            for name in names {
+                let Ok(seen) = space.look(name).await else { return };
+                let Some(holder) = seen.holder else { continue };
+                // Said before: whatever comes of it, from here on the promise of early notice is void.
+                let (name, token) = (name.to_owned(), holder.token.get());
+                said.now(What::Breaks { name: name.clone(), token, at_once });
+                if let Err(error) = space.lock(&name).break_by_force(holder.token, "chaos", at_once).await {
+                    eprintln!("breaking {name} {token}: {error}");
+                }
+                return;
             }
         };
         tokio::select! {

@@ -13,6 +13,8 @@ pub(super) struct Ask {
     pub names: Vec<String>,
     pub limit: Option<u32>,
     pub ttl: Duration,
+    /// Whether it is renewed; else it ends by its TTL.
+    pub is_renewed: bool,
 }
 
 /// Why it was not granted.

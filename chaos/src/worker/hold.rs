@@ -122,6 +122,8 @@ impl Lane {
         self.chance.shuffle(&mut names);
         let one = |name: &str| vec![name.to_owned()];
         let (kind, names, limit) = match self.settings.workload {
+            // Two names only: each is nearly always under way to somebody.
+            Workload::Brief => (Kind::Lock, one(if self.chance.odds(500) { "a" } else { "b" }), None),
             Workload::Lock | Workload::Patient => (Kind::Lock, vec![names[0].clone()], None),
             Workload::Greedy => (Kind::Lock, one("a"), None),
             Workload::Fresh => (Kind::Lock, one(&format!("f{:x}", self.chance.bits())), None),
@@ -140,7 +142,8 @@ impl Lane {
             // It has no lanes.
             Workload::Breaker | Workload::Observer => (Kind::Lock, one("a"), None),
         };
-        Ask { kind, names, limit, ttl: self.settings.ttl() }
+        let is_renewed = self.settings.workload != Workload::Fresh;
+        Ask { kind, names, limit, ttl: self.settings.ttl(), is_renewed }
     }
 
     async fn acquire(&mut self, op: Op, ask: Ask) -> Option<Holding> {
@@ -204,7 +207,8 @@ impl Lane {
         // holds something that somebody else will be granted meanwhile.
         let ttl_ms = self.settings.ttl_ms;
         let (low, high) = match self.chance.below(100) {
-            _ if [Workload::BriefRwlock, Workload::Greedy].contains(&self.settings.workload) => (1, 40),
+            _ if self.settings.workload.is_brief() => (1, 40),
+            _ if self.settings.workload == Workload::Fresh => (2 * ttl_ms, 3 * ttl_ms),
             0..60 => (5, 500),
             60..80 => (500, ttl_ms),
             _ => (ttl_ms, 5 * ttl_ms),
@@ -219,6 +223,10 @@ impl Lane {
                 biased;
                 reason = holding.grant.lost() => {
                     self.said.now(What::Lost { op, reason });
+                    // Let go of at once, it would be given back: here it is to end by its TTL.
+                    if self.settings.workload == Workload::Fresh {
+                        self.rest(self.settings.ttl()).await;
+                    }
                     return;
                 }
                 () = holding.grant.renewed(holding.told_ns()) => holding.renewed(&self.said),

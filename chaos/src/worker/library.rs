@@ -42,7 +42,11 @@ pub(super) enum Granted {
 pub(super) async fn acquire(space: &Space, ask: &Ask, wait: Duration, me: &str) -> Result<Granted, Refusal> {
     let name = ask.names.first().map(String::as_str).unwrap_or_default();
     match ask.kind {
-        Kind::Lock => one(space.lock(name).ttl(ask.ttl).acquire_within(wait).await),
+        Kind::Lock => {
+            let lock = space.lock(name).ttl(ask.ttl);
+            let lock = if ask.is_renewed { lock } else { lock.renewed_by_caller() };
+            one(lock.acquire_within(wait).await)
+        }
         Kind::Shared => one(space.rw_lock(name).ttl(ask.ttl).reader().acquire_within(wait).await),
         Kind::Semaphore => {
             let semaphore = space.semaphore(name, ask.limit.unwrap_or(1)).ttl(ask.ttl);

@@ -53,11 +53,13 @@ impl Via {
 pub enum Workload {
     /// A lock, and a register fenced by it.
     Lock,
+    /// One of two locks, held for moments only.
+    Brief,
     /// A lock that is always waited for, and never only tried.
     Patient,
     /// A lock that everybody wants, taken again as soon as it was given back; one operation at a time.
     Greedy,
-    /// A lock that nobody has had before, for itself alone.
+    /// A lock that nobody has had before, which is not renewed and ends by its TTL.
     Fresh,
     /// A lock for readers and writers.
     Rwlock,
@@ -84,6 +86,7 @@ impl Workload {
     pub fn word(self) -> &'static str {
         match self {
             Workload::Lock => "lock",
+            Workload::Brief => "brief",
             Workload::Patient => "patient",
             Workload::Greedy => "greedy",
             Workload::Fresh => "fresh",
@@ -97,6 +100,11 @@ impl Workload {
             Workload::Breaker => "breaker",
             Workload::Observer => "observer",
         }
+    }
+
+    /// Whether it holds for moments only.
+    fn is_brief(self) -> bool {
+        matches!(self, Workload::Brief | Workload::BriefRwlock | Workload::Greedy)
     }
 }
 
@@ -178,7 +186,12 @@ pub async fn run(settings: Settings) -> Result<(), String> {
         }
     }
     // One operation at a time: of several, the others would wait in line, and the process would know that somebody does.
-    let lanes = if settings.workload == Workload::Greedy { 1 } else { settings.lanes };
+    // And many, where each mostly waits for the end of what it holds.
+    let lanes = match settings.workload {
+        Workload::Greedy => 1,
+        Workload::Fresh => 3 * settings.lanes,
+        _ => settings.lanes,
+    };
     let lanes = (0..lanes).map(|lane| {
         let lane =
             hold::Lane::new(lane, &settings, source.clone(), said.clone(), chance.fork(), stop.clone());

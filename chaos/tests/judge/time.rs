@@ -1,6 +1,6 @@
 //! Notice, use after loss, progress.
 
-use chaos::history::{Kind, Outcome, What};
+use chaos::history::{GIVEN_UP, Kind, Outcome, What};
 
 use super::story::Story;
 
@@ -130,8 +130,12 @@ fn after_healing_somebody_is_granted_every_name() {
         story.refused(2_000 + op * 2_000, "w1", op, Outcome::Failed);
     }
     story.asks(17_500, "w1", 9, Kind::Lock, &["a"]);
+    let given_up = What::Refused { op: 10, outcome: Outcome::Unknown, detail: GIVEN_UP.into() };
+    story.asks(2_000, "w1", 10, Kind::Lock, &["b"]);
+    story.say(2_100, "w1", given_up);
     story.ends(60_000);
     story.violates("progress after healing", "Nobody was granted a within 19.00 s");
+    assert_eq!(story.finding("progress after healing").violated, 1, "nobody else wanted b");
 }
 
 #[test]
