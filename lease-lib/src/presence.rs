@@ -3,6 +3,7 @@
 //! It lets others pass over the places of a process that died or hangs, within seconds. It proves nothing about
 //! grants: those end by their own TTL.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +19,13 @@ const TTL_SECS: u64 = 4;
 /// How often it is renewed: three tries fit into the TTL.
 const EVERY: Duration = Duration::from_millis(1_200);
 /// One that was not renewed for so long is worth a closer look.
-pub(crate) const LATE: Duration = Duration::from_millis(1_800);
+const LATE: Duration = Duration::from_millis(1_800);
+/// One of which no newer write was seen for so long has ended, whatever a server shows: a server that rebuilt its stream after
+/// a crash may go on showing keys whose TTL has long passed, as the stream's leader, too (2.15.1: "TTL state is outdated;
+/// attempting to recover using linear scan" looks only at what was written last).
+const OUTLIVED: Duration = Duration::from_secs(TTL_SECS + 1);
+/// Of how many processes it is remembered since when their presence was not renewed. Beyond that each is watched anew.
+const MOST_WATCHED: usize = 1_024;
 /// How long it is kept after the last wait ended, so that a busy process does not write it anew each time.
 const LINGER: Duration = Duration::from_secs(10);
 /// A gap between renewals above this means that the store, or this process, stood still.
@@ -33,6 +40,21 @@ const STEADY: Duration = Duration::from_secs(4);
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
     state: Mutex<State>,
+    /// Of other processes, the revision of their presence that was seen last, and when first.
+    watched: Mutex<BTreeMap<String, (Revision, Moment)>>,
+}
+
+/// What is known of another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Here {
+    /// It is here.
+    Yes,
+    /// Its presence was not renewed for a while.
+    Late,
+    /// Its presence is not to be seen or has outlived its TTL; after an outage, or just after the start, that means nothing yet.
+    NotSeen,
+    /// The same, while everybody's must be to be seen.
+    No,
 }
 
 #[derive(Debug, Default)]
@@ -72,8 +94,34 @@ impl Presence {
         }
     }
 
+    /// What the presence of a process says, as it was read just now: its revision, if there is one.
+    pub(crate) fn judge(&self, process: &str, read: Option<Revision>, now: Moment) -> Here {
+        let unrenewed = read.map(|revision| now.since(self.first_seen(process, revision, now)));
+        match unrenewed {
+            Some(unrenewed) if unrenewed <= LATE => Here::Yes,
+            Some(unrenewed) if unrenewed <= OUTLIVED => Here::Late,
+            _ if self.may_judge(now) => Here::No,
+            _ => Here::NotSeen,
+        }
+    }
+
+    /// When this revision of a process's presence was seen first.
+    fn first_seen(&self, process: &str, revision: Revision, now: Moment) -> Moment {
+        let mut watched = locked(&self.watched);
+        match watched.get(process) {
+            Some((before, since)) if *before == revision => *since,
+            _ => {
+                if watched.len() >= MOST_WATCHED {
+                    watched.clear();
+                }
+                watched.insert(process.to_owned(), (revision, now));
+                now
+            }
+        }
+    }
+
     /// Whether a presence key that is absent now means that its process is gone.
-    pub(crate) fn may_judge(&self, now: Moment) -> bool {
+    fn may_judge(&self, now: Moment) -> bool {
         let state = locked(&self.state);
         let fresh = state.confirmed.is_some_and(|at| now.since(at) < GAP);
         fresh && state.steady_since.is_some_and(|since| now.since(since) >= STEADY)

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Waiter;
 use super::place::{self, Removal};
-use crate::ambient::Moment;
-use crate::presence;
+use crate::presence::Here;
 use crate::protocol::key;
 use crate::protocol::line::{self, Note, Place};
 use crate::store::{Entry, Events, Revision};
@@ -15,8 +14,6 @@ pub(super) struct Ahead {
     pub place: Place,
     /// Writes to its key; `None` while it cannot be followed, then the regular look serves.
     pub events: Option<Events<Entry>>,
-    /// The revision of its process's presence, and when that was seen first.
-    presence: Option<(Revision, Moment)>,
     /// How often in a row its process was late, or not to be seen.
     doubts: u32,
     /// It is followed since a moment only: not every server may know that yet, so an early second look is due.
@@ -49,15 +46,6 @@ pub(super) enum Still {
     Gone,
     /// Its removal was refused: what was read of the line is old.
     Misread,
-}
-
-/// Whether the presence of a process is to be seen.
-enum Here {
-    As(Revision),
-    /// It is not, and after an outage, or just after the start, that means nothing yet.
-    NotSeen,
-    /// It is not, while everybody's must be.
-    No,
 }
 
 /// What was read of the line is old, or there is more to remove: to be read again.
@@ -140,7 +128,7 @@ impl Waiter {
                     // Unreadable says nothing; the next look asks again.
                     Err(_) => {}
                 }
-                Ahead { place: nearest, events, presence: None, doubts: 0, fresh: true }
+                Ahead { place: nearest, events, doubts: 0, fresh: true }
             }
         };
         self.tell_ahead(order, &ahead).await;
@@ -177,11 +165,8 @@ impl Waiter {
     /// Whether a process is here; `None` if that cannot be read.
     async fn is_here(&self, process: &str) -> Option<Here> {
         let core = &self.core;
-        match core.asked("read", core.store.read(&key::here(process))).await.ok()? {
-            Some(entry) => Some(Here::As(entry.revision)),
-            None if core.presence.may_judge(core.now()) => Some(Here::No),
-            None => Some(Here::NotSeen),
-        }
+        let read = core.asked("read", core.store.read(&key::here(process))).await.ok()?;
+        Some(core.presence.judge(process, read.map(|entry| entry.revision), core.now()))
     }
 
     /// Whether nobody stands ahead, now that the place directly ahead was granted. Mostly so; but where waiters died,
@@ -216,16 +201,9 @@ impl Waiter {
                 Err(_) => return Still::There,
             }
         }
-        let now = core.now();
         match self.is_here(&ahead.place.waiter.process).await {
-            Some(Here::As(revision)) => {
-                let since = match ahead.presence {
-                    Some((before, since)) if before == revision => since,
-                    _ => ahead.presence.insert((revision, now)).1,
-                };
-                ahead.doubts = u32::from(now.since(since) > presence::LATE);
-            }
-            Some(Here::NotSeen) => ahead.doubts = 1,
+            Some(Here::Yes) => ahead.doubts = 0,
+            Some(Here::Late | Here::NotSeen) => ahead.doubts = 1,
             Some(Here::No) => ahead.doubts += 1,
             None => return Still::There,
         }
