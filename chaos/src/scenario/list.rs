@@ -227,6 +227,16 @@ pub const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "haunted",
+        about: "servers that are killed: one has a fresh copy from the others, and then all rebuild theirs, each as it can",
+        crew: PATIENT,
+        nemeses: &[(1, Kill), (1, KillAll)],
+        at_once: 1,
+        seconds: 45,
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
         name: "amnesia",
         about: "all servers die at once, and know nothing more of what they had answered to those who did not hear it",
         crew: PATIENT,
