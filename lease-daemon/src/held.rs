@@ -60,6 +60,11 @@ pub fn unknown_lease() -> Problem {
     Problem::new(Code::UnknownLease, detail)
 }
 
+/// What is said of a write under a lease that has ended before the store answered.
+pub fn undecided() -> Problem {
+    Problem::from(lease::Error::Unknown("the lease ended before the store said whether it was written"))
+}
+
 /// What became of a request to renew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Renewal {
@@ -180,6 +185,7 @@ impl Held {
     ) -> Result<T, Problem> {
         let (tell, told) = oneshot::channel();
         let order = order(tell);
+        let writes = order.writes();
         let asking = async {
             if self.orders.send(order).await.is_ok()
                 && let Ok(answer) = told.await
@@ -191,6 +197,8 @@ impl Held {
         match tokio::time::timeout(CONFIRM_WITHIN, asking).await {
             Ok(answer) => answer,
             Err(_) => Err(match self.fate() {
+                // What was sent before the lease ended may have been written.
+                Some(_) if writes => undecided(),
                 Some(fate) => fate.problem(&self.what),
                 None => {
                     let detail = "the store has not answered yet; it goes on being asked, and until its deadline the \
@@ -223,5 +231,37 @@ impl Held {
         let told = fate.wait_for(Option::is_some).await.ok().and_then(|fate| fate.clone());
         // A keeper that is gone without a word was dropped with the runtime: nothing is held any more.
         told.unwrap_or(Fate::Released)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_a_write_without_an_answer_nobody_knows_whatever_became_of_the_lease() {
+        let (_fate, fate) = watch::channel(Some(Fate::Lost(Loss::Expired)));
+        let (_deadline, deadline) = watch::channel(app::now());
+        let (orders, _unserved) = mpsc::channel(MOST_ORDERS);
+        let held = Held {
+            id: "x".into(),
+            uid: 0,
+            what: Grant::One { name: "a".into(), token: 7, fence: None, member: None },
+            ttl: Duration::from_secs(4),
+            renewed_by: RenewedBy::Daemon,
+            previous: None,
+            deadline,
+            fate,
+            orders,
+            end: Mutex::new(None),
+        };
+        let (put, got) = tokio::join!(
+            held.ask(|tell| Order::Put("k".into(), Bytes::new(), tell)),
+            held.ask(|tell| Order::Get("k".into(), tell)),
+        );
+        assert_eq!(put.unwrap_err().code, Code::OutcomeUnknown);
+        assert_eq!(got.unwrap_err().code, Code::Lost);
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::app::CLOCK;
 use crate::grip::Grip;
-use crate::held::{Fate, Outcome};
+use crate::held::{Fate, Outcome, undecided};
 use crate::wire::Problem;
 
 /// Where an answer goes; whoever asked may have gone.
@@ -27,6 +27,13 @@ pub enum Order {
     Get(String, Tell<Option<GuardedValue>>),
     /// Hand it to whoever waits under this name.
     HandOver(String, Tell<()>),
+}
+
+impl Order {
+    /// Whether something stands in the store afterwards that its asker may want to know of.
+    pub fn writes(&self) -> bool {
+        matches!(self, Order::Say(..) | Order::Put(..) | Order::Delete(..))
+    }
 }
 
 /// An order to give the lease back.
@@ -184,16 +191,19 @@ async fn serve(grip: &Grip, order: Order) {
             Err(error) => tracing::debug!(%error, "a renewal failed"),
         },
         Order::Say(value, tell) => {
+            let write = Write(Some(tell));
             let said = async { Ok(grip.one()?.set_value(&value).await?) };
-            let _ = tell.send(said.await);
+            write.came_to(said.await);
         }
         Order::Put(key, value, tell) => {
+            let write = Write(Some(tell));
             let put = async { Ok(grip.one()?.put(&key, &value).await?) };
-            let _ = tell.send(put.await);
+            write.came_to(put.await);
         }
         Order::Delete(key, tell) => {
+            let write = Write(Some(tell));
             let deleted = async { Ok(grip.one()?.delete(&key).await?) };
-            let _ = tell.send(deleted.await);
+            write.came_to(deleted.await);
         }
         Order::Get(key, tell) => {
             let got = async { Ok(grip.one()?.get(&key).await?) };
@@ -201,5 +211,41 @@ async fn serve(grip: &Grip, order: Order) {
         }
         // Served where the lease is owned.
         Order::HandOver(_, tell) => drop(tell),
+    }
+}
+
+/// A write that was begun. Whoever asked for it is told what came of it or, if that is not waited for to the end, that nobody
+/// knows: it may have been sent.
+struct Write(Option<Tell<()>>);
+
+impl Write {
+    fn came_to(mut self, answer: Result<(), Problem>) {
+        if let Some(tell) = self.0.take() {
+            let _ = tell.send(answer);
+        }
+    }
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            let _ = tell.send(Err(undecided()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Code;
+
+    #[test]
+    fn of_a_write_that_is_not_waited_for_nobody_knows() {
+        let (tell, mut told) = oneshot::channel();
+        drop(Write(Some(tell)));
+        assert_eq!(told.try_recv().expect("told").unwrap_err().code, Code::OutcomeUnknown);
+        let (tell, mut told) = oneshot::channel();
+        Write(Some(tell)).came_to(Ok(()));
+        assert_eq!(told.try_recv().expect("told"), Ok(()));
     }
 }

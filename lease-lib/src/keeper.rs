@@ -192,6 +192,11 @@ impl Keeper {
                 locked(&self.shared.hold).take(core.now(), event);
             }
         };
+        // Ended while it was under way, so that nothing else is known of it.
+        if let Some(told) = guarding.take() {
+            // The asker may have gone.
+            let _ = told.send(locked(&self.shared.hold).guarded().1.unwrap_or(Outcome::Unknown));
+        }
         self.publish(core.now(), &mut renewing, &mut tale, &mut open);
         core.observe(Observation::Held { kind: self.held.kind, change: -1 });
         core.observe(Observation::Ended { kind: self.held.kind, held: core.now().since(held_since) });

@@ -34,7 +34,7 @@ def named(patch):
     said = re.search(r"^Chaos: (.*)$", patch.read_text(), re.M) if patch else None
     if not said:
         return SCENARIOS, None
-    if said[1].startswith("not tried"):
+    if said[1].startswith(("not tried", "not caught")):
         return [], said[1]
     return said[1].split(), None
 
