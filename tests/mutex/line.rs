@@ -53,27 +53,9 @@ mod measured {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_waiter_that_died_is_passed_over_within_seconds() {
-    let cluster = Cluster::single().await;
-    let (holder, behind) = (super::space(&cluster.url()).await, super::space(&cluster.url()).await);
-    let lease = holder.lock("a").acquire().await.expect("granted");
-    // A process that joins and is killed while it waits.
-    let mut dead =
-        support::Launch::lease().args(["run", "--nats", &cluster.url(), "a", "--", "true"]).start();
-    super::in_line(&holder, "a", 1).await;
-    let lock = behind.lock("a");
-    let waiting = tokio::spawn(async move { lock.acquire().await });
-    super::in_line(&holder, "a", 2).await;
-    dead.kill9();
-    lease.release().await.expect("released");
-    let granted = tokio::time::timeout(Duration::from_secs(15), waiting).await;
-    granted.expect("passed over within seconds").expect("no panic").expect("granted");
-}
-
-/// A server that rebuilt its stream after a crash may show the presence of a process for ever that died long ago.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_presence_that_is_never_renewed_is_none() {
+/// A process joins a line and is killed while it waits, and whoever is behind it is served; with `haunted`, a server goes on
+/// to show its presence.
+async fn passes_over_who_died(haunted: bool) {
     let cluster = Cluster::single().await;
     let (holder, behind) = (super::space(&cluster.url()).await, super::space(&cluster.url()).await);
     let lease = holder.lock("a").acquire().await.expect("granted");
@@ -84,14 +66,27 @@ async fn a_presence_that_is_never_renewed_is_none() {
     let info = cluster.request(0, "$JS.API.STREAM.INFO.KV_leases", presences).await;
     let found: Vec<&String> = info["state"]["subjects"].as_object().expect("subjects").keys().collect();
     let [presence] = found[..] else { panic!("only one process waits: {found:?}") };
-    dead.kill9();
-    cluster.request(0, presence, "without a TTL").await;
     let lock = behind.lock("a");
     let waiting = tokio::spawn(async move { lock.acquire().await });
     super::in_line(&holder, "a", 2).await;
+    dead.kill9();
+    if haunted {
+        cluster.request(0, presence, "without a TTL").await;
+    }
     lease.release().await.expect("released");
     let granted = tokio::time::timeout(Duration::from_secs(15), waiting).await;
     granted.expect("passed over within seconds").expect("no panic").expect("granted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiter_that_died_is_passed_over_within_seconds() {
+    passes_over_who_died(false).await;
+}
+
+/// A server that rebuilt its stream after a crash may show the presence of a process for ever that died long ago.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_presence_that_is_never_renewed_is_none() {
+    passes_over_who_died(true).await;
 }
 
 /// A waiter that gives up in the very moment in which the lock is handed to it: nobody waits for what was kept free for it.

@@ -26,11 +26,12 @@ pub fn check(run: &Run) -> Finding {
         finding.examine();
         let row = busy.entry(host).or_default();
         let goes_on = row.last().is_some_and(|(before, _)| at.at_ns.saturating_sub(before.at_ns) <= APART_NS);
-        if *messages <= MOST || !goes_on {
-            row.clear();
-        }
         if *messages <= MOST {
+            row.clear();
             continue;
+        }
+        if !goes_on {
+            row.clear();
         }
         row.push((*at, *messages));
         if row.len() == SECONDS {
