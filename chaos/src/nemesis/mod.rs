@@ -159,8 +159,9 @@ impl Nemesis {
             // Mostly longer than a holder may believe, plus what it takes until another is granted.
             Nemesis::PauseWorker | Nemesis::PauseDaemon => (1_000, 12_000),
             Nemesis::CutWorker | Nemesis::Deaf | Nemesis::Split => (5_000, 13_000),
-            // Longer than the library waits for an answer; what was lost meanwhile is sent again 3 s after the first of it.
+            // Until all faults are over.
             Nemesis::Slow => (600_000, 600_000),
+            // Longer than the library waits for an answer; what was lost meanwhile is sent again 3 s after the first of it.
             Nemesis::Unheard => (1_600, 2_800),
             Nemesis::PauseLong => (14_000, 18_000),
             // The others elect a leader after 4 to 9 s, and the old one steps down after 10 to 20 s.

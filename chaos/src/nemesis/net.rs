@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::partition::servers;
 use super::{Begun, Struck, Undo, World};
 use crate::cluster::late::{Late, Lateness};
 use crate::cluster::network::{Rule, inside};
@@ -26,7 +27,7 @@ pub(super) async fn loss(world: &mut World, fault: u64, chance: &mut Chance) -> 
 pub(super) async fn delay(world: &mut World, fault: u64, chance: &mut Chance) -> Struck {
     let millis = 10 + chance.below(190);
     let by = Lateness { millis, jitter: millis / 2, permille: chance.below(20) };
-    let mut hosts: Vec<_> = world.cluster.servers.iter().map(|it| (it.name.clone(), it.address)).collect();
+    let mut hosts = servers(world);
     if chance.odds(500) {
         hosts = vec![hosts.swap_remove(chance.below(hosts.len() as u64) as usize)];
     }
@@ -41,7 +42,7 @@ pub(super) const SLOW_MS: u64 = 100;
 /// What all servers send is late, each packet by as much.
 pub(super) async fn slow(world: &mut World, fault: u64, chance: &mut Chance) -> Struck {
     let by = Lateness { millis: SLOW_MS, jitter: 0, permille: 0 };
-    let hosts: Vec<_> = world.cluster.servers.iter().map(|it| (it.name.clone(), it.address)).collect();
+    let hosts = servers(world);
     late(world, fault, chance, (&hosts, by), format!("n0,n1,n2 {SLOW_MS} ms")).await
 }
 

@@ -79,7 +79,7 @@ fn deafness(servers: &[Host], worker: &Host) -> (Vec<(String, Rule)>, String) {
     (rules, format!("{}>{}", names(servers), worker.0))
 }
 
-fn servers(world: &World) -> Vec<Host> {
+pub(super) fn servers(world: &World) -> Vec<Host> {
     world.cluster.servers.iter().map(|server| (server.name.clone(), server.address)).collect()
 }
 

@@ -1,5 +1,5 @@
-//! An operator with a short temper: looks for a lock that somebody holds, and breaks that by force, with the mark that its holder is to
-//! heed or at once.
+//! An operator with a short temper: looks for a lock that somebody holds, and breaks that by force, with the mark that its
+//! holder is to heed or at once.
 
 use lease::Space;
 use tokio_util::sync::CancellationToken;
