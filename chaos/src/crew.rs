@@ -1,6 +1,7 @@
 //! The workers' processes, and the daemons beside them: each member of the crew on a host of its own.
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,7 +53,7 @@ pub struct Member {
     pub is_daemon_busy: bool,
     /// Its host's address.
     pub address: Ipv4Addr,
-    /// The servers, as its host reaches them.
+    /// The servers that it comes to, as its host reaches them.
     urls: String,
     camp: Camp,
     seed: u64,
@@ -84,7 +85,7 @@ struct End {
 }
 
 impl Member {
-    /// Makes its host; nothing is started.
+    /// Makes its host, from where it comes to these places for servers; nothing is started.
     ///
     /// # Errors
     /// If the host cannot be made.
@@ -92,13 +93,13 @@ impl Member {
         number: u8,
         (via, workload): (Via, Workload),
         seed: u64,
-        network: &mut Network,
+        (network, doors): (&mut Network, Range<usize>),
         camp: &Camp,
     ) -> Result<Member, String> {
         let host = format!("w{number}");
         let address = network.worker(number);
         network.host(&host, address).await?;
-        let urls = network.urls(&host);
+        let urls = network.urls(&host, doors);
         Ok(Member {
             name: host.clone(),
             host,

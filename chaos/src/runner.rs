@@ -17,7 +17,7 @@ use crate::nemesis::{self, Begun, Nemesis, Undo, World};
 use crate::pulse::Pulse;
 use crate::recorder::Recorder;
 use crate::register;
-use crate::scenario::{Planned, Scenario};
+use crate::scenario::{Planned, Scenario, Stranger};
 use crate::traffic::Traffic;
 use crate::weakness;
 use support::chance::Chance;
@@ -159,10 +159,6 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
         has_spare: scenario.needs_spare(),
     };
     let mut cluster = Cluster::start(servers, with_disks).await?;
-    if scenario.has_stranger {
-        cluster.join().await?;
-        cluster.ready(JOINS_WITHIN).await?;
-    }
     if let Some(weakness) = scenario.weakness {
         let urls: Vec<String> = cluster.servers.iter().map(|server| server.url()).collect();
         weakness::show(weakness, &urls, recorder).await?;
@@ -174,6 +170,11 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
     let urls: Vec<String> = cluster.network.servers().collect();
     let auditor = Auditor::start(&urls, recorder.clone()).await;
     nemesis::bucket::open(&cluster.urls()).await?;
+    // It comes when the bucket has its replicas.
+    if scenario.stranger != Stranger::None {
+        cluster.join().await?;
+        cluster.ready(JOINS_WITHIN).await?;
+    }
     // The bucket itself is old and safe, also where writes are synced every two minutes only.
     for disk in cluster.servers.iter().filter_map(|server| server.disk.as_ref()) {
         disk.sync().await?;
@@ -184,6 +185,10 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
         recorder.say(what).await;
     }
     let fake_clock = if scenario.needs_clocks() { fake_clock() } else { None };
+    if fake_clock.is_some() {
+        let own = std::env::current_exe().map_err(|error| error.to_string())?;
+        enclosure::own_shared_memory(&[&order.folder, &order.daemon, &order.server, &own]).await?;
+    }
     let camp = Camp {
         folder: order.folder.clone(),
         daemon: order.daemon.clone(),
@@ -193,8 +198,14 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
     };
     let mut chance = Chance::new(order.seed ^ 0x_c4a0_5c4a_05c4_a05c);
     let mut crew = Vec::new();
+    let doors = if scenario.stranger == Stranger::All {
+        cluster::SIZE..cluster::SIZE + 1
+    } else {
+        cluster.network.places()
+    };
     for (number, what) in (0..).zip(scenario.crew) {
-        crew.push(Member::new(number, *what, chance.bits(), &mut cluster.network, &camp).await?);
+        let seed = chance.bits();
+        crew.push(Member::new(number, *what, seed, (&mut cluster.network, doors.clone()), &camp).await?);
     }
     drop(camp);
     for member in &mut crew {
@@ -226,7 +237,7 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
 /// Counts what each worker asks. Where all share one address, that cannot be told apart.
 fn traffic(cluster: &Cluster, crew: &[Member], recorder: &Recorder) -> Option<Traffic> {
     let hosts = crew.iter().map(|member| (member.address.to_string(), member.host.clone()));
-    let monitors = cluster.servers.iter().map(|server| format!("{}:{MONITOR}", server.address));
+    let monitors = cluster.all().map(|server| format!("{}:{MONITOR}", server.address));
     let is_told = !cluster.network.is_by_links();
     is_told.then(|| Traffic::start(monitors.collect(), hosts.collect(), recorder.clone()))
 }

@@ -32,10 +32,25 @@ pub struct Scenario {
     pub sync_interval: &'static str,
     /// Whether it is among those for CI.
     pub is_for_ci: bool,
-    /// Whether there is a fourth server from the start, so that one of them has no replica.
-    pub has_stranger: bool,
+    /// A fourth server, which has no replica.
+    pub stranger: Stranger,
     /// What of NATS itself is shown, in place of workers and faults.
     pub weakness: Option<Weakness>,
+}
+
+/// Whether there is a fourth server from the start, so that one of them has no replica, and who comes to it.
+///
+/// What is asked there reaches all others. While a leader is cut off from the others, but not from the stranger, that leader
+/// and the one that they elected both hear each question, and the first answer counts: mostly that of the one that does not
+/// have to ask anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stranger {
+    /// There is none.
+    None,
+    /// Some clients, as they come to any server.
+    Some,
+    /// All clients.
+    All,
 }
 
 /// A fault to come.
@@ -89,7 +104,7 @@ impl Scenario {
 
     /// Whether there has to be room for a fourth server.
     pub fn needs_spare(&self) -> bool {
-        self.has_stranger || self.has(Nemesis::Replace)
+        self.stranger != Stranger::None || self.has(Nemesis::Replace)
     }
 
     /// Whether clocks are to jump.

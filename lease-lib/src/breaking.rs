@@ -70,9 +70,10 @@ pub(crate) async fn break_grant(
                 return Ok(());
             }
             Err(WriteError::Refused(why)) if core.guard.is_trusted(before) => return Err(Error::Denied(why)),
-            // The guard's refusal says nothing of what became of it.
-            Err(WriteError::Refused(_) | WriteError::Unknown(_)) => open = true,
-            Err(WriteError::Conflict { .. } | WriteError::InFlight | WriteError::NotTaken) => {}
+            // The guard's refusal says nothing of what became of it, and another leader may have taken what one that was cut off
+            // has in flight.
+            Err(WriteError::Refused(_) | WriteError::Unknown(_) | WriteError::InFlight) => open = true,
+            Err(WriteError::Conflict { .. } | WriteError::NotTaken) => {}
         }
         tokio::time::sleep(PAUSE).await;
     }

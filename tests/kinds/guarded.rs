@@ -1,6 +1,6 @@
 //! Guarded values: the store refuses them once the grant has ended, however that was.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lease::{Error, Lease, MAX_GUARDED, Space, Status};
 use support::{Cluster, Proxy, Publish, eventually};
@@ -67,6 +67,25 @@ fn commits(publish: &Publish) -> bool {
     publish.header("Nats-Batch-Commit") == Some("1")
 }
 
+/// What was sent about a name, when, and what was answered.
+fn story(proxy: &Proxy, since: Instant, name: &str) -> String {
+    let about = |publish: &Publish| {
+        publish.subject.ends_with(name)
+            || publish.payload.windows(name.len()).any(|part| part == name.as_bytes())
+    };
+    let line = |it: Publish| {
+        let after = it.at.saturating_duration_since(since);
+        format!(
+            "{after:?} on {} {} {:?} answered {}\n",
+            it.connection,
+            it.subject,
+            it.headers,
+            it.answer_json()
+        )
+    };
+    proxy.seen().into_iter().filter(about).map(line).collect()
+}
+
 /// A holder behind a proxy, and somebody directly at the servers.
 async fn stage(cluster: &Cluster) -> (Proxy, Space, Space) {
     let proxy = Proxy::start(&cluster.url()).await;
@@ -80,11 +99,13 @@ async fn a_write_that_arrives_too_late(cluster: Cluster, count: usize) {
     let (proxy, far, near) = stage(&cluster).await;
     // All must be granted, have written, and have sent the next write before the first expires, also on a busy machine.
     let ttl = Duration::from_secs(8);
-    let name = |n: usize| format!("late.{n}");
+    let (name, begun) = (|n: usize| format!("late.{n}"), Instant::now());
     let holders = (0..count).map(async |n| {
         let lease = granted(far.lock(&name(n)).ttl(ttl).renewed_by_caller().acquire_within(LIMIT).await);
         // Each writes once without trouble; else a refusal could have any reason.
-        lease.put(&name(n), "first").await.expect("written");
+        if let Err(error) = lease.put(&name(n), "first").await {
+            panic!("{error}, {:?}\n{}", lease.status(), story(&proxy, begun, &name(n)));
+        }
         lease
     });
     let holders: Vec<Lease> = futures_util::future::join_all(holders).await;

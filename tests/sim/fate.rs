@@ -30,6 +30,8 @@ pub struct Trip {
 pub enum WriteFate {
     /// Answered on the way, and not applied.
     Refused(Duration, WriteError),
+    /// Answered on the way by one that was left behind, and applied by another: both heard it, and the first answer counts.
+    Both(Duration, WriteError, Trip),
     Trip(Trip),
 }
 
@@ -67,8 +69,17 @@ impl State {
             // A leader that was cut off compares with what it knows; of what was made later it says that it is not there. It is
             // never ahead of the sender's own knowledge without being right.
             let current = Some(older);
+            let error = match self.chance.odds(300) {
+                // What it was asked before is under way for ever.
+                true => WriteError::InFlight,
+                false => WriteError::Conflict { current },
+            };
             self.fault(at, "stale-refusal", Some(by.index), SETBACK);
-            return WriteFate::Refused(out + back, WriteError::Conflict { current });
+            // Who looks at revisions first has one replica, and is alone.
+            return match self.chance.odds(500) && !self.profile.revisions_first {
+                true => WriteFate::Both(out + back, error, trip),
+                false => WriteFate::Refused(out + back, error),
+            };
         }
         if !self.chance.odds(self.profile.write_permille) {
             return WriteFate::Trip(trip);

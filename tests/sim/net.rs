@@ -74,6 +74,19 @@ impl FaultyStore {
         }
     }
 
+    /// Sends a request whose answer comes later than another one, which counts.
+    fn unheard<T: Send + 'static>(&self, trip: Trip, serve: impl FnOnce(&Sim) -> T + Send + 'static) {
+        let Some(out) = trip.out else { return };
+        let (sim, index) = (Arc::clone(&self.sim), self.pid.index);
+        self.sim.exec.spawn(WORLD, async move {
+            sleep(out).await;
+            let reach = sim.lock().weather.reach(index, sim.at());
+            if !matches!(reach, Some(Reach::Silent | Reach::Refusing)) {
+                serve(&sim);
+            }
+        });
+    }
+
     pub async fn ask<T: Send + 'static>(
         &self,
         serve: impl FnOnce(&Sim, Option<Duration>) -> T + Send + 'static,
@@ -110,6 +123,12 @@ impl Store for FaultyStore {
                     sleep(after).await;
                     Err(error)
                 }
+                WriteFate::Both(after, error, trip) => {
+                    let (by, write) = (self.pid, write.clone());
+                    self.unheard(trip, move |sim| sim.apply(by, &write));
+                    sleep(after).await;
+                    Err(error)
+                }
                 WriteFate::Trip(trip) => {
                     if trip.out.is_some() && trip.back.is_none() {
                         hasty::perhaps(&self.sim, self.pid, write);
@@ -137,6 +156,12 @@ impl Store for FaultyStore {
             let fate = self.sim.lock().write_fate(self.pid, &write, self.sim.at());
             match fate {
                 WriteFate::Refused(after, error) => {
+                    sleep(after).await;
+                    Err(error)
+                }
+                WriteFate::Both(after, error, trip) => {
+                    let batch = batch.clone();
+                    self.unheard(trip, move |sim| sim.apply_all(by, &batch));
                     sleep(after).await;
                     Err(error)
                 }

@@ -5,7 +5,7 @@
 
 use super::fault::Band;
 use super::operation::{Mark, Operation};
-use super::{Finding, Run};
+use super::{Finding, Run, store};
 use crate::history::Freed;
 
 /// How much later than the loss was told the auditor may read what caused it.
@@ -33,7 +33,8 @@ pub fn check(run: &Run) -> Finding {
             |it: &Band| it.nemesis.ends_with("-daemon") && !it.pauses() && it.names(&operation.worker);
         let restarted =
             run.faults.iter().filter(|it| daemon(it)).any(|it| it.touches(grant.at.at_ns, at.at_ns, 0));
-        let beyond = run.is_beyond(grant.at.at_ns, at.at_ns, operation.ttl_ns());
+        let beyond = run.is_beyond(grant.at.at_ns, at.at_ns, operation.ttl_ns())
+            || store::has_forked(run, grant.at.at_ns, at.at_ns);
         // A daemon that stands still hears of the release when it wakes up, perhaps after the deadline.
         let asleep = operation.lost.is_none()
             && operation.releases.is_some_and(|from| run.was_paused(&operation.worker, from.at_ns, at.at_ns));

@@ -1,5 +1,5 @@
 //! Progress after healing: within the longest TTL + 15 s, every acquire of a living worker is answered, and of every name
-//! that is asked for somebody is granted. Where somebody held a name alone when it was healed, and went on to, the time
+//! that is asked for until then somebody is granted. Where somebody held a name alone when it was healed, and went on to, the time
 //! for the next one begins when that one lets go: workers hold for up to five times the ttl.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,9 @@ use crate::history::Kind;
 /// How long after healing, and the longest TTL, servers and clients may need.
 const BOUND_NS: u64 = 15_000_000_000;
 
+/// For how long a name may be asked for by nobody between two who do.
+const BETWEEN_NS: u64 = 2_000_000_000;
+
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
     let mut finding = Finding::new("progress after healing", "contract §1.5 and §1.6");
@@ -18,8 +21,8 @@ pub fn check(run: &Run) -> Finding {
     let longest = run.operations.iter().map(|it| it.ttl_ns()).max().unwrap_or_default();
     let bound = longest.saturating_add(BOUND_NS);
     let over = run.span.1;
-    // Of each name, the first that asks for it, and whether it was granted in time.
-    let mut names: BTreeMap<(&str, &str), (usize, bool)> = BTreeMap::new();
+    // Of each name, the first that asks for it, whether it was granted in time, and whether it was asked for until then.
+    let mut names: BTreeMap<(&str, &str), (usize, bool, bool)> = BTreeMap::new();
     let held = held_until(run, healed.at_ns);
     for operation in &run.operations {
         let answers = [operation.granted.as_ref().map(|it| it.at), operation.refused.map(|it| it.0)];
@@ -36,8 +39,10 @@ pub fn check(run: &Run) -> Finding {
             let due = free.saturating_add(bound);
             let granted = operation.granted.as_ref().is_some_and(|it| it.at.at_ns <= due);
             if operation.asks.at_ns <= due && over >= due && (counts || granted) {
-                let it = names.entry((operation.space(), name)).or_insert((operation.asks.line, false));
+                let it =
+                    names.entry((operation.space(), name)).or_insert((operation.asks.line, false, false));
                 it.1 |= granted;
+                it.2 |= answered.is_none_or(|at| at.at_ns.saturating_add(BETWEEN_NS) >= due);
             }
         }
         // What its own worker took back says nothing of how long it would have taken.
@@ -57,7 +62,10 @@ pub fn check(run: &Run) -> Finding {
             _ => {}
         }
     }
-    for ((_, name), (line, granted)) in names {
+    for ((_, name), (line, granted, is_wanted)) in names {
+        if !granted && !is_wanted {
+            continue;
+        }
         finding.examine();
         if !granted {
             let what = format!("Nobody was granted {name} within {} after healing.", length(bound));

@@ -147,6 +147,14 @@ impl Run {
         self.faults.iter().any(|band| band.is_beyond() && band.touches(from, to, after))
     }
 
+    /// Whether the store was made to lose writes at some moment between these two, or so shortly before that what it had
+    /// acknowledged may still be known to some of its servers, or be lost only now.
+    pub fn may_have_forked(&self, one: u64, other: u64) -> bool {
+        let (from, to) = (one.min(other), one.max(other));
+        let loses = |band: &&Band| band.is_beyond() && !band.nemesis.contains("clock");
+        self.faults.iter().filter(loses).any(|band| band.touches(from, to, FORKED_NS))
+    }
+
     /// Each name of each grant.
     pub fn grants(&self) -> impl Iterator<Item = Held<'_>> {
         let granted = self.operations.iter().filter_map(|it| Some((it, it.granted.as_ref()?)));
@@ -167,6 +175,9 @@ impl Run {
         names
     }
 }
+
+/// How long after a store was made to lose writes that may show.
+const FORKED_NS: u64 = 20_000_000_000;
 
 /// One name of a grant.
 #[derive(Clone, Copy, Debug)]

@@ -22,7 +22,7 @@ pub fn check(run: &Run) -> Finding {
         let (number, one, other) = (again.revision, &before.key, &again.key);
         let sentence = format!("Revision {number} was written twice, as {one} and as {other}.");
         // Where that was broken on purpose, what the library made of it is for the other checkers.
-        if run.is_beyond(before.at.at_ns, again.at.at_ns, FELT_NS) {
+        if run.may_have_forked(before.at.at_ns, again.at.at_ns) {
             finding.show(lines, sentence);
         } else {
             finding.violate(lines, sentence);
@@ -44,7 +44,16 @@ pub fn given_twice(run: &Run) -> impl Iterator<Item = (&Revision, &Revision)> {
 pub fn is_another_bucket(run: &Run, before: &Revision, again: &Revision) -> bool {
     let (one, other) = (before.at.at_ns, again.at.at_ns);
     let made_again = |it: &Band| it.nemesis == "bucket" && it.touches(one.min(other), one.max(other), 0);
-    run.faults.iter().any(made_again) && !run.is_beyond(one, other, FELT_NS)
+    run.faults.iter().any(made_again) && !run.may_have_forked(one, other)
+}
+
+/// Whether it was made to lose writes, and was seen to have lost some about when this was.
+pub fn has_forked(run: &Run, from: u64, to: u64) -> bool {
+    let about = from.saturating_sub(FELT_NS)..=to.saturating_add(FELT_NS);
+    let is_seen = |(before, again): (&Revision, &Revision)| {
+        about.contains(&before.at.at_ns) && about.contains(&again.at.at_ns)
+    };
+    run.may_have_forked(from, to) && given_twice(run).any(is_seen)
 }
 
 /// From when on numbers cannot be relied upon, since the store was seen to give one twice.

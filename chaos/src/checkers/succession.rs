@@ -10,9 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::audit::{Record, Revision};
 use super::{Finding, Run};
 
-/// How long after a store was made to lose writes, its revisions of before may still be read among those of after.
-const FORKED_NS: u64 = 20_000_000_000;
-
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
     let mut finding = Finding::new("no grant is written over while it stands", "contract §1.3");
@@ -59,7 +56,7 @@ pub fn check(run: &Run) -> Finding {
         }
         finding.examine();
         if !expired(before, write, slack_us) {
-            if run.is_beyond(before.at.at_ns, write.at.at_ns, FORKED_NS) {
+            if run.may_have_forked(before.at.at_ns, write.at.at_ns) {
                 finding.show(
                     [before.at.line, write.at.line],
                     format!("{} went back to what it was before.", write.key),
@@ -101,7 +98,13 @@ fn deletion(
         return;
     }
     finding.examine();
-    if !expired(before, write, slack_us) {
+    if expired(before, write, slack_us) {
+        return;
+    }
+    if run.may_have_forked(before.at.at_ns, write.at.at_ns) {
+        finding
+            .show([before.at.line, write.at.line], format!("{} went back to what it was before.", write.key));
+    } else {
         finding.violate(
             [before.at.line, write.at.line],
             format!("{} was deleted by the attempt {by} while the grant of {} stood.", write.key, who(was)),

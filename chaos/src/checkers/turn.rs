@@ -7,7 +7,7 @@
 
 use super::audit::Revision;
 use super::fault::Band;
-use super::places::{Turn, each_turn};
+use super::places::{Place, Turn, each_turn};
 use super::run::Life;
 use super::{Finding, Run};
 
@@ -28,7 +28,9 @@ pub fn check(run: &Run) -> Finding {
             let concerned = [Some(owner(&order)), Some(other.owner.as_str()), keeps];
             !may_be_passed(run, at_ns, &concerned.into_iter().flatten().collect::<Vec<_>>())
         });
-        let Some((first, place)) = may_be_told.next() else { return };
+        let Some((first, place)) = may_be_told.find(|(_, place)| !is_left_behind(run, place, at_ns)) else {
+            return;
+        };
         finding.examine();
         if *first < order {
             let what = if turn.record.is_reserved { "kept free for" } else { "claimed by" };
@@ -55,6 +57,12 @@ fn is_handed_on(turn: &Turn) -> bool {
     let stands = |before: &Revision| before.expires_us().is_none_or(|at| turn.write.written_us < at);
     let before = turn.before.filter(|before| stands(before)).and_then(|before| before.record());
     before.is_some_and(|was| was.holder == turn.record.holder)
+}
+
+/// Whether the daemon that stood there for its worker has ended since: nobody waits there any more.
+fn is_left_behind(run: &Run, place: &Place, at_ns: u64) -> bool {
+    let ends = |band: &&Band| band.nemesis.ends_with("-daemon") && !band.pauses() && band.names(&place.owner);
+    run.faults.iter().filter(ends).any(|band| (place.at_ns..=at_ns).contains(&band.from.at_ns))
 }
 
 /// Whether something befell one of these workers shortly before, or the servers, so that one of them may not have been seen

@@ -18,7 +18,7 @@
 //! with it its device, and a process that writes to it cannot even be killed. So a shell waits in the enclosure's mounts,
 //! outside its processes, for the end of the outer process, and thaws.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{ChildStdin, Command};
 
 use crate::interrupt::Interrupt;
+use crate::shell::run;
 
 /// Set for the inner process.
 const INSIDE: &str = "LEASE_CHAOS_INSIDE";
@@ -130,6 +131,21 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
+
+/// Gives the run shared memory of its own, which goes with its mounts: `libfaketime` leaves some of each process that is killed,
+/// named by a process id, and two runs have the same ones. Not where that would hide a file of the run.
+///
+/// # Errors
+/// With the command that failed.
+pub async fn own_shared_memory(files: &[&Path]) -> Result<(), String> {
+    if !has_namespaces() || files.iter().any(|file| file.starts_with(SHARED_MEMORY)) {
+        eprintln!("chaos: libfaketime may leave files in {SHARED_MEMORY}");
+        return Ok(());
+    }
+    run(&format!("mount -t tmpfs tmpfs {SHARED_MEMORY}")).await.map(drop)
+}
+
+const SHARED_MEMORY: &str = "/dev/shm";
 
 /// How a run in an enclosure ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -123,7 +123,7 @@ impl Cluster {
         self.servers.iter().map(Server::url).collect::<Vec<_>>().join(",")
     }
 
-    /// Waits until one server leads and all others are current.
+    /// Waits until all servers reach each other, one leads and all others are current.
     ///
     /// # Errors
     /// With what was seen last.
@@ -153,6 +153,18 @@ impl Cluster {
             let health = server.ask("/healthz").await;
             if health.as_ref().is_none_or(|health| health["status"] != "ok") {
                 return Some(format!("{} says {}", server.name, health.unwrap_or_default()));
+            }
+        }
+        for server in self.all() {
+            let routes = server.ask("/routez").await.unwrap_or_default();
+            let routes = routes["routes"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let reaches = |other: &&Server| {
+                other.name == server.name
+                    || routes.iter().any(|route| route["remote_name"] == other.title().as_str())
+            };
+            // One may take a connection for alive that the other has lost, and refuse a new one.
+            if let Some(other) = self.all().find(|other| !reaches(other)) {
+                return Some(format!("{} has no route to {}", server.name, other.name));
             }
         }
         let Some((_, meta)) = self.meta().await else { return Some("no meta leader".into()) };

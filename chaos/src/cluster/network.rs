@@ -17,6 +17,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
 use super::enclosure;
 use super::late::Lateness;
@@ -178,10 +179,14 @@ impl Network {
         (0..self.slots).map(|it| format!("nats://{}:{PORT}", self.server(it)))
     }
 
-    /// All servers as a host reaches them, for its clients.
-    pub fn urls(&self, host: &str) -> String {
-        let urls: Vec<String> =
-            (0..self.slots).map(|it| format!("nats://{}:{PORT}", self.way(host, it))).collect();
+    /// All places for servers.
+    pub fn places(&self) -> Range<usize> {
+        0..self.slots
+    }
+
+    /// Servers as a host reaches them, for its clients.
+    pub fn urls(&self, host: &str, places: Range<usize>) -> String {
+        let urls: Vec<String> = places.map(|it| format!("nats://{}:{PORT}", self.way(host, it))).collect();
         urls.join(",")
     }
 

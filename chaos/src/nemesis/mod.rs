@@ -110,6 +110,10 @@ nemeses! {
     Deaf = "deaf-worker",
     /// A worker does not hear that it was granted a lock, and hears again while it still counts.
     Unheard = "unheard-grant",
+    /// The same, until its claim is over, but what it was granted is not.
+    UnheardLong = "unheard-grant-for-long",
+    /// A worker does not hear what comes of its release, nor what it asks because of that.
+    UnheardRelease = "unheard-release",
     /// Packets are lost everywhere.
     Loss = "loss",
     /// Packets of all servers or of one are late, and some are lost.
@@ -163,6 +167,10 @@ impl Nemesis {
             Nemesis::Slow => (600_000, 600_000),
             // Longer than the library waits for an answer; what was lost meanwhile is sent again 3 s after the first of it.
             Nemesis::Unheard => (1_600, 2_800),
+            // Just longer than a lease of 4 s is believed; the store keeps its record for 6 s.
+            Nemesis::UnheardLong => (4_200, 4_900),
+            // Until all servers may have died and have a leader again, and others have held what was released.
+            Nemesis::UnheardRelease => (9_000, 12_000),
             Nemesis::PauseLong => (14_000, 18_000),
             // The others elect a leader after 4 to 9 s, and the old one steps down after 10 to 20 s.
             Nemesis::CutOffLeaderLong => (11_000, 15_000),
@@ -215,6 +223,8 @@ pub enum Undo {
     ResumeDaemon(usize),
     /// Rules of this fault are in force.
     Rules(u64),
+    /// A worker hears nothing, by the rules of this fault.
+    Hear(u64, usize),
     /// Packets are late.
     Late(Vec<crate::cluster::late::Late>),
     /// Links have a queue.
@@ -268,7 +278,9 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
         Nemesis::Bridge => partition::bridge(world, fault, chance).await,
         Nemesis::Split => partition::split(world, fault, chance).await,
         Nemesis::CutWorker => partition::worker(world, fault, chance, false).await,
-        Nemesis::Unheard => unheard::begin(world, fault, chance).await,
+        Nemesis::Unheard => unheard::grant(world, fault, false).await,
+        Nemesis::UnheardLong => unheard::grant(world, fault, true).await,
+        Nemesis::UnheardRelease => unheard::release(world, fault).await,
         Nemesis::Deaf => partition::worker(world, fault, chance, true).await,
         Nemesis::Loss => net::loss(world, fault, chance).await,
         Nemesis::Delay => net::delay(world, fault, chance).await,
@@ -313,6 +325,7 @@ pub async fn end(undo: Undo, world: &mut World) -> Result<(), (Option<Undo>, Str
         Undo::ResumeWorker(member) => pause::resume_worker(world, member).await,
         Undo::ResumeDaemon(member) => pause::resume_daemon(world, member).await,
         Undo::Rules(fault) => world.cluster.network.end(fault).await,
+        Undo::Hear(fault, member) => unheard::hear(world, fault, member).await,
         Undo::Late(late) => {
             net::on_time(late).await;
             Ok(())

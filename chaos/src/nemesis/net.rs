@@ -37,7 +37,7 @@ pub(super) async fn delay(world: &mut World, fault: u64, chance: &mut Chance) ->
 }
 
 /// How late packets are in a slow network, in milliseconds.
-pub(super) const SLOW_MS: u64 = 100;
+const SLOW_MS: u64 = 60;
 
 /// What all servers send is late, each packet by as much.
 pub(super) async fn slow(world: &mut World, fault: u64, chance: &mut Chance) -> Struck {

@@ -1,46 +1,74 @@
-//! A worker does not hear that it was granted what it waited for. Chance alone hits that moment rarely, so it is waited for,
-//! while packets of all servers are late:
+//! A worker does not hear what came of what it wrote: a claim, or its release. Chance alone hits such a moment rarely, so it is
+//! waited for. Servers pass a claim on to whoever follows its subject before they agree on it:
 //!
 //! ```text
-//!   a lock is kept free for w3 ─► w3 hears of it and claims ─► w3 hears nothing for some seconds
-//!                                                      └──────► claimed, and broken by others meanwhile
+//!   packets are late: w3 claims ─► that is seen ─► w3 hears nothing for some seconds
+//!                                       └────────► agreed on, and broken by others meanwhile
+//!   packets are not:  w3 claims ─► agreed on, heard ─► w3 hears nothing for some seconds
+//!                                                          └────► it releases, and others hold it meanwhile
 //! ```
 
 use std::time::Duration;
 
-use async_nats::ConnectOptions;
+use async_nats::{ConnectOptions, Subscriber};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
-use super::net::SLOW_MS;
-use super::{Struck, World, partition};
+use super::{Begun, Struck, Undo, World, partition};
+use crate::cluster::network::Rule;
 use crate::worker::BUCKET;
-use support::chance::Chance;
 
-/// How long it is waited for a lock that is kept free for somebody.
+/// How long it is waited for the moment.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub(super) async fn begin(world: &mut World, fault: u64, chance: &mut Chance) -> Struck {
-    let urls = world.cluster.urls();
-    let next = tokio::time::timeout(PATIENCE, next(&urls)).await.ok().flatten();
-    let Some(next) = next.and_then(|name| world.crew.iter().position(|member| member.name == name)) else {
-        return Ok(None);
-    };
-    // It hears of it up to one lateness later, looks what is there, and claims: two to five times the lateness in all.
-    tokio::time::sleep(chance.millis(SLOW_MS, 5 * SLOW_MS)).await;
-    partition::deafen(world, fault, next).await
+/// How long connections are reset, so that all of a worker's are.
+const RESET: Duration = Duration::from_millis(200);
+
+/// Of a claim, while packets of all servers are late: it takes them twice as long to agree on it. After a long time it is to hear
+/// at once.
+pub(super) async fn grant(world: &mut World, fault: u64, is_long: bool) -> Struck {
+    let Some(claimant) = claimant(world).await else { return Ok(None) };
+    let struck = partition::deafen(world, fault, claimant).await?;
+    let undo = if is_long { Undo::Hear(fault, claimant) } else { Undo::Rules(fault) };
+    Ok(struck.map(|begun| Begun { undo, ..begun }))
 }
 
-/// The worker that the next lock is kept free for.
-async fn next(urls: &str) -> Option<String> {
+/// It hears again: by new connections, as what was lost on the old ones is sent again ever later.
+pub(super) async fn hear(world: &mut World, fault: u64, member: usize) -> Result<(), String> {
+    let from = world.crew[member].address;
+    let rules = partition::servers(world).into_iter().map(|(server, _)| (server, Rule::Reset { from }));
+    world.cluster.network.end(fault).await?;
+    world.cluster.network.begin(fault, rules.collect()).await?;
+    tokio::time::sleep(RESET).await;
+    world.cluster.network.end(fault).await
+}
+
+/// Of a release, which follows soon where locks are held briefly.
+pub(super) async fn release(world: &mut World, fault: u64) -> Struck {
+    let Some(holder) = claimant(world).await else { return Ok(None) };
+    partition::deafen(world, fault, holder).await
+}
+
+/// Who makes the next claim.
+async fn claimant(world: &World) -> Option<usize> {
+    let owner = async {
+        let mut claims = follow(&world.cluster.urls(), format!("$KV.{BUCKET}.lock.*")).await?;
+        while let Some(message) = claims.next().await {
+            let Ok(record) = serde_json::from_slice::<Value>(&message.payload) else { continue };
+            // Neither kept free for somebody, nor a renewal.
+            if record["reserved"] != true && record["token"].is_null() {
+                return record["owner"].as_str().map(str::to_owned);
+            }
+        }
+        None
+    };
+    let owner = tokio::time::timeout(PATIENCE, owner).await.ok().flatten()?;
+    world.crew.iter().position(|member| member.name == owner)
+}
+
+async fn follow(urls: &str, subject: String) -> Option<Subscriber> {
     let servers: Vec<&str> = urls.split(',').collect();
     let client = ConnectOptions::new().connect(servers).await.ok()?;
-    let mut news = client.subscribe(format!("_lease.{BUCKET}.ev.lock.*")).await.ok()?;
-    while let Some(message) = news.next().await {
-        let Ok(record) = serde_json::from_slice::<Value>(&message.payload) else { continue };
-        if record["reserved"] == true {
-            return record["owner"].as_str().map(str::to_owned);
-        }
-    }
-    None
+    // Connection and subscription live as long as the subscriber.
+    client.subscribe(subject).await.ok()
 }

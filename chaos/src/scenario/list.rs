@@ -1,6 +1,6 @@
 //! The list of scenarios.
 
-use super::Scenario;
+use super::{Scenario, Stranger};
 use crate::nemesis::Nemesis::{self, *};
 use crate::weakness::Weakness;
 use crate::worker::Via::{self, Library, Socket};
@@ -58,14 +58,18 @@ const PATIENT: &[(Via, Workload)] = &[
 /// One lock that each takes again and again.
 const GREEDY: &[(Via, Workload)] = &[(Library, Workload::Greedy); 6];
 
-/// What is new in the bucket each time: memberships of a group, and readers.
-const NEWCOMERS: &[(Via, Workload)] = &[
-    (Library, Workload::Group),
+/// What is new in the bucket each time, and what is written again at once.
+const MIXED: &[(Via, Workload)] = &[
     (Library, Workload::Group),
     (Socket, Workload::Group),
-    (Library, Workload::Rwlock),
-    (Library, Workload::Rwlock),
-    (Socket, Workload::Rwlock),
+    (Library, Workload::BriefRwlock),
+    (Library, Workload::BriefRwlock),
+    (Socket, Workload::BriefRwlock),
+    (Library, Workload::Fresh),
+    (Library, Workload::Brief),
+    (Library, Workload::Brief),
+    (Socket, Workload::Brief),
+    (Library, Workload::Breaker),
 ];
 
 /// The mutex, broken by force again and again.
@@ -127,7 +131,7 @@ const PLAIN: Scenario = Scenario {
     ttl_ms: 4_000,
     sync_interval: "2m",
     is_for_ci: true,
-    has_stranger: false,
+    stranger: Stranger::None,
     weakness: None,
 };
 
@@ -198,18 +202,19 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "left-behind",
-        about: "a leader that was cut off answers clients until it steps down, also those that come to it meanwhile",
-        crew: NEWCOMERS,
-        nemeses: &[(2, CutOffLeaderLong), (5, Reset)],
-        at_once: 2,
-        seconds: 30,
+        about: "a leader that was cut off answers clients until it steps down, and so does the one that leads",
+        crew: MIXED,
+        stranger: Stranger::All,
+        nemeses: &[(1, CutOffLeaderLong)],
+        at_once: 1,
+        seconds: 34,
         ..PLAIN
     },
     Scenario {
         name: "unheard",
         about: "grants that are not heard of, and asked for again, of locks that are broken by force meanwhile",
         crew: SEIZED,
-        nemeses: &[(1, Slow), (30, Unheard)],
+        nemeses: &[(1, Slow), (30, Unheard), (30, UnheardLong)],
         at_once: 3,
         seconds: 40,
         is_for_ci: false,
@@ -239,12 +244,12 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "amnesia",
         about: "all servers die at once, and know nothing more of what they had answered to those who did not hear it",
-        crew: PATIENT,
-        nemeses: &[(3, KillAll), (4, Deaf), (2, Delay)],
-        at_once: 3,
-        seconds: 50,
+        crew: GREEDY,
+        nemeses: &[(2, KillAll), (3, UnheardRelease)],
+        at_once: 2,
+        seconds: 60,
         // A release is repeated for as long as the record may last.
-        ttl_ms: 20_000,
+        ttl_ms: 30_000,
         is_for_ci: false,
         ..PLAIN
     },
@@ -262,7 +267,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "readers and writers of one lock, who ask servers that are behind, each question another one",
         crew: READERS,
         // Who is connected to the one of four that has no replica is answered by any of the others.
-        has_stranger: true,
+        stranger: Stranger::Some,
         nemeses: &[(4, Delay), (1, Reset)],
         at_once: 2,
         seconds: 30,

@@ -273,7 +273,10 @@ impl Lane {
             self.said.at(at_ns, What::Uses { op, resource: resource.clone(), token, value });
             let (answer, before) = match is_guarded {
                 true => (holding.during(&self.said, holding.grant.put("position", value)).await, None),
-                false => self.registers.write(&Write { resource, token, value }).await,
+                false => {
+                    let write = Write { resource, token, value };
+                    holding.during(&self.said, self.registers.write(&write)).await
+                }
             };
             self.said.now(What::Used { op, value, answer, before });
         }

@@ -30,6 +30,7 @@ pub struct Begun {
     reader: Option<ChildStderr>,
     folder: PathBuf,
     stderr: PathBuf,
+    shared_memory: usize,
     _kept: Folder,
 }
 
@@ -53,9 +54,18 @@ impl Begun {
         let kept = Folder::new("chaos");
         let (folder, file) = (kept.join("run"), kept.join("stderr"));
         let mut command = command(scenario, &folder);
+        let shared_memory = shared_memory();
         let mut child = command.args(how).stderr(stderr(&file)).spawn().expect("chaos starts");
         let reader = child.stderr.take();
-        let run = Begun { child, scenario: scenario.into(), reader, folder, stderr: file, _kept: kept };
+        let run = Begun {
+            child,
+            scenario: scenario.into(),
+            reader,
+            folder,
+            stderr: file,
+            shared_memory,
+            _kept: kept,
+        };
         run.wait_for_work();
         run
     }
@@ -146,6 +156,7 @@ impl Begun {
         assert!(!links.iter().any(|link| is_ours(&link.file_name().to_string_lossy())), "{links:?}");
         let rules = said_by("nft", &["list", "tables"]);
         assert!(!rules.contains("chaos"), "{rules}");
+        assert!(shared_memory() <= self.shared_memory, "shared memory is left");
     }
 
     /// What the judge says of it. There is no whole history, so that is its exit code.
@@ -163,6 +174,12 @@ impl Drop for Begun {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// How much of it `libfaketime` has made.
+fn shared_memory() -> usize {
+    let entries = std::fs::read_dir("/dev/shm").expect("shared memory").flatten();
+    entries.filter(|entry| entry.file_name().to_string_lossy().contains("faketime")).count()
 }
 
 fn said_by(program: &str, arguments: &[&str]) -> String {

@@ -24,6 +24,15 @@ fn nothing_is_left_of_a_run_that_is_killed() {
 }
 
 #[test]
+fn nothing_is_left_of_a_run_with_clocks_that_is_killed() {
+    // What fakes the clocks keeps something for each process.
+    let mut run = Begun::at_work("clock");
+    run.child.kill().expect("SIGKILL");
+    run.child.wait().expect("its end");
+    run.has_left_nothing();
+}
+
+#[test]
 fn an_interrupt_of_the_runner_alone_ends_a_run_soon() {
     let mut run = Begun::at_work("pause");
     run.signal(Signal::INT);

@@ -4,6 +4,10 @@
 //! a conflict is a definite no. With an open try, the conflict may have been caused by that very try: then the
 //! revision that stands in the way is read by its number and its nonce compared. That read may fail but cannot
 //! mislead: what a revision holds never changes.
+//!
+//! A try may be heard by two leaders, one that was cut off and the one that was elected instead: by clients of a server that
+//! reaches both. The first answer counts, and mostly that is the former's, which has to ask nobody. So an answer that such a
+//! leader may have given leaves the try open: it did nothing itself, and the other one may have applied it.
 
 use std::time::Duration;
 
@@ -13,8 +17,10 @@ use crate::store::{Ack, Revision, Write, WriteError};
 /// The pause before the first repeat, and the longest one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
-/// The pause after "another write is in flight": that write is decided within a round trip or so.
+/// The first pause after "another write is in flight": that write is decided within a round trip or so. Not so before a leader that
+/// was cut off, which says so of every write until it steps down; so it grows, up to 32 times that.
 const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(5);
+const MOST_SETBACKS: u32 = 5;
 
 /// One logical write: the same [`Write`], with the same id, until its outcome is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,11 +82,11 @@ impl Cas {
             Ok(Ack { revision, duplicate: false }) => Step::Applied(revision),
             Ok(Ack { revision, duplicate: true }) => Step::AppliedOnce(revision),
             // A key's revision never sinks: this answer comes from a server that was left behind and does not know what
-            // we were told already. It did nothing, and says nothing about who holds.
+            // we were told already. It says nothing about who holds.
             Err(WriteError::Conflict { current: Some(older @ 1..) })
                 if older < self.write.expect && !self.gated =>
             {
-                self.later()
+                self.set_back()
             }
             Err(WriteError::Conflict { current }) if !self.open => Step::Not(current),
             Err(WriteError::Conflict { current: Some(0) }) => Step::Not(Some(0)),
@@ -88,17 +94,19 @@ impl Cas {
             // applied up to now. Should it yet be, the next look finds the record and its nonce.
             Err(WriteError::Conflict { current: Some(revision) }) => Step::Look(revision),
             Err(WriteError::Conflict { current: None }) | Err(WriteError::NotTaken) => self.later(),
-            Err(WriteError::InFlight) => Step::Again(IN_FLIGHT_PAUSE),
-            Err(WriteError::Unknown(_)) => {
+            // For a leader that was cut off, whatever it was asked since is under way for ever.
+            Err(WriteError::InFlight) => {
                 self.open = true;
-                self.later()
+                Step::Again(IN_FLIGHT_PAUSE.saturating_mul(1 << self.setback()))
             }
+            Err(WriteError::Unknown(_)) => self.set_back(),
             Err(WriteError::Refused(why)) => Step::Refused(why),
         }
     }
 
-    /// What was answered says nothing, as whoever sent the write can tell: it is sent again.
+    /// What was answered says nothing, as whoever sent the write can tell: it may have been applied, and is sent again.
     pub fn set_back(&mut self) -> Step {
+        self.open = true;
         self.later()
     }
 
@@ -120,8 +128,13 @@ impl Cas {
     }
 
     fn later(&mut self) -> Step {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.setbacks.min(3));
-        self.setbacks = self.setbacks.saturating_add(1);
-        Step::Again(pause.min(LONGEST_PAUSE))
+        Step::Again(FIRST_PAUSE.saturating_mul(1 << self.setback().min(3)).min(LONGEST_PAUSE))
+    }
+
+    /// One more; how many there were before, as far as that matters.
+    fn setback(&mut self) -> u32 {
+        let before = self.setbacks;
+        self.setbacks = before.saturating_add(1).min(MOST_SETBACKS);
+        before
     }
 }

@@ -10,10 +10,11 @@ use crate::ambient::Moment;
 use crate::store::{Batch, BatchAck, BatchWrite, Body, Condition, Entry, Revision, WriteError};
 use crate::token::Token;
 
-/// As for a single write: the pause before the first repeat, and the longest one.
+/// As for a single write: the pause before the first repeat, and the longest one; and the first after "in flight", which grows.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(5);
+const MOST_SETBACKS: u32 = 5;
 
 /// One of the records to win.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +106,11 @@ impl ClaimAll {
             // yet be, it is nobody's, and whoever looks finds it.
             Err(WriteError::Conflict { .. }) => AllStep::NotOurs,
             _ if now >= self.deadline() => AllStep::TooLate,
-            Err(WriteError::InFlight) => AllStep::Send(IN_FLIGHT_PAUSE),
+            // As of a single write: another leader may have applied it.
+            Err(WriteError::InFlight) => {
+                self.open = true;
+                AllStep::Send(IN_FLIGHT_PAUSE.saturating_mul(1 << self.setback()))
+            }
             Err(WriteError::NotTaken) => AllStep::Send(self.later()),
             Err(WriteError::Unknown(_)) => {
                 self.open = true;
@@ -156,9 +161,13 @@ impl ClaimAll {
     }
 
     fn later(&mut self) -> Duration {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.setbacks.min(3));
-        self.setbacks = self.setbacks.saturating_add(1);
-        pause.min(LONGEST_PAUSE)
+        FIRST_PAUSE.saturating_mul(1 << self.setback().min(3)).min(LONGEST_PAUSE)
+    }
+
+    fn setback(&mut self) -> u32 {
+        let before = self.setbacks;
+        self.setbacks = before.saturating_add(1).min(MOST_SETBACKS);
+        before
     }
 }
 
@@ -240,6 +249,13 @@ mod tests {
         let mut claim = claim();
         let step = claim.answered(at(1_100), Err(WriteError::Conflict { current: Some(9) }));
         assert!(matches!(step, AllStep::NotOurs), "{step:?}");
+    }
+
+    #[test]
+    fn in_flight_says_nothing_of_what_another_leader_did() {
+        let mut claim = claim();
+        let step = claim.answered(at(1_100), Err(WriteError::InFlight));
+        assert!(matches!(step, AllStep::Send(_)) && claim.is_open(), "{step:?}");
     }
 
     #[test]

@@ -303,11 +303,11 @@ impl Hold {
                 self.start(now, None);
             }
             // The revision may be that of the key that was looked at. A plain renewal tells whether it is the record's; should
-            // an earlier try of the look yet be applied, it has renewed and changed nothing else.
+            // a try of the look yet be applied, or have been by another leader, it has renewed and changed nothing else.
             Step::Not(_) | Step::Look(_) if carries && looks => {
                 self.resolved(Outcome::Changed);
                 self.start(now, None);
-                if open && let Some(work) = &mut self.work {
+                if let Some(work) = &mut self.work {
                     work.cas = work.cas.clone().opened();
                 }
             }

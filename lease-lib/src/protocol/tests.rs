@@ -138,6 +138,29 @@ fn in_flight_and_silence_are_no_answers() {
 }
 
 #[test]
+fn what_one_leader_refuses_another_may_have_taken() {
+    let mut claim = claim(at(0));
+    claim.answered(at(1), 2, Err(WriteError::InFlight));
+    assert!(matches!(claim.answered(at(2), 3, conflict(7)), ClaimStep::Look(7)));
+    assert!(matches!(claim.found(at(3), 4, Some(&taken(7, record("me")))), ClaimStep::Send(_)));
+    // Of a renewal, the one that was cut off knows an older revision or none.
+    for behind in [conflict(9), conflict(0), Err(WriteError::InFlight)] {
+        let mut hold = held(at(0));
+        send(&mut hold, at(4_000));
+        hold.take(at(4_010), Event::Answered(behind));
+        send(&mut hold, at(4_200));
+        hold.take(at(4_210), Event::Answered(conflict(11)));
+        assert_eq!(hold.next(at(4_210)), Command::Look(11));
+        hold.take(at(4_220), Event::Found(None));
+        assert_eq!((hold.status(at(4_220)), send(&mut hold, at(5_100)).expect), (Status::Jeopardy, 10));
+        hold.take(at(5_110), Event::Answered(duplicate(11)));
+        assert_eq!(send(&mut hold, at(5_110)).expect, 11);
+        hold.take(at(5_120), Event::Answered(ok(12)));
+        assert_eq!(hold.status(at(5_120)), Status::Held);
+    }
+}
+
+#[test]
 fn renewals_carry_ttl_token_and_the_own_revision() {
     let mut hold = held(at(0));
     assert_eq!(hold.next(at(0)), Command::Wait(at(4_000)));

@@ -6,8 +6,12 @@
 //!
 //! The seam keeps three answers apart that most clients blur:
 //! - [`WriteError::Conflict`]: a definite *no*. This try changed nothing.
-//! - [`WriteError::InFlight`] and [`WriteError::NotTaken`]: this try changed nothing, and says nothing about who won.
+//! - [`WriteError::NotTaken`]: this try changed nothing, and says nothing about who won.
 //! - [`WriteError::Unknown`]: the try may have been applied, may yet be applied, or may never be.
+//!
+//! All but the last are the word of *one* leader, and of one that was cut off two may hear the same try: by clients of a server
+//! that reaches both. So [`WriteError::InFlight`], and a conflict that names a revision lower than what the caller knows to
+//! have been written, leave open what another leader did with it (`protocol/cas.rs`).
 //!
 //! Only [`Store::write`] and [`Store::write_all`] decide anything. Every read may be old, and every event may be late or
 //! missing.
@@ -95,7 +99,7 @@ pub enum WriteError {
         /// The key's revision, if the store told: 0 for an absent key.
         current: Option<Revision>,
     },
-    /// This try was not applied, because another write to the key is still being agreed on (NATS error 10164).
+    /// Whoever said so did not apply this try, because another write to the key is still being agreed on (NATS error 10164).
     InFlight,
     /// This try was not applied: nobody was there to take it (no leader at the moment, or no bucket).
     NotTaken,

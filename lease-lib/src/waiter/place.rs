@@ -19,6 +19,8 @@ const PLACE_SECS: u64 = 24 * 3600;
 const LEFT_SECS: u64 = 2;
 /// The pause before a write that was not answered is sent again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The first pause after "another write is in flight", which a leader that was cut off says until it steps down.
+const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(5);
 /// For how long leaving a place insists. After that, others pass it over, or its TTL ends it.
 const INSIST: Duration = Duration::from_secs(60);
 
@@ -43,7 +45,7 @@ impl Waiter {
         let key = self.place_key();
         let mut id = fresh_id(self.core.ambient.as_ref());
         let mut open = false;
-        let mut conflicts = 0;
+        let (mut conflicts, mut in_flight) = (0, 0);
         loop {
             let body = Body::Put(value.clone());
             let write = Write { key: key.clone(), expect, body, ttl_secs: PLACE_SECS, id: id.clone() };
@@ -71,7 +73,12 @@ impl Waiter {
                     conflicts += 1;
                     doubled(Duration::from_millis(5), conflicts - 1)
                 }
-                Err(WriteError::InFlight) => Duration::from_millis(5),
+                // Another leader than the one that says so may have taken it.
+                Err(WriteError::InFlight) => {
+                    open = true;
+                    in_flight += 1;
+                    doubled(IN_FLIGHT_PAUSE, in_flight)
+                }
                 Err(WriteError::NotTaken) => PAUSE,
                 Err(WriteError::Unknown(_)) => {
                     open = true;
@@ -137,7 +144,7 @@ pub(super) async fn remove(
         id: fresh_id(core.ambient.as_ref()),
     };
     let give_up_at = core.now() + INSIST;
-    let mut conflicts = 0;
+    let (mut conflicts, mut in_flight) = (0, 0);
     while core.now() < give_up_at {
         let pause = match core.write(&write).await {
             Err(WriteError::Conflict { current: Some(current) }) if whatever && current != write.expect => {
@@ -152,7 +159,10 @@ pub(super) async fn remove(
             Ok(ack) => return Removal::Done(ack.revision),
             Err(WriteError::Conflict { .. }) => return Removal::NotThere,
             Err(WriteError::Refused(_)) => return Removal::Undecided,
-            Err(WriteError::InFlight) => Duration::from_millis(5),
+            Err(WriteError::InFlight) => {
+                in_flight += 1;
+                doubled(IN_FLIGHT_PAUSE, in_flight)
+            }
             // Sent again, unchanged: if it had been applied, the answer is a conflict or a duplicate.
             Err(WriteError::NotTaken | WriteError::Unknown(_)) => PAUSE,
         };
