@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::observe::Observation;
 use crate::protocol::line::Note;
 use crate::protocol::{End, MARKER_SECS, Previous, Record, Slot, Times};
-use crate::store::{Body, Unreadable, Write, WriteError};
+use crate::store::{Body, Revision, Unreadable, Write, WriteError};
 use crate::token::Token;
 
 /// How often a lost race against the holder's own renewals is tried again.
@@ -27,7 +27,8 @@ pub(crate) async fn break_grant(
 ) -> Result<(), Error> {
     let key = key.to_owned();
     let id = fresh_id(core.ambient.as_ref());
-    let mut open = false;
+    // What an earlier try of ours may have been written over.
+    let mut open: Option<Revision> = None;
     for round in 0..TRIES {
         let before = core.guard.trust();
         let entry = match core.asked("read", core.store.read(&key)).await {
@@ -45,8 +46,13 @@ pub(crate) async fn break_grant(
             {
                 (revision, record)
             }
-            // Not there any more: an earlier try of ours may have done it.
-            _ if open => return Ok(()),
+            // Not there any more: an earlier try of ours may have done it. But who says so may have been cut off before the record
+            // was made.
+            slot if open.is_some_and(|over| slot.revision() > over) => return Ok(()),
+            _ if open.is_some() => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
             Slot::Taken { revision, record, .. } if !record.reserved => {
                 return Err(Error::TokenMismatch { given: token, current: Some(record.token_at(revision)) });
             }
@@ -71,8 +77,13 @@ pub(crate) async fn break_grant(
             }
             Err(WriteError::Refused(why)) if core.guard.is_trusted(before) => return Err(Error::Denied(why)),
             // The guard's refusal says nothing of what became of it, and another leader may have taken what one that was cut off
-            // has in flight.
-            Err(WriteError::Refused(_) | WriteError::Unknown(_) | WriteError::InFlight) => open = true,
+            // has in flight or compares with what it knows.
+            Err(WriteError::Refused(_) | WriteError::Unknown(_) | WriteError::InFlight) => {
+                open = open.max(Some(revision));
+            }
+            Err(WriteError::Conflict { current: Some(older) }) if older < revision => {
+                open = open.max(Some(revision));
+            }
             Err(WriteError::Conflict { .. } | WriteError::NotTaken) => {}
         }
         tokio::time::sleep(PAUSE).await;

@@ -98,7 +98,7 @@ async fn stage(cluster: &Cluster) -> (Proxy, Space, Space) {
 async fn a_write_that_arrives_too_late(cluster: Cluster, count: usize) {
     let (proxy, far, near) = stage(&cluster).await;
     // All must be granted, have written, and have sent the next write before the first expires, also on a busy machine.
-    let ttl = Duration::from_secs(8);
+    let ttl = Duration::from_secs(16);
     let (name, begun) = (|n: usize| format!("late.{n}"), Instant::now());
     let holders = (0..count).map(async |n| {
         let lease = granted(far.lock(&name(n)).ttl(ttl).renewed_by_caller().acquire_within(LIMIT).await);
@@ -115,7 +115,7 @@ async fn a_write_that_arrives_too_late(cluster: Cluster, count: usize) {
         let others = async {
             held.fired_times(count, LIMIT).await;
             futures_util::future::join_all((0..count).map(async |n| {
-                let lease = granted(near.lock(&name(n)).acquire_within(LIMIT).await);
+                let lease = granted(near.lock(&name(n)).acquire_within(ttl + LIMIT).await);
                 lease.put(&name(n), "second").await.expect("written");
                 lease
             }))

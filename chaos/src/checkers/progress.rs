@@ -2,7 +2,7 @@
 //! that is asked for until then somebody is granted. Where somebody held a name alone when it was healed, and went on to, the time
 //! for the next one begins when that one lets go: workers hold for up to five times the ttl.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::operation::Operation;
 use super::{Finding, Run, length};
@@ -21,8 +21,9 @@ pub fn check(run: &Run) -> Finding {
     let longest = run.operations.iter().map(|it| it.ttl_ns()).max().unwrap_or_default();
     let bound = longest.saturating_add(BOUND_NS);
     let over = run.span.1;
-    // Of each name, the first that asks for it, whether it was granted in time, and whether it was asked for until then.
-    let mut names: BTreeMap<(&str, &str), (usize, bool, bool)> = BTreeMap::new();
+    // Of each name, the first that asks for it, and whether it was granted in time; and those that were asked for until then.
+    let mut names: BTreeMap<(&str, &str), (usize, bool)> = BTreeMap::new();
+    let mut wanted: BTreeSet<(&str, &str)> = BTreeSet::new();
     let held = held_until(run, healed.at_ns);
     for operation in &run.operations {
         let answers = [operation.granted.as_ref().map(|it| it.at), operation.refused.map(|it| it.0)];
@@ -38,11 +39,15 @@ pub fn check(run: &Run) -> Finding {
             let free = held.get(&(operation.space(), name.as_str())).copied().unwrap_or(healed.at_ns);
             let due = free.saturating_add(bound);
             let granted = operation.granted.as_ref().is_some_and(|it| it.at.at_ns <= due);
+            // Whoever took it back after that, or was told to stop, did ask until then.
+            if operation.asks.at_ns <= due
+                && answered.is_none_or(|at| at.at_ns.saturating_add(BETWEEN_NS) >= due)
+            {
+                wanted.insert((operation.space(), name));
+            }
             if operation.asks.at_ns <= due && over >= due && (counts || granted) {
-                let it =
-                    names.entry((operation.space(), name)).or_insert((operation.asks.line, false, false));
+                let it = names.entry((operation.space(), name)).or_insert((operation.asks.line, false));
                 it.1 |= granted;
-                it.2 |= answered.is_none_or(|at| at.at_ns.saturating_add(BETWEEN_NS) >= due);
             }
         }
         // What its own worker took back says nothing of how long it would have taken.
@@ -62,8 +67,8 @@ pub fn check(run: &Run) -> Finding {
             _ => {}
         }
     }
-    for ((_, name), (line, granted, is_wanted)) in names {
-        if !granted && !is_wanted {
+    for ((space, name), (line, granted)) in names {
+        if !granted && !wanted.contains(&(space, name)) {
             continue;
         }
         finding.examine();

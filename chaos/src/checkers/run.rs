@@ -177,7 +177,7 @@ impl Run {
 }
 
 /// How long after a store was made to lose writes that may show.
-const FORKED_NS: u64 = 20_000_000_000;
+pub const FORKED_NS: u64 = 20_000_000_000;
 
 /// One name of a grant.
 #[derive(Clone, Copy, Debug)]

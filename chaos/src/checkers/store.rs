@@ -4,10 +4,8 @@
 
 use super::audit::Revision;
 use super::fault::Band;
+use super::run::FORKED_NS;
 use super::{Finding, Run};
-
-/// How long after a store was made to lose writes that may show.
-const FELT_NS: u64 = 20_000_000_000;
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
@@ -49,7 +47,7 @@ pub fn is_another_bucket(run: &Run, before: &Revision, again: &Revision) -> bool
 
 /// Whether it was made to lose writes, and was seen to have lost some about when this was.
 pub fn has_forked(run: &Run, from: u64, to: u64) -> bool {
-    let about = from.saturating_sub(FELT_NS)..=to.saturating_add(FELT_NS);
+    let about = from.saturating_sub(FORKED_NS)..=to.saturating_add(FORKED_NS);
     let is_seen = |(before, again): (&Revision, &Revision)| {
         about.contains(&before.at.at_ns) && about.contains(&again.at.at_ns)
     };
@@ -59,5 +57,5 @@ pub fn has_forked(run: &Run, from: u64, to: u64) -> bool {
 /// From when on numbers cannot be relied upon, since the store was seen to give one twice.
 pub fn failed_at(run: &Run) -> Option<u64> {
     let failed = given_twice(run).filter(|(before, again)| !is_another_bucket(run, before, again));
-    failed.map(|(before, again)| before.at.at_ns.min(again.at.at_ns).saturating_sub(FELT_NS)).min()
+    failed.map(|(before, again)| before.at.at_ns.min(again.at.at_ns).saturating_sub(FORKED_NS)).min()
 }

@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::audit::{Record, Revision};
-use super::{Finding, Run};
+use super::run::FORKED_NS;
+use super::{Finding, Run, store};
 
 /// See the file's head.
 pub fn check(run: &Run) -> Finding {
@@ -56,7 +57,7 @@ pub fn check(run: &Run) -> Finding {
         }
         finding.examine();
         if !expired(before, write, slack_us) {
-            if run.may_have_forked(before.at.at_ns, write.at.at_ns) {
+            if run.is_beyond(before.at.at_ns, write.at.at_ns, FORKED_NS) {
                 finding.show(
                     [before.at.line, write.at.line],
                     format!("{} went back to what it was before.", write.key),
@@ -101,7 +102,7 @@ fn deletion(
     if expired(before, write, slack_us) {
         return;
     }
-    if run.may_have_forked(before.at.at_ns, write.at.at_ns) {
+    if store::has_forked(run, before.at.at_ns, write.at.at_ns) {
         finding
             .show([before.at.line, write.at.line], format!("{} went back to what it was before.", write.key));
     } else {

@@ -133,16 +133,15 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
 }
 
 /// Gives the run shared memory of its own, which goes with its mounts: `libfaketime` leaves some of each process that is killed,
-/// named by a process id, and two runs have the same ones. Not where that would hide a file of the run.
-///
-/// # Errors
-/// With the command that failed.
-pub async fn own_shared_memory(files: &[&Path]) -> Result<(), String> {
+/// named by a process id, and two runs have the same ones. Where it cannot be had, or would hide a file of the run, that is said.
+pub async fn own_shared_memory(files: &[&Path]) {
     if !has_namespaces() || files.iter().any(|file| file.starts_with(SHARED_MEMORY)) {
         eprintln!("chaos: libfaketime may leave files in {SHARED_MEMORY}");
-        return Ok(());
+        return;
     }
-    run(&format!("mount -t tmpfs tmpfs {SHARED_MEMORY}")).await.map(drop)
+    if let Err(why) = run(&format!("mount -t tmpfs tmpfs {SHARED_MEMORY}")).await {
+        eprintln!("chaos: libfaketime may leave files in {SHARED_MEMORY}: {why}");
+    }
 }
 
 const SHARED_MEMORY: &str = "/dev/shm";

@@ -207,6 +207,11 @@ impl Network {
         self.reload(fault).await
     }
 
+    /// Whether any fault has rules at this host.
+    pub fn has_rules(&self, host: &str) -> bool {
+        self.faults.values().flatten().any(|(at, _)| at == host)
+    }
+
     /// Takes the rules of a fault away.
     ///
     /// # Errors

@@ -21,8 +21,8 @@ use crate::worker::BUCKET;
 /// How long it is waited for the moment.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long connections are reset, so that all of a worker's are.
-const RESET: Duration = Duration::from_millis(200);
+/// How long connections are reset: on each of them something is sent meanwhile.
+const RESET: Duration = Duration::from_millis(700);
 
 /// Of a claim, while packets of all servers are late: it takes them twice as long to agree on it. After a long time it is to hear
 /// at once.
@@ -51,19 +51,25 @@ pub(super) async fn release(world: &mut World, fault: u64) -> Struck {
 
 /// Who makes the next claim.
 async fn claimant(world: &World) -> Option<usize> {
-    let owner = async {
+    let claimant = async {
         let mut claims = follow(&world.cluster.urls(), format!("$KV.{BUCKET}.lock.*")).await?;
         while let Some(message) = claims.next().await {
             let Ok(record) = serde_json::from_slice::<Value>(&message.payload) else { continue };
             // Neither kept free for somebody, nor a renewal.
-            if record["reserved"] != true && record["token"].is_null() {
-                return record["owner"].as_str().map(str::to_owned);
+            if record["reserved"] == true || !record["token"].is_null() {
+                continue;
+            }
+            let claimant = world.crew.iter().position(|member| record["owner"] == member.name.as_str());
+            // Not one that does not hear already, and asks again.
+            if let Some(claimant) =
+                claimant.filter(|it| !world.cluster.network.has_rules(&world.crew[*it].host))
+            {
+                return Some(claimant);
             }
         }
         None
     };
-    let owner = tokio::time::timeout(PATIENCE, owner).await.ok().flatten()?;
-    world.crew.iter().position(|member| member.name == owner)
+    tokio::time::timeout(PATIENCE, claimant).await.ok().flatten()
 }
 
 async fn follow(urls: &str, subject: String) -> Option<Subscriber> {

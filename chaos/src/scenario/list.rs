@@ -65,8 +65,9 @@ const MIXED: &[(Via, Workload)] = &[
     (Library, Workload::BriefRwlock),
     (Library, Workload::BriefRwlock),
     (Socket, Workload::BriefRwlock),
+    (Library, Workload::Guarded),
+    (Socket, Workload::Guarded),
     (Library, Workload::Fresh),
-    (Library, Workload::Brief),
     (Library, Workload::Brief),
     (Socket, Workload::Brief),
     (Library, Workload::Breaker),
@@ -80,9 +81,9 @@ const SEIZED: &[(Via, Workload)] = &[
     (Library, Workload::Brief),
     (Library, Workload::Brief),
     (Library, Workload::Brief),
-    (Library, Workload::Breaker),
-    (Library, Workload::Breaker),
-    (Library, Workload::Breaker),
+    (Library, Workload::Marker),
+    (Library, Workload::Marker),
+    (Library, Workload::Marker),
 ];
 
 /// Each a lock that nobody had before.

@@ -11,13 +11,19 @@ use support::chance::Chance;
 /// The locks of the workloads that it meets.
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "data"];
 
-/// Breaks until told to stop.
-pub(super) async fn run(space: &Space, said: &Said, chance: &mut Chance, stop: &CancellationToken) {
+/// Breaks until told to stop, so many of 1,000 at once.
+pub(super) async fn run(
+    space: &Space,
+    said: &Said,
+    chance: &mut Chance,
+    stop: &CancellationToken,
+    permille: u32,
+) {
     while !stop.is_cancelled() {
         let pause = chance.millis(50, 600);
         let mut names = NAMES;
         chance.shuffle(&mut names);
-        let at_once = chance.odds(600);
+        let at_once = chance.odds(permille);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}

@@ -140,7 +140,7 @@ impl Lane {
             Workload::Guarded => (Kind::Lock, one("data"), None),
             Workload::Group => (Kind::Group, one("m"), None),
             // It has no lanes.
-            Workload::Breaker | Workload::Observer => (Kind::Lock, one("a"), None),
+            Workload::Breaker | Workload::Marker | Workload::Observer => (Kind::Lock, one("a"), None),
         };
         let is_renewed = self.settings.workload != Workload::Fresh;
         Ask { kind, names, limit, ttl: self.settings.ttl(), is_renewed }
@@ -223,18 +223,14 @@ impl Lane {
                 biased;
                 reason = holding.grant.lost() => {
                     self.said.now(What::Lost { op, reason });
-                    // Let go of at once, it would be given back: here it is to end by its TTL.
-                    if self.settings.workload == Workload::Fresh {
-                        self.rest(self.settings.ttl()).await;
-                    }
-                    return;
+                    return self.let_end().await;
                 }
                 () = holding.grant.renewed(holding.told_ns()) => holding.renewed(&self.said),
                 () = tokio::time::sleep_until(step) => self.work(&holding).await,
                 () = self.stop.cancelled() => break,
             }
             if holding.is_lost.load(Ordering::Relaxed) {
-                return;
+                return self.let_end().await;
             }
             if tokio::time::Instant::now() >= until {
                 break;
@@ -243,6 +239,13 @@ impl Lane {
         self.said.now(What::Releases { op });
         if let Some(outcome) = holding.grant.release().await {
             self.said.now(What::Released { op, outcome });
+        }
+    }
+
+    /// Of what was lost: let go of at once, it would be given back, and what nobody had before is to end by its TTL.
+    async fn let_end(&self) {
+        if self.settings.workload == Workload::Fresh {
+            self.rest(self.settings.ttl()).await;
         }
     }
 

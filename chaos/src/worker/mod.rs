@@ -77,9 +77,14 @@ pub enum Workload {
     Group,
     /// None: it breaks the locks of others by force.
     Breaker,
+    /// The same, always with the mark that a holder is to heed.
+    Marker,
     /// None: it asks who leads.
     Observer,
 }
+
+/// How often, of 1,000, a breaker does not wait for the holder to heed a mark.
+const AT_ONCE: u32 = 600;
 
 impl Workload {
     /// Its word.
@@ -98,6 +103,7 @@ impl Workload {
             Workload::Guarded => "guarded",
             Workload::Group => "group",
             Workload::Breaker => "breaker",
+            Workload::Marker => "marker",
             Workload::Observer => "observer",
         }
     }
@@ -180,7 +186,8 @@ pub async fn run(settings: Settings) -> Result<(), String> {
     };
     if let hold::Source::Library(space) = &source {
         match settings.workload {
-            Workload::Breaker => breaker::run(space, &said, &mut chance, &stop).await,
+            Workload::Breaker => breaker::run(space, &said, &mut chance, &stop, AT_ONCE).await,
+            Workload::Marker => breaker::run(space, &said, &mut chance, &stop, 0).await,
             Workload::Observer => observer::run(space, &said, &mut chance, &stop).await,
             _ => {}
         }

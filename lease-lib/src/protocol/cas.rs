@@ -11,16 +11,9 @@
 
 use std::time::Duration;
 
+use super::pauses::Pauses;
 use super::record::Slot;
 use crate::store::{Ack, Revision, Write, WriteError};
-
-/// The pause before the first repeat, and the longest one.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(800);
-/// The first pause after "another write is in flight": that write is decided within a round trip or so. Not so before a leader that
-/// was cut off, which says so of every write until it steps down; so it grows, up to 32 times that.
-const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(5);
-const MOST_SETBACKS: u32 = 5;
 
 /// One logical write: the same [`Write`], with the same id, until its outcome is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +21,7 @@ pub struct Cas {
     write: Write,
     nonce: String,
     open: bool,
-    setbacks: u32,
+    pauses: Pauses,
     /// It goes with others in one batch, so a conflict may name another key's revision.
     gated: bool,
 }
@@ -53,7 +46,7 @@ pub enum Step {
 impl Cas {
     /// A write that has not been sent. `nonce` is the attempt that its record carries.
     pub fn new(write: Write, nonce: impl Into<String>) -> Cas {
-        Cas { write, nonce: nonce.into(), open: false, setbacks: 0, gated: false }
+        Cas { write, nonce: nonce.into(), open: false, pauses: Pauses::default(), gated: false }
     }
 
     /// Some earlier write that did the same may yet be applied.
@@ -90,14 +83,14 @@ impl Cas {
             }
             Err(WriteError::Conflict { current }) if !self.open => Step::Not(current),
             Err(WriteError::Conflict { current: Some(0) }) => Step::Not(Some(0)),
-            // Of a batch, whatever key the revision belongs to: the store looks at the id first, so it has not been
-            // applied up to now. Should it yet be, the next look finds the record and its nonce.
+            // Of a batch, whatever key the revision belongs to: who says so looks at the id first, so that one has not applied it
+            // up to now. Should it yet be, or have been by another leader, the next look finds the record and its nonce.
             Err(WriteError::Conflict { current: Some(revision) }) => Step::Look(revision),
             Err(WriteError::Conflict { current: None }) | Err(WriteError::NotTaken) => self.later(),
             // For a leader that was cut off, whatever it was asked since is under way for ever.
             Err(WriteError::InFlight) => {
                 self.open = true;
-                Step::Again(IN_FLIGHT_PAUSE.saturating_mul(1 << self.setback()))
+                Step::Again(self.pauses.in_flight())
             }
             Err(WriteError::Unknown(_)) => self.set_back(),
             Err(WriteError::Refused(why)) => Step::Refused(why),
@@ -128,13 +121,6 @@ impl Cas {
     }
 
     fn later(&mut self) -> Step {
-        Step::Again(FIRST_PAUSE.saturating_mul(1 << self.setback().min(3)).min(LONGEST_PAUSE))
-    }
-
-    /// One more; how many there were before, as far as that matters.
-    fn setback(&mut self) -> u32 {
-        let before = self.setbacks;
-        self.setbacks = before.saturating_add(1).min(MOST_SETBACKS);
-        before
+        Step::Again(self.pauses.later())
     }
 }

@@ -4,17 +4,12 @@ use std::time::Duration;
 
 use super::gate::Gate;
 use super::hold::Hold;
+use super::pauses::Pauses;
 use super::record::Record;
 use super::times::Times;
 use crate::ambient::Moment;
 use crate::store::{Batch, BatchAck, BatchWrite, Body, Condition, Entry, Revision, WriteError};
 use crate::token::Token;
-
-/// As for a single write: the pause before the first repeat, and the longest one; and the first after "in flight", which grows.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(800);
-const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(5);
-const MOST_SETBACKS: u32 = 5;
 
 /// One of the records to win.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +34,7 @@ pub struct ClaimAll {
     own: Vec<usize>,
     sent: Moment,
     open: bool,
-    setbacks: u32,
+    pauses: Pauses,
     /// Once the granting batch is known to have been applied, but not to stand: the revisions it made. The batch is then
     /// its confirmation.
     granted: Option<Vec<Revision>>,
@@ -70,7 +65,16 @@ impl ClaimAll {
         writes.extend(parts.iter().map(|part| write(&part.key, part.expect, &part.record, times)));
         let own = (first..writes.len()).collect();
         let batch = Batch { id, writes };
-        ClaimAll { parts, times, batch, own, sent: now, open: false, setbacks: 0, granted: None }
+        ClaimAll {
+            parts,
+            times,
+            batch,
+            own,
+            sent: now,
+            open: false,
+            pauses: Pauses::default(),
+            granted: None,
+        }
     }
 
     /// What to send.
@@ -102,19 +106,19 @@ impl ClaimAll {
                     None => AllStep::NotOurs,
                 }
             }
-            // The store looks at the id before any condition, so no earlier try has been applied up to now. Should one
-            // yet be, it is nobody's, and whoever looks finds it.
+            // Who says so looks at the id before any condition, so that one has applied no earlier try up to now. Should one yet be
+            // applied, or have been by another leader, it is nobody's, and whoever looks finds it.
             Err(WriteError::Conflict { .. }) => AllStep::NotOurs,
             _ if now >= self.deadline() => AllStep::TooLate,
             // As of a single write: another leader may have applied it.
             Err(WriteError::InFlight) => {
                 self.open = true;
-                AllStep::Send(IN_FLIGHT_PAUSE.saturating_mul(1 << self.setback()))
+                AllStep::Send(self.pauses.in_flight())
             }
-            Err(WriteError::NotTaken) => AllStep::Send(self.later()),
+            Err(WriteError::NotTaken) => AllStep::Send(self.pauses.later()),
             Err(WriteError::Unknown(_)) => {
                 self.open = true;
-                AllStep::Send(self.later())
+                AllStep::Send(self.pauses.later())
             }
             Err(WriteError::Refused(why)) => AllStep::Refused(why),
         }
@@ -127,7 +131,7 @@ impl ClaimAll {
         match ack {
             _ if now >= self.deadline() => AllStep::TooLate,
             // Old, or overwritten: asked again until the deadline.
-            None => AllStep::Send(self.later()),
+            None => AllStep::Send(self.pauses.later()),
             Some(ack) if self.granted.is_some() => self.applied(ack),
             // Applied once need not mean standing. Only a batch on those very revisions proves that all of it is ours; it
             // is a renewal in all but name, so the deadline counts from its own send.
@@ -158,16 +162,6 @@ impl ClaimAll {
 
     fn revisions(&self, ack: BatchAck) -> Option<Vec<Revision>> {
         self.own.iter().map(|own| ack.revision(*own)).collect()
-    }
-
-    fn later(&mut self) -> Duration {
-        FIRST_PAUSE.saturating_mul(1 << self.setback().min(3)).min(LONGEST_PAUSE)
-    }
-
-    fn setback(&mut self) -> u32 {
-        let before = self.setbacks;
-        self.setbacks = before.saturating_add(1).min(MOST_SETBACKS);
-        before
     }
 }
 

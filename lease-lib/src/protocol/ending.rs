@@ -1,8 +1,9 @@
 //! Giving a grant back: how it is to be done, and what came of it.
 
 use super::loss::Loss;
-use super::record::{End, MARKER_SECS, Marker, Previous, Record};
+use super::record::{End, MARKER_SECS, Marker, Previous, Record, Slot};
 use crate::store::{Body, Revision};
+use crate::token::Token;
 
 /// How a grant is to be given back.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +39,21 @@ impl Ending {
         };
         Some(Record { previous: Some(previous), reserved: true, token: None, ..next? })
     }
+}
+
+/// Whether what stands there shows that this grant's ending was applied, though its answer was lost.
+pub(super) fn was_applied(slot: &Slot, attempt: &str, token: Token) -> bool {
+    match slot {
+        Slot::Free { by, .. } => by.as_deref() == Some(attempt),
+        slot => slot.previous().is_some_and(|previous| previous.token == token),
+    }
+}
+
+/// Whether what stands there shows that somebody had ended this grant by force before. Whoever ends it because of a mark says the
+/// same of itself.
+pub(super) fn was_forestalled(slot: &Slot, token: Token, loss: Option<&Loss>) -> bool {
+    let is_broken = slot.previous().is_some_and(|it| it.token == token && it.why == End::Broken);
+    is_broken && !matches!(loss, Some(Loss::Broken(_)))
 }
 
 /// How giving it back went.

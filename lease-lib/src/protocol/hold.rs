@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::cas::{Cas, Step};
 use super::command::{Command, Event};
-use super::ending::{Ended, Ending, Released};
+use super::ending::{Ended, Ending, Released, was_applied, was_forestalled};
 use super::gate::Gate;
 use super::guarded::{Extra, Outcome};
 use super::loss::{Loss, Status};
 use super::record::{End, Previous, Record, Slot};
 use super::times::Times;
 use crate::ambient::Moment;
-use crate::store::{Body, Revision, Write, WriteError};
+use crate::store::{Body, Revision, Write};
 use crate::token::Token;
 
 /// A grant that is held, or was.
@@ -231,11 +231,11 @@ impl Hold {
             }
             Event::Answered(answer) => {
                 if let Some(work) = &mut self.work {
+                    let step = work.cas.answered(answer);
                     if let Some(extra) = self.extra.as_mut().filter(|_| work.carries) {
                         extra.flying = false;
-                        extra.open |= matches!(answer, Err(WriteError::Unknown(_)));
+                        extra.open |= work.cas.is_open();
                     }
-                    let step = work.cas.answered(answer);
                     self.follow(now, step);
                 }
             }
@@ -319,6 +319,9 @@ impl Hold {
             Step::Not(Some(0)) if self.loss.is_none() && now < self.cannot_be_absent_before(&ending) => {
                 if let Some(work) = &mut self.work {
                     let step = work.cas.set_back();
+                    if let Some(extra) = self.extra.as_mut().filter(|_| carries) {
+                        extra.open = true;
+                    }
                     self.follow(now, step);
                 }
             }
@@ -376,19 +379,14 @@ impl Hold {
                     (None, None) => self.start(now, None),
                 }
             }
-            (Some(slot), Some(_)) if self.ended_as_wished(&slot) => self.finish(Released::Clean),
-            _ => self.gone(now),
-        }
-    }
-
-    /// Whether what stands there shows that our ending was applied, though its answer was lost.
-    fn ended_as_wished(&self, slot: &Slot) -> bool {
-        match slot {
-            Slot::Free { by, .. } => by.as_ref() == Some(&self.record.attempt),
-            Slot::Taken { record, .. } | Slot::Shared { record, .. } => {
-                record.previous.as_ref().is_some_and(|p| p.token == self.token)
+            // Broken by somebody else before the release arrived.
+            (Some(slot), Some(_)) if was_forestalled(&slot, self.token, self.loss.as_ref()) => {
+                self.finish(Released::Lost(self.loss.clone().unwrap_or(Loss::Taken)));
             }
-            Slot::Foreign { .. } => false,
+            (Some(slot), Some(_)) if was_applied(&slot, &self.record.attempt, self.token) => {
+                self.finish(Released::Clean);
+            }
+            _ => self.gone(now),
         }
     }
 

@@ -27,6 +27,7 @@ pub mod line;
 #[cfg(test)]
 mod line_props;
 mod loss;
+mod pauses;
 mod payload;
 mod record;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use gate::{Gate, Request};
 pub use guarded::{Guarded, Outcome};
 pub use hold::Hold;
 pub use loss::{Loss, Status};
+pub(crate) use pauses::Pauses;
 pub use payload::{MAX_PAYLOAD, Payload};
 pub use record::{End, Holder, MARKER_SECS, Previous, Record, Slot};
 pub use times::{DEFAULT_TTL, MAX_TTL, MIN_TTL, Times};

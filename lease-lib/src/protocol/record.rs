@@ -208,6 +208,15 @@ impl Slot {
         }
     }
 
+    /// How the grant before ended, if that is told.
+    pub fn previous(&self) -> Option<&Previous> {
+        match self {
+            Slot::Free { previous, .. } => previous.as_ref(),
+            Slot::Taken { record, .. } | Slot::Shared { record, .. } => record.previous.as_ref(),
+            Slot::Foreign { .. } => None,
+        }
+    }
+
     /// The attempt whose record this is.
     pub fn attempt(&self) -> Option<&str> {
         match self {

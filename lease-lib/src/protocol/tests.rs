@@ -293,6 +293,37 @@ fn a_release_of_unknown_outcome_is_resolved() {
 }
 
 #[test]
+fn a_release_that_finds_its_grant_broken_says_so() {
+    let previous = |why| Some(Previous { token: Token::new(10), holder: "o".into(), ended: "t".into(), why });
+    let broken = Slot::Free { revision: 11, previous: previous(End::Broken), by: Some(String::new()) };
+    let next_holder = Record { previous: previous(End::Broken), ..record("you") };
+    for slot in [broken, taken(12, next_holder)] {
+        let mut hold = held(at(0));
+        hold.take(at(100), release());
+        send(&mut hold, at(100));
+        hold.take(at(110), Event::Answered(Err(WriteError::InFlight)));
+        send(&mut hold, at(115));
+        hold.take(at(120), Event::Answered(conflict(slot.revision())));
+        assert_eq!(hold.next(at(120)), Command::Look(slot.revision()));
+        hold.take(at(130), Event::Found(Some(slot)));
+        assert_eq!(hold.next(at(130)), Command::Done(Released::Lost(Loss::Taken)));
+    }
+}
+
+#[test]
+fn of_a_guarded_write_that_another_leader_may_have_taken_nobody_knows() {
+    for behind in [conflict(9), conflict(0), Err(WriteError::InFlight)] {
+        let mut hold = held(at(0));
+        let (key, body) = ("data.v".to_owned(), Body::Put("1".into()));
+        hold.take(at(100), Event::Guard(Guarded::Put { key, body, ttl_secs: 0 }));
+        assert!(matches!(hold.next(at(100)), Command::Send(_)));
+        hold.take(at(110), Event::Answered(behind));
+        hold.take(at(111), release());
+        assert_eq!(hold.guarded(), (1, Some(Outcome::Unknown)));
+    }
+}
+
+#[test]
 fn a_renewal_that_lands_late_does_not_keep_a_release_from_its_record() {
     let mut hold = held(at(0));
     send(&mut hold, at(4_000));

@@ -11,7 +11,7 @@ use crate::lease::{Held, Lease};
 use crate::lock::Attempt;
 use crate::observe::Observation;
 use crate::protocol::{Claim, ClaimStep, Hold, Slot};
-use crate::store::{Revision, Unreadable};
+use crate::store::{Revision, Unreadable, WriteError};
 use crate::target::{Opening, Target};
 
 /// What came of a claim.
@@ -51,9 +51,8 @@ impl Waiter {
         let mut claim =
             Claim::new(key.clone(), record, self.wanted.times, expect, serial, core.now()).under(gate);
         let mut step = ClaimStep::Send(Duration::ZERO);
-        let mut was_open = false;
+        let mut is_unanswered = false;
         let claimed = loop {
-            was_open |= claim.is_open();
             let serial = self.next_serial();
             step = match step {
                 ClaimStep::Send(pause) => {
@@ -64,6 +63,7 @@ impl Waiter {
                         break self.too_late(&key, None, claim.is_open()).await;
                     }
                     let answer = core.send(&claim.request()).await;
+                    is_unanswered |= matches!(answer, Err(WriteError::Unknown(_)));
                     claim.answered(core.now(), serial, answer)
                 }
                 ClaimStep::Look(revision) => {
@@ -89,7 +89,7 @@ impl Waiter {
                 }
             };
         };
-        if was_open {
+        if is_unanswered {
             let how = match &claimed {
                 Claimed::Over(Verdict::Granted(_)) => "applied",
                 Claimed::No => "not-applied",

@@ -9,6 +9,7 @@ use super::{Verdict, Waiter, doubled};
 use crate::ambient::{fresh_id, sleep_until};
 use crate::core::Core;
 use crate::error::Error;
+use crate::protocol::Pauses;
 use crate::protocol::line::{self, Left};
 use crate::store::{Body, Revision, Write, WriteError};
 
@@ -19,8 +20,6 @@ const PLACE_SECS: u64 = 24 * 3600;
 const LEFT_SECS: u64 = 2;
 /// The pause before a write that was not answered is sent again.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The first pause after "another write is in flight", which a leader that was cut off says until it steps down.
-const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(5);
 /// For how long leaving a place insists. After that, others pass it over, or its TTL ends it.
 const INSIST: Duration = Duration::from_secs(60);
 
@@ -45,7 +44,7 @@ impl Waiter {
         let key = self.place_key();
         let mut id = fresh_id(self.core.ambient.as_ref());
         let mut open = false;
-        let (mut conflicts, mut in_flight) = (0, 0);
+        let (mut conflicts, mut pauses) = (0, Pauses::default());
         loop {
             let body = Body::Put(value.clone());
             let write = Write { key: key.clone(), expect, body, ttl_secs: PLACE_SECS, id: id.clone() };
@@ -68,7 +67,10 @@ impl Waiter {
                     {
                         return Ok(entry.revision);
                     }
-                    expect = current.unwrap_or_default();
+                    let current = current.unwrap_or_default();
+                    // Another leader may have taken it.
+                    open |= current < expect;
+                    expect = current;
                     id = fresh_id(self.core.ambient.as_ref());
                     conflicts += 1;
                     doubled(Duration::from_millis(5), conflicts - 1)
@@ -76,8 +78,7 @@ impl Waiter {
                 // Another leader than the one that says so may have taken it.
                 Err(WriteError::InFlight) => {
                     open = true;
-                    in_flight += 1;
-                    doubled(IN_FLIGHT_PAUSE, in_flight)
+                    pauses.in_flight()
                 }
                 Err(WriteError::NotTaken) => PAUSE,
                 Err(WriteError::Unknown(_)) => {
@@ -144,7 +145,7 @@ pub(super) async fn remove(
         id: fresh_id(core.ambient.as_ref()),
     };
     let give_up_at = core.now() + INSIST;
-    let (mut conflicts, mut in_flight) = (0, 0);
+    let (mut conflicts, mut pauses) = (0, Pauses::default());
     while core.now() < give_up_at {
         let pause = match core.write(&write).await {
             Err(WriteError::Conflict { current: Some(current) }) if whatever && current != write.expect => {
@@ -159,10 +160,7 @@ pub(super) async fn remove(
             Ok(ack) => return Removal::Done(ack.revision),
             Err(WriteError::Conflict { .. }) => return Removal::NotThere,
             Err(WriteError::Refused(_)) => return Removal::Undecided,
-            Err(WriteError::InFlight) => {
-                in_flight += 1;
-                doubled(IN_FLIGHT_PAUSE, in_flight)
-            }
+            Err(WriteError::InFlight) => pauses.in_flight(),
             // Sent again, unchanged: if it had been applied, the answer is a conflict or a duplicate.
             Err(WriteError::NotTaken | WriteError::Unknown(_)) => PAUSE,
         };
