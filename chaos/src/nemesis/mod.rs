@@ -168,7 +168,7 @@ impl Nemesis {
             // Longer than the library waits for an answer; what was lost meanwhile is sent again 3 s after the first of it.
             Nemesis::Unheard => (1_600, 2_800),
             // Just longer than a lease of 4 s is believed; the store keeps its record for 6 s.
-            Nemesis::UnheardLong => (4_200, 4_900),
+            Nemesis::UnheardLong => (3_900, 4_400),
             // Until all servers may have died and have a leader again, and others have held what was released.
             Nemesis::UnheardRelease => (9_000, 12_000),
             Nemesis::PauseLong => (14_000, 18_000),

@@ -19,10 +19,10 @@ use crate::cluster::network::Rule;
 use crate::worker::BUCKET;
 
 /// How long it is waited for the moment.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_millis(400);
 
 /// How long connections are reset: on each of them something is sent meanwhile.
-const RESET: Duration = Duration::from_millis(700);
+const RESET: Duration = Duration::from_millis(400);
 
 /// Of a claim, while packets of all servers are late: it takes them twice as long to agree on it. After a long time it is to hear
 /// at once.

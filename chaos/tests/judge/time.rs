@@ -1,6 +1,6 @@
 //! Notice, use after loss, progress.
 
-use chaos::history::{GIVEN_UP, Kind, Outcome, What};
+use chaos::history::{GIVEN_UP, Kind, Outcome, STOPPED, What};
 
 use super::story::Story;
 
@@ -143,22 +143,29 @@ fn after_healing_somebody_is_granted_every_name() {
 #[test]
 fn a_name_that_is_held_on_is_due_when_it_is_let_go() {
     let property = "progress after healing";
-    let story = |let_go: u64, ends: u64| {
+    let story = |let_go: u64, goes_on: bool| {
         let mut story = Story::new();
         story.asks(500, "w2", 1, Kind::Lock, &["a"]);
         story.granted(600, "w2", 1, "a", 7, 4_000);
         story.say(1_000, "runner", What::Healed);
         story.asks(5_000, "w1", 1, Kind::Lock, &["a"]);
         story.refused(17_000, "w1", 1, Outcome::Held);
+        if goes_on {
+            story.asks(17_100, "w1", 2, Kind::Lock, &["a"]);
+            let told_to_stop = What::Refused { op: 2, outcome: Outcome::Unknown, detail: STOPPED.into() };
+            story.say(25_000, "w1", told_to_stop);
+        }
         story.renewed(2_000, "w2", 1, let_go + 1_000);
         story.releases(let_go, "w2", 1);
-        story.ends(ends);
+        story.ends(30_000);
         story
     };
     // Held for all of the 19 s after healing, as workers do: of the name nothing is known.
-    assert_eq!(story(20_500, 30_000).holds_for(property).examined, 1);
-    // It was free for long enough.
-    story(3_000, 30_000).violates(property, "Nobody was granted a within 19.00 s");
+    assert_eq!(story(20_500, true).holds_for(property).examined, 1);
+    // It was free for long enough, while somebody asked for it, also who was told to stop in the end.
+    story(3_000, true).violates(property, "Nobody was granted a within 19.00 s");
+    // Nor is a name owed that nobody asks for any more.
+    assert_eq!(story(3_000, false).holds_for(property).examined, 1);
 }
 
 #[test]
