@@ -1,7 +1,8 @@
 //! No loss without a cause: who is told that its lock was taken or broken by force, that its bucket was replaced, or at the
 //! release that it had lost the lock before, had that happen to it: somebody else's write, a deletion, the record's end by
 //! the store's clock. What was given back before the deadline had not expired: records outlive their deadlines. And the mark of
-//! who breaks it by force takes nothing: who finds that is told "broken", never "taken".
+//! who breaks it by force takes nothing: who finds that is told "broken", and "taken" only where a leader that was cut off may
+//! have been asked what it was.
 
 use super::fault::Band;
 use super::operation::{Mark, Operation};
@@ -13,6 +14,9 @@ const READ_NS: u64 = 5_000_000_000;
 
 /// A release that is begun so shortly before the deadline may be heard after it, on a busy machine.
 const HEARD_NS: u64 = 500_000_000;
+
+/// How long after it was cut off from others a leader may answer.
+const LEADS_NS: u64 = 20_000_000_000;
 
 /// How long after a bucket was made again processes that were cut off may find that out.
 const FOUND_OUT_NS: u64 = 30_000_000_000;
@@ -92,6 +96,12 @@ fn cause(run: &Run, operation: &Operation, name: &str, at: Mark) -> Cause {
     // Told at a release, which was begun before the deadline.
     let is_release = operation.lost.is_none();
     let was_taken = operation.lost.as_ref().is_some_and(|(_, reason)| reason == "taken");
+    let parts = |band: &Band| {
+        band.nemesis.starts_with("partition") || ["bridge", "split"].contains(&band.nemesis.as_str())
+    };
+    let may_not_know =
+        run.faults.iter().any(|band| parts(band) && band.touches(at.at_ns, at.at_ns, LEADS_NS));
+    let counts_marks = was_taken && !may_not_know;
     let mut last = granting;
     let grant_token = token.copied();
     for write in later.take_while(|it| it.at.at_ns <= until) {
@@ -101,7 +111,8 @@ fn cause(run: &Run, operation: &Operation, name: &str, at: Mark) -> Cause {
         if ends {
             break;
         }
-        let own = write.record().is_some_and(|it| it.attempt == attempt) && (was_taken || !write.is_marked());
+        let own =
+            write.record().is_some_and(|it| it.attempt == attempt) && (counts_marks || !write.is_marked());
         if !own {
             let expired_first = last.expires_us().is_some_and(|expires| expires <= write.written_us);
             return if is_release && expired_first { Cause::None } else { Cause::Seen };

@@ -73,14 +73,14 @@ const MIXED: &[(Via, Workload)] = &[
     (Library, Workload::Breaker),
 ];
 
-/// The mutex, broken by force again and again.
+/// Each a lock that nobody else wants, which is broken by force as soon as it is held for longer than a moment.
 const SEIZED: &[(Via, Workload)] = &[
-    (Library, Workload::Brief),
-    (Library, Workload::Brief),
-    (Library, Workload::Brief),
-    (Library, Workload::Brief),
-    (Library, Workload::Brief),
-    (Library, Workload::Brief),
+    (Library, Workload::Own),
+    (Library, Workload::Own),
+    (Library, Workload::Own),
+    (Library, Workload::Own),
+    (Library, Workload::Own),
+    (Library, Workload::Own),
     (Library, Workload::Marker),
     (Library, Workload::Marker),
     (Library, Workload::Marker),

@@ -8,20 +8,23 @@ use super::say::Said;
 use crate::history::What;
 use support::chance::Chance;
 
-/// The locks of the workloads that it meets.
-const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "data"];
+/// The locks that workers share.
+pub(super) const SHARED: [&str; 6] = ["a", "b", "c", "d", "e", "data"];
+/// Those that the first workers have for themselves.
+pub(super) const OWN: [&str; 6] = ["own-w0", "own-w1", "own-w2", "own-w3", "own-w4", "own-w5"];
 
-/// Breaks until told to stop, so many of 1,000 at once.
+/// Breaks some of these until told to stop, so many of 1,000 at once.
 pub(super) async fn run(
     space: &Space,
     said: &Said,
     chance: &mut Chance,
     stop: &CancellationToken,
+    names: &[&'static str],
     permille: u32,
 ) {
     while !stop.is_cancelled() {
         let pause = chance.millis(50, 600);
-        let mut names = NAMES;
+        let mut names = names.to_vec();
         chance.shuffle(&mut names);
         let at_once = chance.odds(permille);
         tokio::select! {

@@ -126,6 +126,7 @@ impl Lane {
             Workload::Brief => (Kind::Lock, one(if self.chance.odds(500) { "a" } else { "b" }), None),
             Workload::Lock | Workload::Patient => (Kind::Lock, vec![names[0].clone()], None),
             Workload::Greedy => (Kind::Lock, one("a"), None),
+            Workload::Own => (Kind::Lock, one(&format!("own-{}", self.settings.name)), None),
             Workload::Fresh => (Kind::Lock, one(&format!("f{:x}", self.chance.bits())), None),
             Workload::Rwlock | Workload::BriefRwlock if self.chance.odds(700) => {
                 (Kind::Shared, one("r"), None)

@@ -59,6 +59,8 @@ pub enum Workload {
     Patient,
     /// A lock that everybody wants, taken again as soon as it was given back; one operation at a time.
     Greedy,
+    /// A lock of the worker's own, which nobody else wants, held for moments; one operation at a time.
+    Own,
     /// A lock that nobody has had before, which is not renewed and ends by its TTL.
     Fresh,
     /// A lock for readers and writers.
@@ -77,7 +79,7 @@ pub enum Workload {
     Group,
     /// None: it breaks the locks of others by force.
     Breaker,
-    /// The same, always with the mark that a holder is to heed.
+    /// The same with workers' own locks, always with the mark that a holder is to heed.
     Marker,
     /// None: it asks who leads.
     Observer,
@@ -94,6 +96,7 @@ impl Workload {
             Workload::Brief => "brief",
             Workload::Patient => "patient",
             Workload::Greedy => "greedy",
+            Workload::Own => "own",
             Workload::Fresh => "fresh",
             Workload::Rwlock => "rwlock",
             Workload::BriefRwlock => "brief-rwlock",
@@ -110,7 +113,7 @@ impl Workload {
 
     /// Whether it holds for moments only.
     fn is_brief(self) -> bool {
-        matches!(self, Workload::Brief | Workload::BriefRwlock | Workload::Greedy)
+        matches!(self, Workload::Brief | Workload::BriefRwlock | Workload::Greedy | Workload::Own)
     }
 }
 
@@ -186,8 +189,10 @@ pub async fn run(settings: Settings) -> Result<(), String> {
     };
     if let hold::Source::Library(space) = &source {
         match settings.workload {
-            Workload::Breaker => breaker::run(space, &said, &mut chance, &stop, AT_ONCE).await,
-            Workload::Marker => breaker::run(space, &said, &mut chance, &stop, 0).await,
+            Workload::Breaker => {
+                breaker::run(space, &said, &mut chance, &stop, &breaker::SHARED, AT_ONCE).await
+            }
+            Workload::Marker => breaker::run(space, &said, &mut chance, &stop, &breaker::OWN, 0).await,
             Workload::Observer => observer::run(space, &said, &mut chance, &stop).await,
             _ => {}
         }
@@ -195,7 +200,7 @@ pub async fn run(settings: Settings) -> Result<(), String> {
     // One operation at a time: of several, the others would wait in line, and the process would know that somebody does.
     // And many, where each mostly waits for the end of what it holds.
     let lanes = match settings.workload {
-        Workload::Greedy => 1,
+        Workload::Greedy | Workload::Own => 1,
         Workload::Fresh => 3 * settings.lanes,
         _ => settings.lanes,
     };

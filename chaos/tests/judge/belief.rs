@@ -88,6 +88,12 @@ fn lost(reason: &str, at: u64) -> Story {
     story
 }
 
+fn marked_by_hand() -> serde_json::Value {
+    let mut mark = record("x", None);
+    mark["broken"] = json!("by hand");
+    mark
+}
+
 #[test]
 fn what_is_told_to_be_taken_was_taken() {
     let property = "no loss without a cause";
@@ -107,14 +113,16 @@ fn what_is_told_to_be_taken_was_taken() {
     elsewhere.record(490, "lock.b", "y", None);
     elsewhere.violates(property, "nothing had happened");
     let mut marked = lost("broken", 500);
-    let mut mark = record("x", None);
-    mark["broken"] = json!("by hand");
-    marked.writes(490, "lock.a", 6, mark.clone());
+    marked.writes(490, "lock.a", 6, marked_by_hand());
     marked.holds_for(property);
     // Nobody has it who marked it.
     let mut mistaken = lost("taken", 500);
-    mistaken.writes(490, "lock.a", 6, mark);
+    mistaken.writes(490, "lock.a", 6, marked_by_hand());
     mistaken.violates(property, "w1's op 1 was told that it was lost (taken)");
+    let mut asked_elsewhere = lost("taken", 500);
+    asked_elsewhere.fault(100, 400, "partition-leader-for-long", "n0|n1,n2");
+    asked_elsewhere.writes(490, "lock.a", 6, marked_by_hand());
+    asked_elsewhere.holds_for(property);
     mistaken.record(495, "lock.a", "y", None);
     mistaken.holds_for(property);
     // By the store's clock it was over.

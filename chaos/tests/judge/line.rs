@@ -141,6 +141,10 @@ fn a_place_is_kept() {
 
 /// Who stands second is granted it, after what is said to have happened.
 fn out_of_turn(happened: impl FnOnce(&mut Story)) -> Story {
+    out_of_turn_at(1_030, happened)
+}
+
+fn out_of_turn_at(at: u64, happened: impl FnOnce(&mut Story)) -> Story {
     let mut story = Story::new();
     for worker in ["w1", "w2", "w3", "w3.1"] {
         story.starts(1, worker, "library");
@@ -149,7 +153,7 @@ fn out_of_turn(happened: impl FnOnce(&mut Story)) -> Story {
     story.writes(10, "line.lock.a.1", 86_400, place("w1"));
     story.writes(11, "line.lock.a.2", 86_400, place("w2"));
     happened(&mut story);
-    story.record(1_030, "lock.a", "of-w2", None);
+    story.record(at, "lock.a", "of-w2", None);
     story
 }
 
@@ -173,6 +177,12 @@ fn a_claim_is_in_turn() {
         story.say(900, "runner", What::Gone { worker: "w1".into() });
     };
     out_of_turn(died).is_untested(property);
+    // Whose daemon has ended since it took the place, however long ago, does not wait there any more.
+    let much_later =
+        |nemesis: &str, from: u64| out_of_turn_at(30_000, |story| story.fault(from, from + 5, nemesis, "d1"));
+    much_later("stop-daemon", 20).is_untested(property);
+    much_later("pause-daemon", 20).violates(property, "past w1");
+    much_later("stop-daemon", 2).violates(property, "past w1");
     // Handed on within its process, it is no claim; kept free for it by another, it is its turn as well.
     let after = |attempt: &str, holder: &str, is_reserved: bool| {
         let mut before = record(attempt, None);

@@ -177,6 +177,30 @@ fn no_grant_is_deleted_by_another_while_it_stands() {
 }
 
 #[test]
+fn that_a_store_was_made_to_lose_writes_excuses_only_what_it_lost() {
+    let (written_over, lost) = ("no grant is written over while it stands", "no loss without a cause");
+    let story = |is_seen: bool| {
+        let mut story = Story::new();
+        story.fault(1, 5, "membership-beyond-promise", "KV_leases to 1 replica");
+        story.record(10, "lock.a", "y", None);
+        story.writes(20, "lock.a", 600, json!({ "gone": true, "attempt": "x" }));
+        let token = story.record(10_000, "lock.b", "z", None);
+        story.asks(9_990, "w1", 1, Kind::Lock, &["b"]);
+        story.granted(10_001, "w1", 1, "b", token, 13_950);
+        story.say(10_500, "w1", What::Lost { op: 1, reason: "taken".into() });
+        if is_seen {
+            story.write(40, FIRST + 50, "lock.c", 6, record("v", None));
+            story.write(50, FIRST + 50, "lock.d", 6, record("w", None));
+        }
+        story
+    };
+    story(false).violates(written_over, "lock.a was deleted by the attempt x");
+    assert_eq!(story(true).holds_for(written_over).shown, 1);
+    story(false).violates(lost, "nothing had happened to what it held");
+    story(true).is_untested(lost);
+}
+
+#[test]
 fn only_who_holds_it_keeps_it_free_for_another() {
     let property = "no grant is written over while it stands";
     let kept_free = |previous: u64| {

@@ -8,7 +8,8 @@ use std::fmt;
 pub enum Loss {
     /// No renewal was confirmed before the deadline.
     Expired,
-    /// The record is gone or somebody else's, though its time had not come: it was removed by force.
+    /// The record is gone or somebody else's, though its time had not come: it was removed by force. Or it was marked by force, and
+    /// the server that was asked what stands there did not know of it yet.
     Taken,
     /// Broken by force, with the breaker's reason.
     Broken(String),
