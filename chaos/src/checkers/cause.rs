@@ -33,10 +33,8 @@ pub fn check(run: &Run) -> Finding {
             .iter()
             .any(|it| it.nemesis == "bucket" && it.touches(grant.at.at_ns, at.at_ns, FOUND_OUT_NS));
         // A daemon that is started again knows none of the leases of before.
-        let daemon =
-            |it: &Band| it.nemesis.ends_with("-daemon") && !it.pauses() && it.names(&operation.worker);
-        let restarted =
-            run.faults.iter().filter(|it| daemon(it)).any(|it| it.touches(grant.at.at_ns, at.at_ns, 0));
+        let ends = |it: &&Band| it.ends_daemon_of(&operation.worker);
+        let restarted = run.faults.iter().filter(ends).any(|it| it.touches(grant.at.at_ns, at.at_ns, 0));
         let beyond = run.is_beyond(grant.at.at_ns, at.at_ns, operation.ttl_ns())
             || store::has_forked(run, grant.at.at_ns, at.at_ns);
         // A daemon that stands still hears of the release when it wakes up, perhaps after the deadline.
@@ -96,11 +94,8 @@ fn cause(run: &Run, operation: &Operation, name: &str, at: Mark) -> Cause {
     // Told at a release, which was begun before the deadline.
     let is_release = operation.lost.is_none();
     let was_taken = operation.lost.as_ref().is_some_and(|(_, reason)| reason == "taken");
-    let parts = |band: &Band| {
-        band.nemesis.starts_with("partition") || ["bridge", "split"].contains(&band.nemesis.as_str())
-    };
     let may_not_know =
-        run.faults.iter().any(|band| parts(band) && band.touches(at.at_ns, at.at_ns, LEADS_NS));
+        run.faults.iter().any(|band| band.parts_servers() && band.touches(at.at_ns, at.at_ns, LEADS_NS));
     let counts_marks = was_taken && !may_not_know;
     let mut last = granting;
     let grant_token = token.copied();

@@ -48,6 +48,16 @@ impl Band {
         self.nemesis.contains("pause") || self.nemesis.contains("suspend")
     }
 
+    /// Whether it ends the daemon beside this worker, and with it all that the daemon knew.
+    pub fn ends_daemon_of(&self, worker: &str) -> bool {
+        self.nemesis.ends_with("-daemon") && !self.pauses() && self.names(worker)
+    }
+
+    /// Whether it keeps servers from hearing each other, so that a leader may answer by what it knew before.
+    pub fn parts_servers(&self) -> bool {
+        self.nemesis.starts_with("partition") || ["bridge", "split"].contains(&self.nemesis.as_str())
+    }
+
     /// Whether it breaks on purpose what the contract assumes: servers' clocks apart by more than the slack, or a store
     /// that loses what it acknowledged. Such nemeses say `beyond` in their names; no others are excused.
     pub fn is_beyond(&self) -> bool {

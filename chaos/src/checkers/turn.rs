@@ -61,7 +61,7 @@ fn is_handed_on(turn: &Turn) -> bool {
 
 /// Whether the daemon that stood there for its worker has ended since: nobody waits there any more.
 fn is_left_behind(run: &Run, place: &Place, at_ns: u64) -> bool {
-    let ends = |band: &&Band| band.nemesis.ends_with("-daemon") && !band.pauses() && band.names(&place.owner);
+    let ends = |band: &&Band| band.ends_daemon_of(&place.owner);
     run.faults.iter().filter(ends).any(|band| (place.at_ns..=at_ns).contains(&band.from.at_ns))
 }
 

@@ -17,8 +17,7 @@ const ENDS_WITHIN: Duration = Duration::from_secs(30);
 fn nothing_is_left_of_a_run_that_is_killed() {
     // With disks: loop devices and mounts are what is most easily left behind.
     let mut run = Begun::at_work("disk");
-    run.child.kill().expect("SIGKILL");
-    run.child.wait().expect("its end");
+    run.kill();
     run.has_left_nothing();
     assert!(run.judged().contains("the runner did not finish"));
 }
@@ -27,8 +26,7 @@ fn nothing_is_left_of_a_run_that_is_killed() {
 fn nothing_is_left_of_a_run_with_clocks_that_is_killed() {
     // What fakes the clocks keeps something for each process.
     let mut run = Begun::at_work("clock");
-    run.child.kill().expect("SIGKILL");
-    run.child.wait().expect("its end");
+    run.kill();
     run.has_left_nothing();
 }
 
@@ -74,8 +72,7 @@ fn a_run_without_namespaces_says_what_it_could_not_try_and_ends_as_well() {
     assert!(verdict.contains("untried: loss: "), "{verdict}");
 
     let mut run = Begun::by_links("partition");
-    run.child.kill().expect("SIGKILL");
-    run.child.wait().expect("its end");
+    run.kill();
     run.has_left_nothing();
 }
 
