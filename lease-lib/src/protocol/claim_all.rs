@@ -132,18 +132,19 @@ impl ClaimAll {
             _ if now >= self.deadline() => AllStep::TooLate,
             // Old, or overwritten: asked again until the deadline.
             None => AllStep::Send(self.pauses.later()),
-            Some(ack) if self.granted.is_some() => self.applied(ack),
-            // Applied once need not mean standing. Only a batch on those very revisions proves that all of it is ours; it
-            // is a renewal in all but name, so the deadline counts from its own send.
+            // Applied once need not mean standing: the read may be old, and shows one key of several. Only a batch on those very
+            // revisions proves that all of it is ours, and one that was itself only found to have been applied proves nothing new.
+            // It is a renewal in all but name, so the deadline counts from its own send.
             Some(ack) => {
                 let Some(revisions) = self.revisions(ack) else { return AllStep::NotOurs };
-                let writes = self.parts.iter_mut().zip(&revisions).map(|(part, revision)| {
-                    part.record.token = Some(Token::new(*revision));
+                let tokens = self.granted.get_or_insert_with(|| revisions.clone());
+                let parts = self.parts.iter_mut().zip(&revisions).zip(tokens);
+                let writes = parts.map(|((part, revision), token)| {
+                    part.record.token = Some(Token::new(*token));
                     write(&part.key, *revision, &part.record, self.times)
                 });
                 self.batch = Batch { id, writes: writes.collect() };
                 self.own = (0..self.parts.len()).collect();
-                self.granted = Some(revisions);
                 self.sent = now;
                 AllStep::Send(Duration::ZERO)
             }
@@ -236,6 +237,25 @@ mod tests {
         let step = claim.answered(at(2_900), Ok(BatchAck::Applied { first: 50, last: 51 }));
         let deadline = at(2_800 + 19_800);
         assert_eq!(tokens(step), [(40, 50, deadline), (41, 51, deadline)]);
+    }
+
+    #[test]
+    fn a_confirmation_that_is_only_found_is_confirmed_in_turn() {
+        let mut claim = claim();
+        let _ = claim.answered(at(2_700), Ok(BatchAck::Duplicate));
+        let _ = claim.found(at(2_800), "second".into(), Some(&stands(&claim, 1, 41)));
+        let step = claim.answered(at(4_300), Err(WriteError::Unknown("lost")));
+        assert!(matches!(step, AllStep::Send(_)), "{step:?}");
+        let step = claim.answered(at(4_500), Ok(BatchAck::Duplicate));
+        assert!(matches!(&step, AllStep::Read(key) if key == "lock.b"), "{step:?}");
+        // What stood once under the last key says nothing of now, nor of the others.
+        let step = claim.found(at(4_600), "third".into(), Some(&stands(&claim, 1, 51)));
+        assert!(matches!(step, AllStep::Send(Duration::ZERO)), "{step:?}");
+        let compared: Vec<_> = claim.batch().writes.iter().map(BatchWrite::compared).collect();
+        assert_eq!((compared, claim.batch().id.as_str()), (vec![("lock.a", 50), ("lock.b", 51)], "third"));
+        let step = claim.answered(at(4_700), Ok(BatchAck::Applied { first: 60, last: 61 }));
+        let deadline = at(4_600 + 19_800);
+        assert_eq!(tokens(step), [(40, 60, deadline), (41, 61, deadline)]);
     }
 
     #[test]
