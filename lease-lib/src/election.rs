@@ -209,8 +209,11 @@ impl Election {
             match done {
                 None => {}
                 Some(Ok(done)) => {
-                    term.resign().await?;
-                    return Ok(done);
+                    return match term.resign().await {
+                        // Whoever reads "unknown" may do the work again; it was done while this one led.
+                        Ok(()) | Err(Error::Unknown(_) | Error::Lost(_)) => Ok(done),
+                        Err(error) => Err(error),
+                    };
                 }
                 // If it is gone by now, whoever is next leads: that may be this one again.
                 Some(Err(better)) => match term.hand_over(&better.owner).await {

@@ -217,6 +217,9 @@ impl Lock {
 
     /// Runs `work` while holding the lock, and stops it (drops its future at its next await) if the lease is lost.
     ///
+    /// Work that was done under the lease is done, also if the store does not answer its release then: the lock is free once
+    /// the record has expired.
+    ///
     /// Cancel-safe: dropping it stops the work and gives the lock back.
     ///
     /// # Errors
@@ -233,10 +236,14 @@ impl Lock {
             done = work(std::sync::Arc::clone(&lease)) => done,
         };
         // The work may have kept a clone; then its last drop gives the lock back.
-        if let Some(lease) = std::sync::Arc::into_inner(lease) {
-            lease.release().await?;
+        match std::sync::Arc::into_inner(lease).map(Lease::release) {
+            Some(release) => match release.await {
+                // Whoever reads "unknown" may do the work again.
+                Ok(()) | Err(Error::Unknown(_)) => Ok(done),
+                Err(error) => Err(error),
+            },
+            None => Ok(done),
         }
-        Ok(done)
     }
 
     /// Breaks the grant with this token, whoever holds it.
@@ -276,7 +283,7 @@ impl Lock {
         Err(Error::TokenMismatch { given: token, current: None })
     }
 
-    /// Takes what another lease of the same lock gives up for it.
+    /// Takes what another lease of the same lock gives up for it, if nobody had it in between.
     pub(crate) async fn kept_from(&self, other: Lease) -> Result<Lease, Error> {
         let wanted = self.wanted(Some(Duration::ZERO))?;
         let core = self.space.core();
@@ -287,7 +294,7 @@ impl Lock {
                 allowed: format!("allowed is one of {}, held for writing", wanted.target.scope()),
             });
         }
-        let attempt = fresh_id(core.ambient.as_ref());
+        let (attempt, given_up) = (fresh_id(core.ambient.as_ref()), other.token());
         core.post.expect(&attempt);
         let waiter = core.waiter(String::new(), attempt.clone(), wanted.owner.clone());
         let given = other.give_to(waiter).await;
@@ -297,8 +304,9 @@ impl Lock {
         };
         core.post.expect_no_more(&attempt);
         match taken? {
-            Attempt::Granted(lease) => Ok(lease),
-            Attempt::Held(_) => Err(Error::Lost(Loss::Taken)),
+            // What was kept free may have expired before it was taken, after a late answer or while this process stood still.
+            Attempt::Granted(lease) if lease.fence() == Some(given_up) => Ok(lease),
+            Attempt::Granted(_) | Attempt::Held(_) => Err(Error::Lost(Loss::Taken)),
         }
     }
 

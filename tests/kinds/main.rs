@@ -13,6 +13,7 @@ mod multi;
 mod races;
 mod rwlock;
 mod semaphore;
+mod unanswered;
 mod watch;
 
 use std::time::Duration;

@@ -7,11 +7,13 @@ use lease::{Leadership, Space};
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 
-use crate::sim::{Pid, Sim};
+use crate::sim::{Pid, Sim, State};
 
 /// Follows until nobody wants anything any more.
 pub async fn observe(sim: Arc<Sim>, by: Pid, space: Space, name: String) {
     let Ok(mut seen) = space.election(&name).observe() else { return };
+    // Who was shown to lead, and until when.
+    let mut known = None;
     while !sim.lock().winding_down {
         match timeout(Duration::from_millis(500), seen.next()).await {
             Err(_) => {}
@@ -24,6 +26,7 @@ pub async fn observe(sim: Arc<Sim>, by: Pid, space: Space, name: String) {
                     format_args!("is shown {} as leader of {name}, for {:?}", leader.owner, leader.valid_for),
                 );
                 let at = sim.at();
+                known = Some((token, at + leader.valid_for));
                 let mut state = sim.lock();
                 let owner = value.as_deref().unwrap_or_default().contains(&leader.owner);
                 let what = state.checks.together.shown(at, token, leader.valid_for);
@@ -38,7 +41,32 @@ pub async fn observe(sim: Arc<Sim>, by: Pid, space: Space, name: String) {
                     );
                 }
             }
+            Ok(Some(Leadership::Vacant)) => {
+                let at = sim.at();
+                let mut state = sim.lock();
+                let denied =
+                    known.take().filter(|(token, until)| at < *until && stands(&state, &name, *token));
+                if let Some((token, _)) = denied
+                    && !["regress", "recreate"].iter().any(|fault| state.checks.causes.ever(fault))
+                {
+                    state.checks.violation(
+                        at,
+                        "leader denied",
+                        format!("{by} is told that nobody leads {name}, and token {token} stands"),
+                    );
+                }
+            }
             Ok(Some(_)) => {}
         }
     }
+}
+
+/// Whether the store has the grant of this token.
+fn stands(state: &State, name: &str, token: u64) -> bool {
+    let entry = state.history.current(&format!("elect.{name}"));
+    let value = entry.and_then(|entry| Some((entry.revision, entry.value()?)));
+    value.is_some_and(|(revision, value)| {
+        let record: serde_json::Value = serde_json::from_slice(value).unwrap_or_default();
+        record["token"].as_u64().unwrap_or(revision) == token
+    })
 }

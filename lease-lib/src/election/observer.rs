@@ -136,7 +136,8 @@ impl Watch {
         let (reader, mut calamity) = (self.reader.clone(), core.calamity.subscribe());
         let mut events: Option<Events<Entry>> = None;
         let mut look_at = core.now();
-        // An absence that is newer than what was seen cannot be told from an old read: it takes two of them.
+        // An absence that is newer than what was seen cannot be told from an old read: it takes two of them. And as long as a
+        // leader is known to lead, its record is there, or a marker: who sees neither was cut off before.
         let mut absences = 0;
         loop {
             // Asked again now and then, since two clocks drift apart. Unanswered: nobody is known to lead for long.
@@ -148,8 +149,9 @@ impl Watch {
             if events.is_none() {
                 events = core.asked("follow", core.store.follow(&self.key)).await.ok();
             }
-            let until = self.known.as_ref().filter(|(known, _)| matches!(known, Leadership::Leader(_)));
-            let wake = until.map_or(look_at, |(_, until)| (*until).min(look_at));
+            let known = self.known.as_ref().filter(|(known, _)| matches!(known, Leadership::Leader(_)));
+            let until = known.map(|(_, until)| *until);
+            let wake = until.map_or(look_at, |until| until.min(look_at));
             tokio::select! {
                 biased;
                 () = reader.closed() => return Err(Gone),
@@ -160,7 +162,10 @@ impl Watch {
                     look_at = core.now();
                 }
                 entry = next(events.as_mut()) => match entry {
-                    Some(entry) => self.see(Some(&entry)).await?,
+                    Some(entry) => {
+                        absences = 0;
+                        self.see(Some(&entry)).await?;
+                    }
                     None => events = None,
                 },
                 () = sleep_until(core.ambient.as_ref(), wake) => {
@@ -170,6 +175,7 @@ impl Watch {
                     }
                     look_at = core.now() + LOOK_EVERY;
                     match core.asked("read", core.store.read(&self.key)).await {
+                        Ok(None) if until.is_some_and(|until| core.now() < until) => {}
                         Ok(None) => {
                             absences += 1;
                             if absences > 1 || self.known.is_none() {

@@ -107,6 +107,7 @@ impl Pursuit {
             Err(Over::Failed(error)) => Err(error),
             Err(Over::GivenUp) => Err(Error::Closing),
         };
+        let is_granted = matches!(answer, Ok(MultiAttempt::Granted(_)));
         // Without a listener a lease in the answer is dropped, and dropping it gives it back.
         if let Some(caller) = self.caller.take() {
             let outcome = match &answer {
@@ -120,6 +121,10 @@ impl Pursuit {
             };
             self.observe(outcome);
             let _ = caller.send(answer);
+        }
+        // What one leader refused another may have taken.
+        if !is_granted && self.serial > 0 {
+            self.clean_up().await;
         }
     }
 
@@ -144,6 +149,7 @@ impl Pursuit {
                     None => {
                         passes += 1;
                         self.pause(PAUSE / 10).await?;
+                        self.ask_anew(&kept).await?;
                         continue;
                     }
                 },
@@ -162,6 +168,18 @@ impl Pursuit {
             } else {
                 self.take_in_order(&mut kept).await?;
             }
+        }
+    }
+
+    /// Asks whether what is kept is still held, after a batch over it was refused: it does not renew itself meanwhile, so
+    /// nothing else tells, and the same batch would be refused until its deadline.
+    async fn ask_anew(&mut self, kept: &Kept) -> Result<(), Over> {
+        let renewals = join_all(kept.values().map(Lease::renew));
+        tokio::select! {
+            biased;
+            // What is lost shows in its own clock.
+            _ = renewals => Ok(()),
+            paused = self.pause(Duration::from_secs(1)) => paused,
         }
     }
 

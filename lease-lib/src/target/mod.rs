@@ -195,6 +195,8 @@ fn sight(core: &Core, key: String, slot: Slot, attempt: &str, fresh: bool) -> Si
         Slot::Taken { revision, record, .. } if mine => Sight::Open(Opening {
             mine,
             broken: record.broken.is_some(),
+            // A reader that finds itself granted says the same again.
+            fence: record.fence,
             ..Opening::new(key, revision, record.previous)
         }),
         slot => Sight::Taken(taken(core, &slot, fresh)),

@@ -54,7 +54,7 @@ impl Agreed {
 pub(super) async fn look(core: &Core, name: &str, limit: u32, attempt: &str) -> Result<Sight, Blind> {
     let found = all(core, &format!("{}.*", key::permits(name))).await?;
     let (agreed, revision) = match found.get(&key::limit(name)) {
-        None => agree(core, name, 0, Agreed { v: 1, limit, most: limit }).await?,
+        None => agree(core, name, Agreed { v: 1, limit, most: limit }).await?,
         Some(entry) => match Agreed::read(entry) {
             Some(agreed) => (agreed, entry.revision),
             None => return Err(Blind::Refused(unreadable(name))),
@@ -124,27 +124,34 @@ fn is_granted(entry: Option<&Entry>) -> bool {
     matches!(Slot::of(entry), Slot::Taken { record, .. } if !record.reserved)
 }
 
-/// Writes what is agreed on over revision `expect`; gives what stands then.
-async fn agree(
+/// Writes what is agreed on over revision `expect`; `None` if somebody was faster, or nobody knows.
+async fn propose(
     core: &Core,
     name: &str,
     expect: Revision,
     agreed: Agreed,
-) -> Result<(Agreed, Revision), Blind> {
-    let key = key::limit(name);
+) -> Result<Option<Revision>, Blind> {
     let body = Body::Put(Bytes::from(serde_json::to_vec(&agreed).unwrap_or_default()));
-    let write = Write { key: key.clone(), expect, body, ttl_secs: 0, id: fresh_id(core.ambient.as_ref()) };
-    match core.write(&write).await {
-        Ok(ack) if !ack.duplicate => Ok((agreed, ack.revision)),
+    let id = fresh_id(core.ambient.as_ref());
+    match core.write(&Write { key: key::limit(name), expect, body, ttl_secs: 0, id }).await {
+        Ok(ack) if !ack.duplicate => Ok(Some(ack.revision)),
         Err(WriteError::Refused(why)) => Err(Blind::Denied(why)),
-        // Somebody was faster, or nobody knows: whatever is there now is agreed on.
-        _ => match core.asked("read", core.store.read(&key)).await?.as_ref() {
-            Some(entry) => match Agreed::read(entry) {
-                Some(there) => Ok((there, entry.revision)),
-                None => Err(Blind::Refused(unreadable(name))),
-            },
-            None => Err(Blind::Unreadable("the limit is not agreed on yet".into())),
+        _ => Ok(None),
+    }
+}
+
+/// Agrees with the others on what nobody has agreed on yet; gives what stands then.
+async fn agree(core: &Core, name: &str, agreed: Agreed) -> Result<(Agreed, Revision), Blind> {
+    if let Some(revision) = propose(core, name, 0, agreed).await? {
+        return Ok((agreed, revision));
+    }
+    // Whatever is there now is agreed on. Should that be old, the claim that rests on its revision is refused.
+    match core.asked("read", core.store.read(&key::limit(name))).await?.as_ref() {
+        Some(entry) => match Agreed::read(entry) {
+            Some(there) => Ok((there, entry.revision)),
+            None => Err(Blind::Refused(unreadable(name))),
         },
+        None => Err(Blind::Unreadable("the limit is not agreed on yet".into())),
     }
 }
 
@@ -164,18 +171,19 @@ pub(crate) async fn agreed(core: &Core, name: &str) -> Result<Option<(Agreed, Re
 pub(crate) async fn change_limit(core: &Core, name: &str, limit: u32) -> Result<(), Error> {
     let mut trouble = String::new();
     for _ in 0..TRIES {
-        // What is read may be old: then the write is refused, and it is read again.
+        // What is read may be old: then the write is refused, and it is read again. So it is also if what was read says just
+        // what is wanted: only a write that was taken tells that this is so now.
         match agreed(core, name).await {
             Ok(there) => {
                 let (next, expect) = match there {
                     None => (Agreed { v: 1, limit, most: limit }, 0),
                     Some((there, revision)) => (there.changed(limit), revision),
                 };
-                match agree(core, name, expect, next).await {
-                    Ok((stands, _)) if stands == next => return Ok(()),
+                match propose(core, name, expect, next).await {
+                    Ok(Some(_)) => return Ok(()),
                     Err(Blind::Refused(error)) => return Err(error),
                     Err(Blind::Denied(why)) => return Err(core.refusal(why).await),
-                    Ok(_) => {}
+                    Ok(None) => trouble = "others changed it, or the store did not answer".into(),
                     Err(Blind::Unreadable(why)) => trouble = why,
                 }
             }
