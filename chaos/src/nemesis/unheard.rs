@@ -1,11 +1,12 @@
 //! A worker does not hear what came of what it wrote: a claim, or its release. Chance alone hits such a moment rarely, so it is
-//! waited for. Servers pass a claim on to whoever follows its subject before they agree on it:
+//! waited for, in a network that is slow. Servers pass a claim on to whoever follows its subject before they agree on it, and
+//! announce it when they have, at the time of their answer:
 //!
 //! ```text
-//!   packets are late: w3 claims ─► that is seen ─► w3 hears nothing for some seconds
-//!                                       └────────► agreed on, and broken by others meanwhile
-//!   packets are not:  w3 claims ─► agreed on, heard ─► w3 hears nothing for some seconds
-//!                                                          └────► it releases, and others hold it meanwhile
+//!   w3 claims ─► that is seen ─► w3 hears nothing for some seconds
+//!                     └────────► agreed on, and broken by others meanwhile
+//!   w3 claims ─► agreed on ────► that is announced, and answered ─► w3 hears nothing for some seconds
+//!                                                                       └────► it releases, and others hold it meanwhile
 //! ```
 
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::cluster::network::Rule;
 use crate::worker::BUCKET;
 
 /// How long it is waited for the moment.
-const PATIENCE: Duration = Duration::from_millis(400);
+const PATIENCE: Duration = Duration::from_millis(800);
 
 /// How long connections are reset: on each of them something is sent meanwhile.
 const RESET: Duration = Duration::from_millis(400);
@@ -27,7 +28,7 @@ const RESET: Duration = Duration::from_millis(400);
 /// Of a claim, while packets of all servers are late: it takes them twice as long to agree on it. After a long time it is to hear
 /// at once.
 pub(super) async fn grant(world: &mut World, fault: u64, is_long: bool) -> Struck {
-    let Some(claimant) = claimant(world).await else { return Ok(None) };
+    let Some(claimant) = claimant(world, format!("$KV.{BUCKET}.lock.*")).await else { return Ok(None) };
     let struck = partition::deafen(world, fault, claimant).await?;
     let undo = if is_long { Undo::Hear(fault, claimant) } else { Undo::Rules(fault) };
     Ok(struck.map(|begun| Begun { undo, ..begun }))
@@ -45,14 +46,15 @@ pub(super) async fn hear(world: &mut World, fault: u64, member: usize) -> Result
 
 /// Of a release, which follows soon where locks are held briefly.
 pub(super) async fn release(world: &mut World, fault: u64) -> Struck {
-    let Some(holder) = claimant(world).await else { return Ok(None) };
-    partition::deafen(world, fault, holder).await
+    let Some(holder) = claimant(world, format!("_lease.{BUCKET}.ev.lock.*")).await else { return Ok(None) };
+    let struck = partition::deafen(world, fault, holder).await?;
+    Ok(struck.map(|begun| Begun { undo: Undo::Hear(fault, holder), ..begun }))
 }
 
-/// Who makes the next claim.
-async fn claimant(world: &World) -> Option<usize> {
+/// Who makes the next claim that is seen under this subject.
+async fn claimant(world: &World, subject: String) -> Option<usize> {
     let claimant = async {
-        let mut claims = follow(&world.cluster.urls(), format!("$KV.{BUCKET}.lock.*")).await?;
+        let mut claims = follow(&world.cluster.urls(), subject).await?;
         while let Some(message) = claims.next().await {
             let Ok(record) = serde_json::from_slice::<Value>(&message.payload) else { continue };
             // Neither kept free for somebody, nor a renewal.

@@ -45,6 +45,16 @@ const READERS: &[(Via, Workload)] = &[
     (Socket, Workload::BriefRwlock),
 ];
 
+/// The same, of whom half read and write for longer.
+const READERS_LONG_AND_SHORT: &[(Via, Workload)] = &[
+    (Library, Workload::BriefRwlock),
+    (Library, Workload::BriefRwlock),
+    (Library, Workload::BriefRwlock),
+    (Library, Workload::Rwlock),
+    (Library, Workload::Rwlock),
+    (Library, Workload::Rwlock),
+];
+
 /// The mutex, where everybody waits for a turn.
 const PATIENT: &[(Via, Workload)] = &[
     (Library, Workload::Patient),
@@ -53,6 +63,18 @@ const PATIENT: &[(Via, Workload)] = &[
     (Socket, Workload::Patient),
     (Socket, Workload::Patient),
     (Library, Workload::Patient),
+];
+
+/// The same, beside large values.
+const AMONG_BULK: &[(Via, Workload)] = &[
+    (Library, Workload::Patient),
+    (Library, Workload::Patient),
+    (Library, Workload::Patient),
+    (Library, Workload::Patient),
+    (Socket, Workload::Patient),
+    (Socket, Workload::Patient),
+    (Library, Workload::Bulky),
+    (Library, Workload::Bulky),
 ];
 
 /// One lock that each takes again and again.
@@ -212,6 +234,17 @@ pub const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "readers-behind",
+        about: "readers and writers of one lock, and two leaders, one of which does not know who reads",
+        crew: READERS_LONG_AND_SHORT,
+        stranger: Stranger::All,
+        nemeses: &[(1, CutOffLeaderLong)],
+        at_once: 1,
+        seconds: 50,
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
         name: "unheard",
         about: "grants that are not heard of, and asked for again, of locks that are broken by force meanwhile",
         crew: SEIZED,
@@ -226,17 +259,17 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "what was asked of a server that hung is done when it wakes up, when all that is over",
         crew: FRESH,
         // What is asked upon an answer that was on its way when its server stopped is what the server finds when it wakes up.
-        nemeses: &[(1, PauseLong), (2, Delay)],
-        at_once: 3,
+        nemeses: &[(1, Slow), (30, PauseLong)],
+        at_once: 2,
         seconds: 50,
         is_for_ci: false,
         ..PLAIN
     },
     Scenario {
         name: "haunted",
-        about: "servers that are killed: one has a fresh copy from the others, and then all rebuild theirs, each as it can",
-        crew: PATIENT,
-        nemeses: &[(1, Kill), (1, KillAll)],
+        about: "servers that are killed, and come back with what was removed, since the file that said so was removed as well",
+        crew: AMONG_BULK,
+        nemeses: &[(1, Kill)],
         at_once: 1,
         seconds: 45,
         is_for_ci: false,
@@ -246,8 +279,9 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "amnesia",
         about: "all servers die at once, and know nothing more of what they had answered to those who did not hear it",
         crew: GREEDY,
-        nemeses: &[(2, KillAll), (3, UnheardRelease)],
-        at_once: 2,
+        // Who asks what stands in its way hears so late that something else does by then.
+        nemeses: &[(1, Slow), (20, KillAll), (30, UnheardRelease)],
+        at_once: 3,
         seconds: 60,
         // A release is repeated for as long as the record may last.
         ttl_ms: 30_000,

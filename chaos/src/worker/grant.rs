@@ -73,7 +73,7 @@ impl Grant {
         }
     }
 
-    pub(super) async fn put(&self, key: &str, value: u64) -> Answer {
+    pub(super) async fn put(&self, key: &str, value: &str) -> Answer {
         match self {
             Grant::Library(granted) => granted.put(key, value).await,
             Grant::Socket(granted) => granted.put(key, value).await,

@@ -26,6 +26,9 @@ pub(super) enum Source {
     Socket(PathBuf),
 }
 
+/// How long a bulky value is. A file of the store has room for ten or so.
+const BULKY: usize = 400_000;
+
 /// One lane of a worker. A worker has several, so that operations of one process meet.
 pub(super) struct Lane {
     number: u64,
@@ -139,6 +142,7 @@ impl Lane {
             }
             Workload::Election => (Kind::Election, one("e"), None),
             Workload::Guarded => (Kind::Lock, one("data"), None),
+            Workload::Bulky => (Kind::Lock, one("bulk"), None),
             Workload::Group => (Kind::Group, one("m"), None),
             // It has no lanes.
             Workload::Breaker | Workload::Marker | Workload::Observer => (Kind::Lock, one("a"), None),
@@ -259,9 +263,9 @@ impl Lane {
             return;
         }
         for (name, token) in holding.grant.tokens() {
-            let is_guarded = self.settings.workload == Workload::Guarded;
+            let is_guarded = self.settings.workload.is_guarded();
             let resource = match (is_guarded, holding.kind) {
-                (true, _) => "data.position".to_owned(),
+                (true, _) => format!("data.{name}"),
                 (false, Kind::Election) => format!("elect.{name}"),
                 (false, _) => format!("lock.{name}"),
             };
@@ -276,7 +280,10 @@ impl Lane {
             let value = self.value();
             self.said.at(at_ns, What::Uses { op, resource: resource.clone(), token, value });
             let (answer, before) = match is_guarded {
-                true => (holding.during(&self.said, holding.grant.put("position", value)).await, None),
+                true => {
+                    let text = self.text(value);
+                    (holding.during(&self.said, holding.grant.put(&name, &text)).await, None)
+                }
                 false => {
                     let write = Write { resource, token, value };
                     holding.during(&self.said, self.registers.write(&write)).await
@@ -287,6 +294,12 @@ impl Lane {
         if holding.kind == Kind::Election && self.chance.odds(200) {
             holding.during(&self.said, holding.grant.proclaim(op)).await;
         }
+    }
+
+    /// How a value is written: the blanks behind it are nothing to a reader of JSON.
+    fn text(&self, value: u64) -> String {
+        let longer = if self.settings.workload == Workload::Bulky { BULKY } else { 0 };
+        format!("{value}{}", " ".repeat(longer))
     }
 
     /// A value that nobody else in the run writes: the seed differs from process to process.

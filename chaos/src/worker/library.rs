@@ -158,9 +158,9 @@ impl Granted {
     }
 
     /// Writes a value under the lease into the bucket.
-    pub(super) async fn put(&self, key: &str, value: u64) -> Answer {
+    pub(super) async fn put(&self, key: &str, value: &str) -> Answer {
         let Some(lease) = self.lease() else { return Answer::Refused };
-        match lease.put(key, value.to_string()).await {
+        match lease.put(key, value.to_owned()).await {
             Ok(()) => Answer::Accepted,
             Err(Error::Unknown(_)) => Answer::Unknown,
             Err(_) => Answer::Refused,

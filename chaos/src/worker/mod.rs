@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use futures_util::future::try_join_all;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio_util::sync::CancellationToken;
 
@@ -75,6 +76,8 @@ pub enum Workload {
     Election,
     /// A lock, and values written under it into the bucket itself.
     Guarded,
+    /// The same, with values so large that what the store keeps goes from file to file.
+    Bulky,
     /// A membership of a group.
     Group,
     /// None: it breaks the locks of others by force.
@@ -104,11 +107,17 @@ impl Workload {
             Workload::Multi => "multi",
             Workload::Election => "election",
             Workload::Guarded => "guarded",
+            Workload::Bulky => "bulky",
             Workload::Group => "group",
             Workload::Breaker => "breaker",
             Workload::Marker => "marker",
             Workload::Observer => "observer",
         }
+    }
+
+    /// Whether it writes into the bucket itself.
+    fn is_guarded(self) -> bool {
+        matches!(self, Workload::Guarded | Workload::Bulky)
     }
 
     /// Whether it holds for moments only.
@@ -201,7 +210,7 @@ pub async fn run(settings: Settings) -> Result<(), String> {
     // And many, where each mostly waits for the end of what it holds.
     let lanes = match settings.workload {
         Workload::Greedy | Workload::Own => 1,
-        Workload::Fresh => 3 * settings.lanes,
+        Workload::Fresh => 10 * settings.lanes,
         _ => settings.lanes,
     };
     let lanes = (0..lanes).map(|lane| {
@@ -209,9 +218,8 @@ pub async fn run(settings: Settings) -> Result<(), String> {
             hold::Lane::new(lane, &settings, source.clone(), said.clone(), chance.fork(), stop.clone());
         tokio::spawn(lane.run())
     });
-    for lane in lanes.collect::<Vec<_>>() {
-        lane.await.map_err(|error| format!("a lane ended: {error}"))?;
-    }
+    // One that panics ends the process: what it held would seem to be held on.
+    try_join_all(lanes).await.map_err(|error| format!("a lane ended: {error}"))?;
     if let hold::Source::Library(space) = &source {
         // What is still under way in the background, such as a release that was dropped.
         space.close(Duration::from_secs(5)).await;

@@ -76,9 +76,9 @@ impl Granted {
     }
 
     /// Writes a value under the lease into the bucket.
-    pub(super) async fn put(&self, key: &str, value: u64) -> history::Answer {
+    pub(super) async fn put(&self, key: &str, value: &str) -> history::Answer {
         let path = format!("{}/data/{key}", self.path);
-        match self.api.try_send("PUT", &path, &value.to_string()).await {
+        match self.api.try_send("PUT", &path, value).await {
             Ok(answer) if answer.status == OK => history::Answer::Accepted,
             Ok(answer) => match refused(&answer).outcome {
                 Outcome::Unknown => history::Answer::Unknown,
