@@ -1,5 +1,6 @@
 //! What a run is made of, by name.
 
+mod crews;
 mod list;
 
 use std::time::Duration;

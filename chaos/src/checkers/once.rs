@@ -48,8 +48,16 @@ pub fn check(run: &Run) -> Finding {
 
 /// Whether some server was started again between the two, or lost what it had.
 fn servers_forgot(run: &Run, from: u64, to: u64) -> bool {
-    let restarts =
-        ["kill", "kill-leader", "kill-all", "stop", "rolling-restart", "lame-duck", "replace-peer", "bucket"];
+    let restarts = [
+        "kill",
+        "kill-leader",
+        "forgotten-release",
+        "stop",
+        "rolling-restart",
+        "lame-duck",
+        "replace-peer",
+        "bucket",
+    ];
     let forgets = |nemesis: &str| {
         restarts.contains(&nemesis) || nemesis.contains("power") || nemesis.contains("beyond")
     };

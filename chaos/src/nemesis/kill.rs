@@ -10,17 +10,11 @@ pub(super) async fn server(world: &mut World, chance: &mut Chance, is_leader: bo
     Ok(Some(Begun { target: world.name(victim), undo: Undo::Launch(vec![victim]) }))
 }
 
-pub(super) async fn all_servers(world: &mut World) -> Struck {
-    if world.busy.contains(&true) {
-        return Ok(None);
+pub(super) async fn all_servers(world: &mut World) {
+    for server in 0..world.busy.len() {
+        world.busy[server] = true;
+        world.cluster.servers[server].kill().await;
     }
-    let all: Vec<usize> = (0..world.busy.len()).collect();
-    for server in &all {
-        world.busy[*server] = true;
-        world.cluster.servers[*server].kill().await;
-    }
-    let names: Vec<String> = all.iter().map(|server| world.name(*server)).collect();
-    Ok(Some(Begun { target: names.join(","), undo: Undo::Launch(all) }))
 }
 
 pub(super) async fn worker(world: &mut World, chance: &mut Chance) -> Struck {

@@ -72,8 +72,6 @@ nemeses! {
     Kill = "kill",
     /// SIGKILL for the server that leads the stream.
     KillLeader = "kill-leader",
-    /// SIGKILL for all servers at once: what they knew and had not written down is forgotten by all of them.
-    KillAll = "kill-all",
     /// SIGKILL for a worker.
     KillWorker = "kill-worker",
     /// SIGKILL for a daemon.
@@ -112,8 +110,9 @@ nemeses! {
     Unheard = "unheard-grant",
     /// The same, until its claim is over, but what it was granted is not.
     UnheardLong = "unheard-grant-for-long",
-    /// A worker does not hear what comes of its release, nor what it asks because of that.
-    UnheardRelease = "unheard-release",
+    /// A worker does not hear what came of its release, and all servers are killed: what they knew and had not written down is
+    /// forgotten by all of them, and it asks again once others have held what it released.
+    ForgottenRelease = "forgotten-release",
     /// Packets are lost everywhere.
     Loss = "loss",
     /// Packets of all servers or of one are late, and some are lost.
@@ -169,12 +168,10 @@ impl Nemesis {
             Nemesis::Unheard => (1_600, 2_800),
             // Just longer than a lease of 4 s is believed; the store keeps its record for 6 s.
             Nemesis::UnheardLong => (3_900, 4_400),
-            // Until all servers may have died and have a leader again, and others have held what was released.
-            Nemesis::UnheardRelease => (9_000, 12_000),
             Nemesis::PauseLong => (14_000, 18_000),
             // The others elect a leader after 4 to 9 s, and the old one steps down after 10 to 20 s.
             Nemesis::CutOffLeaderLong => (11_000, 15_000),
-            Nemesis::KillAll => (300, 1_500),
+            Nemesis::ForgottenRelease => (300, 1_500),
             Nemesis::Reset => (100, 600),
             Nemesis::StepDown | Nemesis::StepDownMeta => (100, 200),
             Nemesis::Rolling => (12_000, 18_000),
@@ -225,6 +222,8 @@ pub enum Undo {
     Rules(u64),
     /// A worker hears nothing, by the rules of this fault.
     Hear(u64, usize),
+    /// All servers are down, and a worker hears nothing, by the rules of this fault.
+    Forgotten(u64, usize),
     /// Packets are late.
     Late(Vec<crate::cluster::late::Late>),
     /// Links have a queue.
@@ -260,7 +259,6 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
     match nemesis {
         Nemesis::Kill => kill::server(world, chance, false).await,
         Nemesis::KillLeader => kill::server(world, chance, true).await,
-        Nemesis::KillAll => kill::all_servers(world).await,
         Nemesis::KillWorker => kill::worker(world, chance).await,
         Nemesis::KillDaemon => kill::daemon(world, chance).await,
         Nemesis::Stop => stop::server(world, chance).await,
@@ -280,7 +278,7 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
         Nemesis::CutWorker => partition::worker(world, fault, chance, false).await,
         Nemesis::Unheard => unheard::grant(world, fault, false).await,
         Nemesis::UnheardLong => unheard::grant(world, fault, true).await,
-        Nemesis::UnheardRelease => unheard::release(world, fault).await,
+        Nemesis::ForgottenRelease => unheard::release(world, fault).await,
         Nemesis::Deaf => partition::worker(world, fault, chance, true).await,
         Nemesis::Loss => net::loss(world, fault, chance).await,
         Nemesis::Delay => net::delay(world, fault, chance).await,
@@ -326,6 +324,7 @@ pub async fn end(undo: Undo, world: &mut World) -> Result<(), (Option<Undo>, Str
         Undo::ResumeDaemon(member) => pause::resume_daemon(world, member).await,
         Undo::Rules(fault) => world.cluster.network.end(fault).await,
         Undo::Hear(fault, member) => unheard::hear(world, fault, member).await,
+        Undo::Forgotten(fault, member) => unheard::forgotten(world, fault, member).await,
         Undo::Late(late) => {
             net::on_time(late).await;
             Ok(())

@@ -15,12 +15,18 @@ use async_nats::{ConnectOptions, Subscriber};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
-use super::{Begun, Struck, Undo, World, partition};
+use super::{Begun, Struck, Undo, World, kill, partition};
 use crate::cluster::network::Rule;
 use crate::worker::BUCKET;
 
 /// How long it is waited for the moment.
 const PATIENCE: Duration = Duration::from_millis(800);
+
+/// How long it takes others to hold what was released.
+const OTHERS: Duration = Duration::from_millis(1_500);
+
+/// How long servers take to be there again, at most.
+const READY: Duration = Duration::from_secs(40);
 
 /// How long connections are reset: on each of them something is sent meanwhile.
 const RESET: Duration = Duration::from_millis(400);
@@ -44,11 +50,25 @@ pub(super) async fn hear(world: &mut World, fault: u64, member: usize) -> Result
     world.cluster.network.end(fault).await
 }
 
-/// Of a release, which follows soon where locks are held briefly.
+/// Of a release, which follows soon where locks are held briefly, and which all servers forget.
 pub(super) async fn release(world: &mut World, fault: u64) -> Struck {
+    if world.busy.contains(&true) {
+        return Ok(None);
+    }
     let Some(holder) = claimant(world, format!("_lease.{BUCKET}.ev.lock.*")).await else { return Ok(None) };
-    let struck = partition::deafen(world, fault, holder).await?;
-    Ok(struck.map(|begun| Begun { undo: Undo::Hear(fault, holder), ..begun }))
+    let Some(begun) = partition::deafen(world, fault, holder).await? else { return Ok(None) };
+    tokio::time::sleep(OTHERS).await;
+    kill::all_servers(world).await;
+    Ok(Some(Begun { undo: Undo::Forgotten(fault, holder), ..begun }))
+}
+
+/// The servers are there again, others hold what was released, and only then is it heard what came of that.
+pub(super) async fn forgotten(world: &mut World, fault: u64, member: usize) -> Result<(), String> {
+    let all: Vec<usize> = (0..world.busy.len()).collect();
+    kill::launch(world, &all)?;
+    world.cluster.ready(READY).await?;
+    tokio::time::sleep(OTHERS).await;
+    hear(world, fault, member).await
 }
 
 /// Who makes the next claim that is seen under this subject.

@@ -1,118 +1,13 @@
 //! The list of scenarios.
 
+use super::crews::{
+    AMONG_BULK, FRESH, GREEDY, KINDS, MIXED, MORTALS, MUTEX, PATIENT, READERS, READERS_LONG_AND_SHORT, SEIZED,
+};
 use super::{Scenario, Stranger};
 use crate::nemesis::Nemesis::{self, *};
 use crate::weakness::Weakness;
-use crate::worker::Via::{self, Library, Socket};
+use crate::worker::Via::{Library, Socket};
 use crate::worker::Workload;
-
-/// The mutex, through both doors.
-const MUTEX: &[(Via, Workload)] = &[
-    (Library, Workload::Lock),
-    (Library, Workload::Lock),
-    (Library, Workload::Lock),
-    (Socket, Workload::Lock),
-    (Socket, Workload::Lock),
-    (Library, Workload::Multi),
-];
-
-/// Every kind, each through both doors.
-const KINDS: &[(Via, Workload)] = &[
-    (Library, Workload::Lock),
-    (Socket, Workload::Lock),
-    (Library, Workload::Multi),
-    (Socket, Workload::Multi),
-    (Library, Workload::Rwlock),
-    (Socket, Workload::Rwlock),
-    (Library, Workload::Semaphore),
-    (Socket, Workload::Semaphore),
-    (Library, Workload::Election),
-    (Socket, Workload::Election),
-    (Library, Workload::Guarded),
-    (Socket, Workload::Guarded),
-    (Library, Workload::Group),
-    (Socket, Workload::Group),
-    (Library, Workload::Observer),
-];
-
-/// One lock that is read and written for moments.
-const READERS: &[(Via, Workload)] = &[
-    (Library, Workload::BriefRwlock),
-    (Library, Workload::BriefRwlock),
-    (Library, Workload::BriefRwlock),
-    (Library, Workload::BriefRwlock),
-    (Library, Workload::BriefRwlock),
-    (Socket, Workload::BriefRwlock),
-];
-
-/// The same, of whom half read and write for longer.
-const READERS_LONG_AND_SHORT: &[(Via, Workload)] = &[
-    (Library, Workload::BriefRwlock),
-    (Library, Workload::BriefRwlock),
-    (Library, Workload::BriefRwlock),
-    (Library, Workload::Rwlock),
-    (Library, Workload::Rwlock),
-    (Library, Workload::Rwlock),
-];
-
-/// The mutex, where everybody waits for a turn.
-const PATIENT: &[(Via, Workload)] = &[
-    (Library, Workload::Patient),
-    (Library, Workload::Patient),
-    (Library, Workload::Patient),
-    (Socket, Workload::Patient),
-    (Socket, Workload::Patient),
-    (Library, Workload::Patient),
-];
-
-/// The same, beside large values.
-const AMONG_BULK: &[(Via, Workload)] = &[
-    (Library, Workload::Patient),
-    (Library, Workload::Patient),
-    (Library, Workload::Patient),
-    (Library, Workload::Patient),
-    (Socket, Workload::Patient),
-    (Socket, Workload::Patient),
-    (Library, Workload::Bulky),
-    (Library, Workload::Bulky),
-];
-
-/// One lock that each takes again and again.
-const GREEDY: &[(Via, Workload)] = &[(Library, Workload::Greedy); 6];
-
-/// What is new in the bucket each time, and what is written again at once.
-const MIXED: &[(Via, Workload)] = &[
-    (Library, Workload::Group),
-    (Socket, Workload::Group),
-    (Library, Workload::BriefRwlock),
-    (Library, Workload::BriefRwlock),
-    (Socket, Workload::BriefRwlock),
-    (Library, Workload::Guarded),
-    (Socket, Workload::Guarded),
-    (Library, Workload::Fresh),
-    (Library, Workload::Brief),
-    (Socket, Workload::Brief),
-    (Library, Workload::Breaker),
-];
-
-/// Each a lock that nobody else wants, which is broken by force as soon as it is held for longer than a moment.
-const SEIZED: &[(Via, Workload)] = &[
-    (Library, Workload::Own),
-    (Library, Workload::Own),
-    (Library, Workload::Own),
-    (Library, Workload::Own),
-    (Library, Workload::Own),
-    (Library, Workload::Own),
-    (Library, Workload::Marker),
-    (Library, Workload::Marker),
-    (Library, Workload::Marker),
-];
-
-/// Each a lock that nobody had before.
-const FRESH: &[(Via, Workload)] = &[(Library, Workload::Fresh); 6];
-
-/// The mutex, in processes of which each is one that can die.
-const MORTALS: &[(Via, Workload)] = &[(Library, Workload::Lock); 8];
 
 /// Everything that heals without a restart of a disk.
 const WEATHER: &[(u32, Nemesis)] = &[
@@ -280,8 +175,8 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "all servers die at once, and know nothing more of what they had answered to those who did not hear it",
         crew: GREEDY,
         // Who asks what stands in its way hears so late that something else does by then.
-        nemeses: &[(1, Slow), (20, KillAll), (30, UnheardRelease)],
-        at_once: 3,
+        nemeses: &[(1, Slow), (50, ForgottenRelease)],
+        at_once: 2,
         seconds: 60,
         // A release is repeated for as long as the record may last.
         ttl_ms: 30_000,
