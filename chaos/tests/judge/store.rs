@@ -331,7 +331,7 @@ fn an_attempt_is_granted_once() {
     // Of the first nobody was told: it may be claimed anew.
     again("x", false).is_untested(property);
     let mut forgotten = again("x", true);
-    forgotten.fault(2_000, 4_000, "kill-all", "n0,n1,n2");
+    forgotten.fault(2_000, 4_000, "forgotten-release", "n0,n1,n2");
     assert_eq!(forgotten.holds_for(property).shown, 1);
     let mut paused = again("x", true);
     paused.fault(2_000, 8_990, "pause-for-long", "n1");
