@@ -209,11 +209,9 @@ impl Election {
             match done {
                 None => {}
                 Some(Ok(done)) => {
-                    return match term.resign().await {
-                        // Whoever reads "unknown" may do the work again; it was done while this one led.
-                        Ok(()) | Err(Error::Unknown(_) | Error::Lost(_)) => Ok(done),
-                        Err(error) => Err(error),
-                    };
+                    // It was done while this one led: whoever is told "lost" or "unknown" now may do it again.
+                    let _ = term.resign().await;
+                    return Ok(done);
                 }
                 // If it is gone by now, whoever is next leads: that may be this one again.
                 Some(Err(better)) => match term.hand_over(&better.owner).await {

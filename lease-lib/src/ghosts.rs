@@ -1,8 +1,8 @@
 //! Places that a server shows and that are not there.
 //!
 //! A server that came back from a crash may show places in line for as long as a day that were given up long ago, and that
-//! the others have forgotten (measured on 2.12.8 and 2.15.1). Each is found out by a write that the store refuses, which costs a round
-//! trip or two; so what one waiter has found out, the others of its process need not.
+//! the others have forgotten (measured on 2.12.8 and 2.15.1). Each is found out by a write that the store refuses, which
+//! costs a round trip or two; so what one waiter has found out, the others of its process need not.
 //!
 //! For a while only: should a leader that was cut off have refused the write, the place is there, and whoever waits in it is
 //! overtaken until this is forgotten.

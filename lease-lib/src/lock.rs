@@ -236,14 +236,13 @@ impl Lock {
             done = work(std::sync::Arc::clone(&lease)) => done,
         };
         // The work may have kept a clone; then its last drop gives the lock back.
-        match std::sync::Arc::into_inner(lease).map(Lease::release) {
-            Some(release) => match release.await {
-                // Whoever reads "unknown" may do the work again.
-                Ok(()) | Err(Error::Unknown(_)) => Ok(done),
-                Err(error) => Err(error),
-            },
-            None => Ok(done),
+        if let Some(lease) = std::sync::Arc::into_inner(lease)
+            // Unknown is what became of the lock, not of the work: whoever is told so may do it again.
+            && let Err(lost @ Error::Lost(_)) = lease.release().await
+        {
+            return Err(lost);
         }
+        Ok(done)
     }
 
     /// Breaks the grant with this token, whoever holds it.

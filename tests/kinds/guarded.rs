@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lease::{Error, Lease, MAX_GUARDED, Space, Status};
 use support::{Cluster, Proxy, Publish, eventually};
 
-use crate::{LIMIT, everywhere, granted};
+use crate::{LIMIT, everywhere, granted, stage};
 
 mod values {
     use super::*;
@@ -84,13 +84,6 @@ fn story(proxy: &Proxy, since: Instant, name: &str) -> String {
         )
     };
     proxy.seen().into_iter().filter(about).map(line).collect()
-}
-
-/// A holder behind a proxy, and somebody directly at the servers.
-async fn stage(cluster: &Cluster) -> (Proxy, Space, Space) {
-    let proxy = Proxy::start(&cluster.url()).await;
-    let far = crate::space(&proxy.url()).await;
-    (proxy, far, crate::space(&cluster.url()).await)
 }
 
 /// The write of a holder is on its way when the holder is paused (here: the network is), its grant expires, and somebody

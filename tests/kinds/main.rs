@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use lease::store::MemoryStore;
 use lease::{Attempt, Error, Holder, Lease, Space, SpaceOptions};
+use support::{Cluster, Proxy};
 
 /// For whatever is to happen soon.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -27,6 +28,13 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// A space on a real server.
 async fn space(url: &str) -> Space {
     Space::connect(url, SpaceOptions::default()).await.expect("the bucket opens")
+}
+
+/// One space behind a proxy, one beside it.
+async fn stage(cluster: &Cluster) -> (Proxy, Space, Space) {
+    let proxy = Proxy::start(&cluster.url()).await;
+    let far = space(&proxy.url()).await;
+    (proxy, far, space(&cluster.url()).await)
 }
 
 /// Two spaces on one embedded store.

@@ -2,17 +2,10 @@
 
 use std::time::Duration;
 
-use lease::{Error, Loss, Space};
-use support::{Cluster, Proxy, Publish, eventually};
+use lease::{Error, Loss};
+use support::{Cluster, Publish, eventually};
 
-use crate::{LIMIT, granted};
-
-/// One space behind the proxy, one beside it.
-async fn stage(cluster: &Cluster) -> (Proxy, Space, Space) {
-    let proxy = Proxy::start(&cluster.url()).await;
-    let far = crate::space(&proxy.url()).await;
-    (proxy, far, crate::space(&cluster.url()).await)
-}
+use crate::{LIMIT, granted, stage};
 
 fn to(key: &'static str) -> impl Fn(&Publish) -> bool + Send + Sync + 'static {
     move |publish| publish.subject == format!("$KV.leases.{key}")

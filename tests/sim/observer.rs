@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lease::protocol::Slot;
 use lease::{Leadership, Space};
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
@@ -63,10 +64,6 @@ pub async fn observe(sim: Arc<Sim>, by: Pid, space: Space, name: String) {
 
 /// Whether the store has the grant of this token.
 fn stands(state: &State, name: &str, token: u64) -> bool {
-    let entry = state.history.current(&format!("elect.{name}"));
-    let value = entry.and_then(|entry| Some((entry.revision, entry.value()?)));
-    value.is_some_and(|(revision, value)| {
-        let record: serde_json::Value = serde_json::from_slice(value).unwrap_or_default();
-        record["token"].as_u64().unwrap_or(revision) == token
-    })
+    let slot = Slot::of(state.history.current(&format!("elect.{name}")));
+    matches!(slot, Slot::Taken { revision, record, .. } if !record.reserved && record.token_at(revision).get() == token)
 }

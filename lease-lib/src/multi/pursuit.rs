@@ -54,6 +54,8 @@ struct Pursuit {
     /// How many are ahead where it waits at present.
     place: watch::Sender<Option<usize>>,
     serial: u64,
+    /// Whether something of a batch may stand that nobody holds.
+    may_stand: bool,
 }
 
 /// What is held on the way, by name.
@@ -93,7 +95,19 @@ pub(super) fn start(
     let attempt = fresh_id(core.ambient.as_ref());
     let started = core.now();
     let caller = Some(caller);
-    let pursuit = Pursuit { core, wanted, times, owner, attempt, limit, started, caller, place, serial: 0 };
+    let pursuit = Pursuit {
+        core,
+        wanted,
+        times,
+        owner,
+        attempt,
+        limit,
+        started,
+        caller,
+        place,
+        serial: 0,
+        may_stand: false,
+    };
     let core = Arc::clone(&pursuit.core);
     core.spawn(pursuit.run());
     Ok(())
@@ -123,7 +137,7 @@ impl Pursuit {
             let _ = caller.send(answer);
         }
         // What one leader refused another may have taken.
-        if !is_granted && self.serial > 0 {
+        if !is_granted && self.may_stand {
             self.clean_up().await;
         }
     }
@@ -307,6 +321,7 @@ impl Pursuit {
         }
         let mut claim = ClaimAll::new(parts, self.times, self.next_id(), core.now());
         let mut step = AllStep::Send(Duration::ZERO);
+        self.may_stand = true;
         let holds = loop {
             step = match step {
                 AllStep::Send(pause) => {
@@ -388,7 +403,8 @@ impl Pursuit {
     }
 
     /// Frees records of this attempt that nobody will hold; what cannot be found ends by its TTL.
-    async fn clean_up(&self) {
+    async fn clean_up(&mut self) {
+        self.may_stand = false;
         for name in &self.wanted.names {
             let key = key::lock(name);
             // The read may be old, but what it shows to be its own is, and the CAS hits nothing else.

@@ -207,6 +207,12 @@ mod tests {
         holds.iter().map(|hold| (hold.token().get(), hold.revision(), hold.deadline())).collect()
     }
 
+    /// What it compares with, and the id that it is sent under.
+    fn sent(claim: &ClaimAll) -> (Vec<(&str, Revision)>, &str) {
+        let batch = claim.batch();
+        (batch.writes.iter().map(BatchWrite::compared).collect(), &batch.id)
+    }
+
     #[test]
     fn all_are_granted_with_a_token_each_from_the_first_send() {
         let mut claim = claim();
@@ -232,8 +238,7 @@ mod tests {
         let entry = stands(&claim, 1, 41);
         let step = claim.found(at(2_800), "again".into(), Some(&entry));
         assert!(matches!(step, AllStep::Send(Duration::ZERO)), "{step:?}");
-        let compared: Vec<_> = claim.batch().writes.iter().map(BatchWrite::compared).collect();
-        assert_eq!((compared, claim.batch().id.as_str()), (vec![("lock.a", 40), ("lock.b", 41)], "again"));
+        assert_eq!(sent(&claim), (vec![("lock.a", 40), ("lock.b", 41)], "again"));
         let step = claim.answered(at(2_900), Ok(BatchAck::Applied { first: 50, last: 51 }));
         let deadline = at(2_800 + 19_800);
         assert_eq!(tokens(step), [(40, 50, deadline), (41, 51, deadline)]);
@@ -251,8 +256,7 @@ mod tests {
         // What stood once under the last key says nothing of now, nor of the others.
         let step = claim.found(at(4_600), "third".into(), Some(&stands(&claim, 1, 51)));
         assert!(matches!(step, AllStep::Send(Duration::ZERO)), "{step:?}");
-        let compared: Vec<_> = claim.batch().writes.iter().map(BatchWrite::compared).collect();
-        assert_eq!((compared, claim.batch().id.as_str()), (vec![("lock.a", 50), ("lock.b", 51)], "third"));
+        assert_eq!(sent(&claim), (vec![("lock.a", 50), ("lock.b", 51)], "third"));
         let step = claim.answered(at(4_700), Ok(BatchAck::Applied { first: 60, last: 61 }));
         let deadline = at(4_600 + 19_800);
         assert_eq!(tokens(step), [(40, 60, deadline), (41, 61, deadline)]);
