@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::time::Duration;
 
-use support::{Cluster, Daemon, Folder, Launch, Options};
+use support::{Cluster, Daemon, Folder, Launch, Options, eventually};
 
 use crate::SOON;
 use crate::problem::expect;
@@ -35,11 +35,13 @@ async fn of_many_started_at_once_one_serves() {
     let folder = Folder::new("many");
     let socket = folder.join("lease.sock");
     let mut daemons: Vec<_> = (0..6).map(|_| Launch::daemon().arg("--socket").arg(&socket).start()).collect();
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let alive = daemons.iter_mut().map(|daemon| daemon.running()).filter(|running| *running).count();
-    let refused =
-        daemons.iter().filter(|daemon| daemon.stderr().contains("is served by another process")).count();
-    assert_eq!((alive, refused), (1, 5));
+    eventually("one that serves, and five that say so", SOON, async || {
+        let alive = daemons.iter_mut().map(|daemon| daemon.running()).filter(|running| *running).count();
+        let refused =
+            daemons.iter().filter(|daemon| daemon.stderr().contains("is served by another process")).count();
+        ((alive, refused) == (1, 5)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

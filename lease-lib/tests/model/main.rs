@@ -83,7 +83,7 @@ fn two_contenders() {
 }
 
 #[test]
-#[ignore = "a minute, which `tests/run long` takes"]
+#[ignore = "seconds in release, in `tests/run long`"]
 fn two_contenders_for_longer() {
     holds("two contenders", SMALL);
 }
@@ -102,14 +102,14 @@ fn two_contenders_with_two_faults() {
 }
 
 #[test]
-#[ignore = "half a minute in release, with --ignored"]
+#[ignore = "seconds in release, in `tests/run long`"]
 fn two_contenders_of_a_store_with_one_replica() {
     let bounds = Bounds { repeats: Repeats::ByRevision, ask_progress_everywhere: true, ..SMALL };
     holds("two contenders, one replica", bounds);
 }
 
 #[test]
-#[ignore = "half a minute in release, with --ignored"]
+#[ignore = "half a minute in release, in `tests/run long`"]
 fn three_contenders() {
     holds("three contenders", Bounds { contenders: 3, ..SMALL });
 }
