@@ -46,6 +46,16 @@ pub(super) async fn slow(world: &mut World, fault: u64, chance: &mut Chance) -> 
     late(world, fault, chance, (&hosts, by), format!("n0,n1,n2 {SLOW_MS} ms")).await
 }
 
+/// What one worker sends is as late, where there are namespaces.
+pub(super) async fn slow_worker(world: &World, fault: u64, member: usize) -> Result<Vec<Late>, String> {
+    if world.cluster.network.is_by_links() {
+        return Ok(Vec::new());
+    }
+    let member = &world.crew[member];
+    let by = Lateness { millis: SLOW_MS, jitter: 0, permille: 0 };
+    Ok(vec![Late::begin((&member.host, member.address), fault, fault, by).await?])
+}
+
 async fn late(
     world: &mut World,
     fault: u64,

@@ -15,7 +15,7 @@ use async_nats::{ConnectOptions, Subscriber};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
-use super::{Begun, Struck, Undo, World, kill, partition};
+use super::{Begun, Struck, Undo, World, kill, net, partition};
 use crate::cluster::network::Rule;
 use crate::worker::BUCKET;
 
@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_millis(800);
 
 /// How long it takes others to hold what was released.
 const OTHERS: Duration = Duration::from_millis(1_500);
+
+/// How long it takes to ask again, connecting anew included.
+const ASKED: Duration = Duration::from_secs(3);
 
 /// How long servers take to be there again, at most.
 const READY: Duration = Duration::from_secs(40);
@@ -62,13 +65,18 @@ pub(super) async fn release(world: &mut World, fault: u64) -> Struck {
     Ok(Some(Begun { undo: Undo::Forgotten(fault, holder), ..begun }))
 }
 
-/// The servers are there again, others hold what was released, and only then is it heard what came of that.
+/// The servers are there again, others hold what was released, and only then is it heard what came of that: so late that
+/// whatever was in the way then is not any more when it is asked for.
 pub(super) async fn forgotten(world: &mut World, fault: u64, member: usize) -> Result<(), String> {
     let all: Vec<usize> = (0..world.busy.len()).collect();
     kill::launch(world, &all)?;
     world.cluster.ready(READY).await?;
     tokio::time::sleep(OTHERS).await;
-    hear(world, fault, member).await
+    let late = net::slow_worker(world, fault, member).await?;
+    hear(world, fault, member).await?;
+    tokio::time::sleep(ASKED).await;
+    net::on_time(late).await;
+    Ok(())
 }
 
 /// Who makes the next claim that is seen under this subject.

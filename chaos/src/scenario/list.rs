@@ -174,9 +174,8 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "amnesia",
         about: "all servers die at once, and know nothing more of what they had answered to those who did not hear it",
         crew: GREEDY,
-        // Who asks what stands in its way hears so late that something else does by then.
-        nemeses: &[(1, Slow), (50, ForgottenRelease)],
-        at_once: 2,
+        nemeses: &[(1, ForgottenRelease)],
+        at_once: 1,
         seconds: 60,
         // A release is repeated for as long as the record may last.
         ttl_ms: 30_000,
