@@ -1,4 +1,5 @@
-//! Packets that are late: what a host sends goes through a program of ours before it goes to the bridge.
+//! Packets that are late: what a host sends, or sends by one connection, goes through a program of ours before it goes to the
+//! bridge.
 //!
 //! ```text
 //!   nats-server ─► route ─► TUN device ─► late.py: waits, loses ─► raw socket ─► eth0 ─► bridge
@@ -7,6 +8,7 @@
 //! For kernels without `netem`, which are most of those in small virtual machines. The kernel undoes it: with the
 //! process the device goes, and with that its route, and what is left is the way through eth0.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -22,6 +24,9 @@ use support::chance::Chance;
 const PROGRAM: &str = include_str!("late.py");
 /// A busy machine starts Python in less.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// What comes on top, to get out of the program.
+const DELIVERY: Duration = Duration::from_millis(100);
 
 /// How late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,19 +46,36 @@ impl Lateness {
     }
 }
 
+/// One TCP connection, as whoever sends sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// To whom.
+    pub to: Ipv4Addr,
+    /// The sender's own port.
+    pub source: u16,
+    /// The other's.
+    pub destination: u16,
+}
+
 /// A host whose packets are late, as long as this is there.
 #[derive(Debug)]
 pub struct Late {
     child: Child,
+    /// What the kernel does not undo, of one connection: with this command it goes past the device again.
+    past: Option<String>,
+    /// How long what is under way takes.
+    longest: Duration,
 }
 
 impl Late {
-    /// Begins; `number` names the device, and `seed` decides over each packet.
+    /// Begins, with all that the host sends or with one connection only; `number` names the device, and `seed` decides over
+    /// each packet.
     ///
     /// # Errors
     /// With why this machine does not let it.
     pub async fn begin(
-        (host, address): (&str, std::net::Ipv4Addr),
+        (host, address): (&str, Ipv4Addr),
+        only: Option<Connection>,
         number: u64,
         seed: u64,
         by: Lateness,
@@ -67,16 +89,43 @@ impl Late {
         if !is_ready(&mut child).await {
             return Err(format!("packets cannot be made late: {}", last_word(&mut child).await));
         }
-        let late = Late { child };
+        let longest = Duration::from_millis(by.millis + by.jitter);
+        let mut late = Late { child, past: None, longest };
         run(&inside(host, &format!("ip link set {device} up"))).await?;
         // Narrower than the one of eth0, and wide enough for all hosts and the runner.
-        run(&inside(host, &format!("ip route replace 10.77.0.0/17 dev {device} src {address}"))).await?;
+        let route = format!("ip route replace 10.77.0.0/17 dev {device} src {address}");
+        let Some(Connection { to, source, destination }) = only else {
+            run(&inside(host, &route)).await?;
+            return Ok(late);
+        };
+        // A table of routes of its own. Below 1,000 there are the kernel's.
+        let table = 1_000 + number;
+        run(&inside(host, &format!("{route} table {table}"))).await?;
+        let rule = format!("to {to} ipproto tcp sport {source} dport {destination} lookup {table}");
+        run(&inside(host, &format!("ip rule add {rule}"))).await?;
+        late.past = Some(inside(host, &format!("ip rule del {rule}")));
         Ok(late)
     }
 
     /// Ends it; what is under way is lost.
     pub async fn end(mut self) {
+        self.bypass().await;
         process::kill(&mut self.child).await;
+    }
+
+    /// Ends it once what is under way has arrived: what is lost so late is sent again later still.
+    pub async fn drain(mut self) {
+        self.bypass().await;
+        tokio::time::sleep(self.longest + DELIVERY).await;
+        process::kill(&mut self.child).await;
+    }
+
+    /// What is sent from now on by one connection goes past the device.
+    async fn bypass(&mut self) {
+        if let Some(past) = self.past.take() {
+            // Should it fail, that leads to a table without routes once the device is gone, and the next rule counts.
+            let _ = run(&past).await;
+        }
     }
 }
 

@@ -4,12 +4,14 @@
 //! belongs to this fault alone. One that finds no victim does nothing; one that cannot be had on this machine says why,
 //! and that stands in the history ([`What::Untried`](crate::history::What::Untried)).
 
+mod behind;
 pub mod bucket;
 mod clock;
 mod disk;
 mod kill;
 mod membership;
 mod net;
+mod overdue;
 mod partition;
 mod pause;
 mod power;
@@ -119,6 +121,10 @@ nemeses! {
     Delay = "delay",
     /// Packets of all servers are late all the time.
     Slow = "slow-network",
+    /// What servers agree on reaches one of them late, and what clients send does not.
+    Behind = "replica-behind",
+    /// What a worker says by the connection that it has is late by longer than a lease lasts; new connections are not.
+    Overdue = "overdue-messages",
     /// A server's link has little room, so that packets queue.
     Narrow = "narrow-link",
     /// TCP connections of a server are reset.
@@ -162,6 +168,9 @@ impl Nemesis {
             // Mostly longer than a holder may believe, plus what it takes until another is granted.
             Nemesis::PauseWorker | Nemesis::PauseDaemon => (1_000, 12_000),
             Nemesis::CutWorker | Nemesis::Deaf | Nemesis::Split => (5_000, 13_000),
+            Nemesis::Behind => (6_000, 12_000),
+            // Longer than the first of it takes to arrive.
+            Nemesis::Overdue => (18_000, 21_000),
             // Until all faults are over.
             Nemesis::Slow => (600_000, 600_000),
             // Longer than the library waits for an answer; what was lost meanwhile is sent again 3 s after the first of it.
@@ -226,6 +235,8 @@ pub enum Undo {
     Forgotten(u64, usize),
     /// Packets are late.
     Late(Vec<crate::cluster::late::Late>),
+    /// A replica is behind, since packets are late.
+    Behind(usize, Vec<crate::cluster::late::Late>),
     /// Links have a queue.
     Queues(Vec<String>),
     /// A disk is full.
@@ -283,6 +294,8 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
         Nemesis::Loss => net::loss(world, fault, chance).await,
         Nemesis::Delay => net::delay(world, fault, chance).await,
         Nemesis::Slow => net::slow(world, fault, chance).await,
+        Nemesis::Overdue => overdue::connection(world, fault, chance).await,
+        Nemesis::Behind => behind::replica(world, fault, chance).await,
         Nemesis::Narrow => net::narrow(world, fault, chance).await,
         Nemesis::Reset => reset::reset(world, fault, chance).await,
         Nemesis::StepDown => step_down::stream(world).await,
@@ -327,6 +340,10 @@ pub async fn end(undo: Undo, world: &mut World) -> Result<(), (Option<Undo>, Str
         Undo::Forgotten(fault, member) => unheard::forgotten(world, fault, member).await,
         Undo::Late(late) => {
             net::on_time(late).await;
+            Ok(())
+        }
+        Undo::Behind(server, late) => {
+            behind::catch_up(world, server, late).await;
             Ok(())
         }
         Undo::Queues(hosts) => net::unqueue(&hosts).await,

@@ -77,6 +77,25 @@ pub(super) const AMONG_BULK: &[(Via, Workload)] = &[
 /// One lock that each takes again and again.
 pub(super) const GREEDY: &[(Via, Workload)] = &[(Library, Workload::Greedy); 6];
 
+/// Every kind, held for moments or for longer.
+pub(super) const AT_EVERY_PACE: &[(Via, Workload)] = &[
+    (Library, Workload::Lock),
+    (Library, Workload::Brief),
+    (Library, Workload::Brief),
+    (Socket, Workload::Brief),
+    (Library, Workload::Greedy),
+    (Library, Workload::Greedy),
+    (Library, Workload::BriefRwlock),
+    (Library, Workload::BriefRwlock),
+    (Socket, Workload::Rwlock),
+    (Library, Workload::Semaphore),
+    (Library, Workload::Multi),
+    (Library, Workload::Election),
+    (Library, Workload::Guarded),
+    (Library, Workload::Group),
+    (Library, Workload::Observer),
+];
+
 /// What is new in the bucket each time, and what is written again at once.
 pub(super) const MIXED: &[(Via, Workload)] = &[
     (Library, Workload::Group),

@@ -1,7 +1,8 @@
 //! The list of scenarios.
 
 use super::crews::{
-    AMONG_BULK, FRESH, GREEDY, KINDS, MIXED, MORTALS, MUTEX, PATIENT, READERS, READERS_LONG_AND_SHORT, SEIZED,
+    AMONG_BULK, AT_EVERY_PACE, FRESH, GREEDY, KINDS, MIXED, MORTALS, MUTEX, PATIENT, READERS,
+    READERS_LONG_AND_SHORT, SEIZED,
 };
 use super::{Scenario, Stranger};
 use crate::nemesis::Nemesis::{self, *};
@@ -31,6 +32,8 @@ const WEATHER: &[(u32, Nemesis)] = &[
     (2, Loss),
     (1, Delay),
     (1, Narrow),
+    (2, Behind),
+    (2, Overdue),
     (3, Reset),
     (2, StepDown),
     (1, StepDownMeta),
@@ -129,6 +132,16 @@ pub const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "behind",
+        about: "a replica that is a second or two behind answers reads of what was, and whoever believes that is refused",
+        crew: AT_EVERY_PACE,
+        nemeses: &[(1, Behind)],
+        at_once: 1,
+        seconds: 30,
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
         name: "readers-behind",
         about: "readers and writers of one lock, and two leaders, one of which does not know who reads",
         crew: READERS_LONG_AND_SHORT,
@@ -151,12 +164,12 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "late",
-        about: "what was asked of a server that hung is done when it wakes up, when all that is over",
+        about: "what was asked is done when all that is over: the server hung, or a connection went silent",
         crew: FRESH,
         // What is asked upon an answer that was on its way when its server stopped is what the server finds when it wakes up.
-        nemeses: &[(1, Slow), (30, PauseLong)],
-        at_once: 2,
-        seconds: 50,
+        nemeses: &[(1, Slow), (10, PauseLong), (30, Overdue)],
+        at_once: 4,
+        seconds: 60,
         is_for_ci: false,
         ..PLAIN
     },
