@@ -54,6 +54,8 @@ pub struct Election {
 pub struct Candidate {
     /// Who it says it is.
     pub owner: String,
+    /// Its attempt, which no other candidate has: what [`Term::hand_over`] takes where several have one name.
+    pub attempt: String,
     /// The host it runs on.
     pub host: String,
     /// Its process id there.
@@ -70,8 +72,8 @@ pub struct Candidate {
 
 impl From<line::Waiter> for Candidate {
     fn from(waiter: line::Waiter) -> Candidate {
-        let line::Waiter { owner, host, pid, since, priority, is_ready, value, .. } = waiter;
-        Candidate { owner, host, pid, since, priority, is_ready, value }
+        let line::Waiter { owner, attempt, host, pid, since, priority, is_ready, value, .. } = waiter;
+        Candidate { owner, attempt, host, pid, since, priority, is_ready, value }
     }
 }
 
@@ -213,8 +215,9 @@ impl Election {
                     let _ = term.resign().await;
                     return Ok(done);
                 }
-                // If it is gone by now, whoever is next leads: that may be this one again.
-                Some(Err(better)) => match term.hand_over(&better.owner).await {
+                // If it is gone by now, whoever is next leads: that may be this one again. By attempt, since another one
+                // of its name may stand before it.
+                Some(Err(better)) => match term.hand_over(&better.attempt).await {
                     Ok(()) | Err((_, None)) => {}
                     Err((_, Some(term))) => drop(term),
                 },
@@ -344,7 +347,7 @@ impl Term {
         self.lease.release_as(End::Released).await
     }
 
-    /// Hands over to a candidate by name, before all others: see [`Lease::hand_over`].
+    /// Hands over to a candidate by name or attempt, before all others: see [`Lease::hand_over`].
     ///
     /// # Errors
     /// As [`Lease::hand_over`]; the term comes back where it still lasts.

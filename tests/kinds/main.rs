@@ -1,6 +1,7 @@
 //! What the library gives beside the mutex, on the embedded store and on real servers.
 
 mod election;
+mod election_better;
 mod election_late;
 mod grace;
 mod group;

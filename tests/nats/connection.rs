@@ -29,6 +29,31 @@ async fn fails(store: &NatsStore, key: &str) -> WriteError {
     }
 }
 
+/// It answers pings, and no write arrives by its way: as one that was cut off from the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_by_whose_way_nothing_is_written_is_left_after_a_while() {
+    let cluster = Cluster::three().await;
+    let proxy = Proxy::start(&cluster.url_of(0)).await;
+    let urls = format!("{},{}", proxy.url(), cluster.url_of(1));
+    // It is chance which one is tried first.
+    let store = loop {
+        let store = open(&urls).await;
+        if proxy.connections() > 0 {
+            break store;
+        }
+    };
+    settle(&store, &put("lock.before", 0, "x", 60)).await.expect("written");
+    let writes = |publish: &support::Publish| publish.subject.starts_with("$KV.");
+    let lost = proxy.on(writes).always().lose_request();
+    let begun = Instant::now();
+    settle(&store, &put("lock.a", 0, "x", 60)).await.expect("written");
+    let written = begun.elapsed();
+    assert!(written > Duration::from_secs(6), "it is not left for one lost message: {written:?}");
+    assert!(written < Duration::from_secs(12), "a lease of 20 s is over by then: {written:?}");
+    assert!(lost.fired() >= 3);
+    assert_eq!(proxy.connections(), 0, "it is connected to the other one");
+}
+
 /// Whether the hanging server leads the bucket or not: it is left, and where it does not lead, writes go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hanging_server_is_left_within_five_seconds() {

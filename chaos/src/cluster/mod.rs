@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use disk::Disk;
-use network::Network;
+use network::{Network, SERVERS, inside};
 use server::Server;
+
+use crate::shell::run;
 
 /// How many servers there are.
 pub const SIZE: usize = 3;
@@ -123,7 +125,8 @@ impl Cluster {
         self.servers.iter().map(Server::url).collect::<Vec<_>>().join(",")
     }
 
-    /// Waits until all servers reach each other, one leads and all others are current.
+    /// Waits until all servers reach each other, one leads and all others are current, and no connection between servers
+    /// stands still.
     ///
     /// # Errors
     /// With what was seen last.
@@ -171,7 +174,30 @@ impl Cluster {
         let others = meta["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
         let all = others.len() + 1 == self.all().count();
         let current = others.iter().all(|other| other["current"] == true && other["offline"] != true);
-        if all && current { None } else { Some(format!("peers are not current: {meta}")) }
+        if !(all && current) {
+            return Some(format!("peers are not current: {meta}"));
+        }
+        self.standstill().await
+    }
+
+    /// A connection between servers on which what was lost has not been sent again yet: that waits twice as long each time,
+    /// up to two minutes, however well the network is by then. Routes are several connections, so the servers' own
+    /// questions may pass where clients' messages do not.
+    async fn standstill(&self) -> Option<String> {
+        if self.network.is_by_links() {
+            return None;
+        }
+        for server in self.all() {
+            let shown = run(&inside(&server.name, &format!("ss -Htin dst {SERVERS}"))).await;
+            match shown {
+                Ok(shown) if shown.contains(" backoff:") => {
+                    return Some(format!("{} has yet to send again what was lost on the way", server.name));
+                }
+                Ok(_) => {}
+                Err(why) => return Some(why),
+            }
+        }
+        None
     }
 
     /// Which server says that it is the meta leader, and how it sees the others.

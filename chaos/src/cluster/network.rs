@@ -28,6 +28,9 @@ use crate::shell::{run, run_with};
 /// The runner's own address.
 pub const RUNNER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
+/// The servers' addresses, where there are namespaces.
+pub const SERVERS: &str = "10.77.1.0/24";
+
 /// What befalls packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {

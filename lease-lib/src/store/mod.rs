@@ -29,6 +29,7 @@ mod nats_open;
 mod nats_options;
 mod nats_refusal;
 mod nats_secrets;
+mod nats_silence;
 mod nats_store;
 mod nats_waiting;
 mod nats_wire;

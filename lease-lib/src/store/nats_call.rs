@@ -104,7 +104,7 @@ impl Link {
                 note
             }
         };
-        let answer = self.request(&names.publish(&write.key), &headers, payload.clone()).await;
+        let answer = self.request_write(&names.publish(&write.key), &headers, payload.clone()).await;
         answer.map_err(WriteError::from).and_then(|answer| write_answer(&answer.payload(), &stream))
     }
 
@@ -118,7 +118,7 @@ impl Link {
         }
         let (stream, ttl) = (names.stream(), CHRONICLE_SECS.to_string());
         let headers = [("Nats-Expected-Stream", stream.as_str()), ("Nats-TTL", ttl.as_str())];
-        let answer = self.request(&names.publish(&chronicled(key)), &headers, line).await;
+        let answer = self.request_write(&names.publish(&chronicled(key)), &headers, line).await;
         answer.map_err(WriteError::from).and_then(|answer| write_answer(&answer.payload(), &stream)).map(drop)
     }
 

@@ -12,8 +12,9 @@ use super::nats::{Access, Address, Answer, Answers, HeaderList, Outgoing, Sessio
 use super::nats_call::Failure;
 use super::nats_options::NatsOptions;
 use super::nats_secrets::invalid;
+use super::nats_silence::Silence;
 use super::{EVENT_BUFFER, Events};
-use crate::ambient::{SharedAmbient, fresh_id};
+use crate::ambient::{Moment, SharedAmbient, fresh_id};
 use crate::error::Error;
 
 /// The pauses between rounds over all servers grow from the first to the second.
@@ -89,6 +90,11 @@ impl Reach {
         }
         all.sort_by_cached_key(|address| (Some(address) == left, self.ambient.random()));
         all
+    }
+
+    /// Whether more than one server is known.
+    fn has_another(&self) -> bool {
+        self.candidates(None).len() > 1
     }
 
     /// Tries each server once.
@@ -187,6 +193,7 @@ pub(super) struct Link {
     current: watch::Receiver<Current>,
     /// How many connections there were before it.
     count: watch::Receiver<u64>,
+    silence: Silence,
     ambient: SharedAmbient,
     _stop: DropGuard,
 }
@@ -204,7 +211,7 @@ impl Link {
         let ambient = reach.ambient.clone();
         let (counter, count) = watch::channel(0);
         ambient.spawn(Box::pin(keep(reach.clone(), session, sender, counter, stop.clone())));
-        Ok(Link { reach, current, count, ambient, _stop: stop.drop_guard() })
+        Ok(Link { reach, current, count, silence: Silence::default(), ambient, _stop: stop.drop_guard() })
     }
 
     /// The connection that stands.
@@ -250,9 +257,44 @@ impl Link {
         self.session()?.request(subject, headers, payload).await
     }
 
-    /// [`Session::request_all`].
+    /// As [`Link::request`], of the stream: a server by whose way none is answered is left for another one.
+    pub(super) async fn request_write(
+        &self,
+        subject: &str,
+        headers: HeaderList<'_>,
+        payload: Bytes,
+    ) -> Result<Answer, Failure> {
+        let (session, sent) = (self.session()?, self.ambient.now());
+        let outcome = session.request(subject, headers, payload).await;
+        self.notice(&session, sent, &outcome);
+        outcome
+    }
+
+    /// [`Session::request_all`], of the stream, as [`Link::request_write`].
     pub(super) async fn request_all(&self, messages: Vec<Outgoing>) -> Result<Answer, Failure> {
-        self.session()?.request_all(messages).await
+        let (session, sent) = (self.session()?, self.ambient.now());
+        let outcome = session.request_all(messages).await;
+        self.notice(&session, sent, &outcome);
+        outcome
+    }
+
+    /// Ends a connection by which writes come to nothing: the next one is to another server, if there is one.
+    fn notice(&self, session: &Arc<Session>, sent: Moment, outcome: &Result<Answer, Failure>) {
+        match outcome {
+            Ok(_) => self.silence.broken(),
+            Err(Failure::Silence | Failure::NoResponders) => {
+                // What was asked by an earlier connection says nothing of this one.
+                let is_standing = self.standing().is_ok_and(|standing| Arc::ptr_eq(&standing, session));
+                if is_standing && self.silence.lasts(sent, self.ambient.now()) && self.reach.has_another() {
+                    tracing::warn!(
+                        server = session.server,
+                        "no write is answered by way of this NATS server: leaving it for another one"
+                    );
+                    session.end();
+                }
+            }
+            Err(_) => {}
+        }
     }
 
     /// An id that nobody has used.
