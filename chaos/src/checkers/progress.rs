@@ -1,6 +1,6 @@
 //! Progress after healing: within the longest TTL + 15 s, every acquire of a living worker is answered, and of every name
-//! that is asked for until then somebody is granted. Where somebody held a name alone when it was healed, and went on to, the time
-//! for the next one begins when that one lets go: workers hold for up to five times the ttl.
+//! that is asked for until then somebody is granted. Where somebody held a name alone when it was healed, or all permits were held,
+//! and that went on, the time for the next one begins when one lets go: workers hold for up to five times the ttl.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,18 +80,25 @@ pub fn check(run: &Run) -> Finding {
     finding.done("nobody asked for anything after healing, or the run ended too soon to tell")
 }
 
-/// Until when those who held a name alone at this moment did so.
+/// Until when nobody else could be granted a name, since all that there is of it was held at this moment.
 fn held_until(run: &Run, at_ns: u64) -> BTreeMap<(&str, &str), u64> {
-    let mut held = BTreeMap::new();
-    let alone = |it: &&Operation| matches!(it.kind, Kind::Lock | Kind::Multi | Kind::Election);
+    // By name, how many may hold at once, and until when those did who held then.
+    let mut held: BTreeMap<(&str, &str), (usize, Vec<u64>)> = BTreeMap::new();
+    let alone =
+        |it: &&Operation| matches!(it.kind, Kind::Lock | Kind::Multi | Kind::Election | Kind::Semaphore);
     for operation in run.operations.iter().filter(alone) {
         let Some((from, to)) = operation.belief() else { continue };
         if from < at_ns && at_ns < to {
+            let many = operation.limit.map_or(1, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
             for name in &operation.names {
-                let until = held.entry((operation.space(), name.as_str())).or_insert(to);
-                *until = to.max(*until);
+                held.entry((operation.space(), name.as_str())).or_insert((many, Vec::new())).1.push(to);
             }
         }
     }
-    held
+    let free_at = |(many, mut ends): (usize, Vec<u64>)| {
+        ends.sort_unstable();
+        // When so many are left that there is room for one more.
+        ends.len().checked_sub(many).and_then(|it| ends.get(it).copied())
+    };
+    held.into_iter().filter_map(|(name, held)| Some((name, free_at(held)?))).collect()
 }

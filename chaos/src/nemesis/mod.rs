@@ -94,6 +94,8 @@ nemeses! {
     PauseDaemon = "pause-daemon",
     /// One server is cut off from the other two; clients reach all.
     CutOff = "partition",
+    /// The same, for longer than a lease of the default ttl lasts.
+    CutOffLong = "partition-for-long",
     /// The server that leads the stream is cut off from the other two; clients reach all.
     CutOffLeader = "partition-leader",
     /// The same, for as long as it takes it to see that it leads nobody.
@@ -180,6 +182,7 @@ impl Nemesis {
             Nemesis::PauseLong => (14_000, 18_000),
             // The others elect a leader after 4 to 9 s, and the old one steps down after 10 to 20 s.
             Nemesis::CutOffLeaderLong => (11_000, 15_000),
+            Nemesis::CutOffLong => (25_000, 35_000),
             Nemesis::ForgottenRelease => (300, 1_500),
             Nemesis::Reset => (100, 600),
             Nemesis::StepDown | Nemesis::StepDownMeta => (100, 200),
@@ -279,7 +282,7 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
         Nemesis::PauseLeader => pause::server(world, chance, true).await,
         Nemesis::PauseWorker => pause::worker(world, chance).await,
         Nemesis::PauseDaemon => pause::daemon(world, chance).await,
-        Nemesis::CutOff => partition::cut_off(world, fault, chance, false).await,
+        Nemesis::CutOff | Nemesis::CutOffLong => partition::cut_off(world, fault, chance, false).await,
         Nemesis::CutOffLeader | Nemesis::CutOffLeaderLong => {
             partition::cut_off(world, fault, chance, true).await
         }

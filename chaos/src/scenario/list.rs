@@ -267,6 +267,17 @@ pub const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "cut-off",
+        about: "a server is cut off from the others for longer than a lease lasts: its clients go to the others, and keep theirs",
+        crew: KINDS,
+        nemeses: &[(1, CutOffLong)],
+        at_once: 1,
+        seconds: 80,
+        ttl_ms: 20_000,
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
         name: "bucket",
         about: "the bucket is deleted and made again",
         crew: MUTEX,

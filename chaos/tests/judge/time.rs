@@ -169,6 +169,31 @@ fn a_name_that_is_held_on_is_due_when_it_is_let_go() {
 }
 
 #[test]
+fn a_permit_is_due_when_one_of_those_that_are_held_is_let_go() {
+    let property = "progress after healing";
+    let story = |holders: u64, let_go: u64| {
+        let mut story = Story::new();
+        for holder in 1..=holders {
+            let name = format!("h{holder}");
+            story.asks(500, &name, 1, Kind::Semaphore, &["s"]);
+            story.granted(600, &name, 1, "s", 7 + holder, 4_000);
+            story.renewed(2_000, &name, 1, let_go + 1_000);
+            story.releases(let_go * holder, &name, 1);
+        }
+        story.say(1_000, "runner", What::Healed);
+        for op in 1..=10 {
+            story.asks(1_000 + op * 2_000, "w1", op, Kind::Semaphore, &["s"]);
+            story.refused(2_800 + op * 2_000, "w1", op, Outcome::Held);
+        }
+        story.ends(30_000);
+        story
+    };
+    story(1, 20_500).violates(property, "Nobody was granted s within 19.00 s");
+    story(2, 20_500).holds_for(property);
+    story(2, 1_500).violates(property, "Nobody was granted s within 19.00 s");
+}
+
+#[test]
 fn nobody_asks_without_pause() {
     let property = "nobody asks without pause";
     Story::new().is_untested(property);
