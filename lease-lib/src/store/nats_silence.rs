@@ -7,7 +7,7 @@
 //!
 //! Leaving is safe whatever the reason was: what is unanswered stays unknown, and is asked again by the next connection.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::ambient::Moment;
@@ -58,7 +58,7 @@ impl Silence {
         true
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it is held, so poison is no reason to fail.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
