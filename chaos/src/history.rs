@@ -145,6 +145,17 @@ pub enum What {
         /// How many.
         messages: u64,
     },
+    /// The runner: what was tried most often within two seconds, in different writes to one key upon one revision.
+    Tries {
+        /// The key.
+        key: String,
+        /// What was to be there.
+        revision: u64,
+        /// By which attempt; nothing where a place was removed, by whomever.
+        attempt: String,
+        /// How many.
+        writes: u64,
+    },
     /// The runner: every fault is healed; from here on progress is owed.
     Healed,
     /// The runner: the run is over. Always the last line.

@@ -29,6 +29,7 @@ pub mod runner;
 pub mod scenario;
 pub mod shell;
 pub mod traffic;
+pub mod tries;
 pub mod verdict;
 pub mod weakness;
 pub mod worker;

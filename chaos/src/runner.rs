@@ -17,8 +17,9 @@ use crate::nemesis::{self, Begun, Nemesis, Undo, World};
 use crate::pulse::Pulse;
 use crate::recorder::Recorder;
 use crate::register;
-use crate::scenario::{Planned, Scenario, Stranger};
+use crate::scenario::{DOOR, Doors, Planned, Scenario};
 use crate::traffic::Traffic;
+use crate::tries::Tries;
 use crate::weakness;
 use support::chance::Chance;
 
@@ -171,7 +172,7 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
     let auditor = Auditor::start(&urls, recorder.clone()).await;
     nemesis::bucket::open(&cluster.urls()).await?;
     // It comes when the bucket has its replicas.
-    if scenario.stranger != Stranger::None {
+    if scenario.doors.are_four() {
         cluster.join().await?;
         cluster.ready(JOINS_WITHIN).await?;
     }
@@ -198,10 +199,10 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
     };
     let mut chance = Chance::new(order.seed ^ 0x_c4a0_5c4a_05c4_a05c);
     let mut crew = Vec::new();
-    let doors = if scenario.stranger == Stranger::All {
-        cluster::SIZE..cluster::SIZE + 1
-    } else {
-        cluster.network.places()
+    let doors = match scenario.doors {
+        Doors::First => DOOR..DOOR + 1,
+        Doors::Fourth => cluster::SIZE..cluster::SIZE + 1,
+        Doors::Any | Doors::AnyOfFour => cluster.network.places(),
     };
     for (number, what) in (0..).zip(scenario.crew) {
         let seed = chance.bits();
@@ -215,6 +216,7 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
         member.launch().await?;
     }
     let traffic = traffic(&cluster, &crew, recorder);
+    let tries = Tries::start(&cluster.urls(), recorder.clone());
     let busy = vec![false; cluster.servers.len()];
     let world = World { cluster, crew, busy, is_a_clock_wrong: false, can_fake_clocks: fake_clock.is_some() };
     let mut run = Run {
@@ -228,7 +230,7 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
         untried: Vec::new(),
     };
     let done = run.through().await;
-    drop(traffic);
+    drop((traffic, tries));
     let heard = auditor.finish().await;
     run.world.cluster.finish().await;
     done.and(heard).map(|()| Ending::Complete)

@@ -33,25 +33,37 @@ pub struct Scenario {
     pub sync_interval: &'static str,
     /// Whether it is among those for CI.
     pub is_for_ci: bool,
-    /// A fourth server, which has no replica.
-    pub stranger: Stranger,
+    /// The servers that clients come to.
+    pub doors: Doors,
     /// What of NATS itself is shown, in place of workers and faults.
     pub weakness: Option<Weakness>,
 }
 
-/// Whether there is a fourth server from the start, so that one of them has no replica, and who comes to it.
+/// The server that clients come to, where it is one that has a replica.
+pub const DOOR: usize = 0;
+
+/// The servers that clients come to, and whether there is a fourth one from the start, so that one of them has no replica.
 ///
-/// What is asked there reaches all others. While a leader is cut off from the others, but not from the stranger, that leader
+/// What is asked at that one reaches all others. While a leader is cut off from the others, but not from there, that leader
 /// and the one that they elected both hear each question, and the first answer counts: mostly that of the one that does not
 /// have to ask anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stranger {
-    /// There is none.
-    None,
-    /// Some clients, as they come to any server.
-    Some,
-    /// All clients.
-    All,
+pub enum Doors {
+    /// Any of three.
+    Any,
+    /// Always the first of three: what it has wrong, all clients see.
+    First,
+    /// Any of four.
+    AnyOfFour,
+    /// Always the fourth.
+    Fourth,
+}
+
+impl Doors {
+    /// Whether there is a fourth server.
+    pub fn are_four(self) -> bool {
+        matches!(self, Doors::AnyOfFour | Doors::Fourth)
+    }
 }
 
 /// A fault to come.
@@ -105,7 +117,7 @@ impl Scenario {
 
     /// Whether there has to be room for a fourth server.
     pub fn needs_spare(&self) -> bool {
-        self.stranger != Stranger::None || self.has(Nemesis::Replace)
+        self.doors.are_four() || self.has(Nemesis::Replace)
     }
 
     /// Whether clocks are to jump.

@@ -24,6 +24,7 @@ mod register;
 mod rising;
 mod store;
 mod succession;
+mod trying;
 mod turn;
 mod use_after_loss;
 mod weakness;
@@ -43,7 +44,7 @@ pub const SCHEDULING_NS: u64 = 200_000_000;
 pub type Check = fn(&Run) -> Finding;
 
 /// Every checker, in the order of the report.
-pub const ALL: [Check; 21] = [
+pub const ALL: [Check; 22] = [
     history::check,
     holder::check,
     once::check,
@@ -64,6 +65,7 @@ pub const ALL: [Check; 21] = [
     free::check,
     leaks::check,
     asking::check,
+    trying::check,
     store::check,
 ];
 

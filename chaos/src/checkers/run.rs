@@ -73,6 +73,8 @@ pub struct Run {
     pub stalls: Vec<(u64, u64)>,
     /// How many messages came from a worker's host within a second: when, whose, and how many. Not of quiet seconds.
     pub traffic: Vec<(Mark, String, u64)>,
+    /// What was tried most often within two seconds.
+    pub tries: Vec<Tries>,
     /// Locks that somebody broke by force, without waiting for their holders: name, token, and when it was begun.
     pub broken_at_once: BTreeMap<(String, u64), Mark>,
     /// Leaders as they were shown to others: when, the office, the token, and until when.
@@ -81,6 +83,21 @@ pub struct Run {
     pub untried: Vec<(String, String)>,
     /// Known weaknesses of NATS that were tried.
     pub weaknesses: Vec<Tried>,
+}
+
+/// How often the same was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tries {
+    /// When the two seconds were over.
+    pub at: Mark,
+    /// The key.
+    pub key: String,
+    /// What was to be there.
+    pub revision: u64,
+    /// By which attempt; nothing where a place was removed, by whomever.
+    pub attempt: String,
+    /// In how many different writes.
+    pub writes: u64,
 }
 
 /// How often something went wrong.
@@ -230,6 +247,9 @@ impl Reading {
                 self.run.stalls.push((at.at_ns, late_ms.saturating_mul(1_000_000)));
             }
             What::Traffic { host, messages } => self.run.traffic.push((at, host, messages)),
+            What::Tries { key, revision, attempt, writes } => {
+                self.run.tries.push(Tries { at, key, revision, attempt, writes });
+            }
             What::Healed => self.run.healed = Some(at),
             What::Ended => self.run.ended = Some(at),
             What::Interrupted => self.run.interrupted = Some(at),

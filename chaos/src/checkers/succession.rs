@@ -43,7 +43,7 @@ pub fn check(run: &Run) -> Finding {
             continue;
         }
         if !was.readers.is_empty() {
-            readers(&mut finding, &last, before, &was, (write, &is), slack_us);
+            readers(run, &mut finding, &last, before, &was, (write, &is), slack_us);
             continue;
         }
         let token = was.token.unwrap_or(before.revision);
@@ -115,6 +115,7 @@ fn deletion(
 
 /// Over a list of readers: whoever is not on the new list has gone.
 fn readers(
+    run: &Run,
     finding: &mut Finding,
     last: &BTreeMap<&str, &Revision>,
     before: &Revision,
@@ -126,11 +127,14 @@ fn readers(
     for id in was.readers.iter().filter(|id| !is.readers.contains(id)) {
         let Some(reader) = last.get(format!("read.{name}.{id}").as_str()) else { continue };
         finding.examine();
-        if !reader.is_deletion && !expired(reader, write, slack_us) {
-            finding.violate(
-                [before.at.line, reader.at.line, write.at.line],
-                format!("{} was written over while its reader {id} stood.", write.key),
-            );
+        if reader.is_deletion || expired(reader, write, slack_us) {
+            continue;
+        }
+        let lines = [before.at.line, reader.at.line, write.at.line];
+        if store::has_forked(run, before.at.at_ns, write.at.at_ns) {
+            finding.show(lines, format!("{} went back to what it was before.", write.key));
+        } else {
+            finding.violate(lines, format!("{} was written over while its reader {id} stood.", write.key));
         }
     }
 }

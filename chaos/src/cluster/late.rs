@@ -1,4 +1,4 @@
-//! Packets that are late: what a host sends, or sends by one connection, goes through a program of ours before it goes to the
+//! Packets that are late: what a host sends, or sends by some of its connections, goes through a program of ours before it goes to the
 //! bridge.
 //!
 //! ```text
@@ -61,21 +61,21 @@ pub struct Connection {
 #[derive(Debug)]
 pub struct Late {
     child: Child,
-    /// What the kernel does not undo, of one connection: with this command it goes past the device again.
-    past: Option<String>,
+    /// What the kernel does not undo, of single connections: with these commands they go past the device again.
+    past: Vec<String>,
     /// How long what is under way takes.
     longest: Duration,
 }
 
 impl Late {
-    /// Begins, with all that the host sends or with one connection only; `number` names the device, and `seed` decides over
+    /// Begins, with these connections only, or with all that the host sends if none is named; `number` names the device, and `seed` decides over
     /// each packet.
     ///
     /// # Errors
     /// With why this machine does not let it.
     pub async fn begin(
         (host, address): (&str, Ipv4Addr),
-        only: Option<Connection>,
+        only: &[Connection],
         number: u64,
         seed: u64,
         by: Lateness,
@@ -90,20 +90,22 @@ impl Late {
             return Err(format!("packets cannot be made late: {}", last_word(&mut child).await));
         }
         let longest = Duration::from_millis(by.millis + by.jitter);
-        let mut late = Late { child, past: None, longest };
+        let mut late = Late { child, past: Vec::new(), longest };
         run(&inside(host, &format!("ip link set {device} up"))).await?;
         // Narrower than the one of eth0, and wide enough for all hosts and the runner.
         let route = format!("ip route replace 10.77.0.0/17 dev {device} src {address}");
-        let Some(Connection { to, source, destination }) = only else {
+        if only.is_empty() {
             run(&inside(host, &route)).await?;
             return Ok(late);
-        };
+        }
         // A table of routes of its own. Below 1,000 there are the kernel's.
         let table = 1_000 + number;
         run(&inside(host, &format!("{route} table {table}"))).await?;
-        let rule = format!("to {to} ipproto tcp sport {source} dport {destination} lookup {table}");
-        run(&inside(host, &format!("ip rule add {rule}"))).await?;
-        late.past = Some(inside(host, &format!("ip rule del {rule}")));
+        for Connection { to, source, destination } in only {
+            let rule = format!("to {to} ipproto tcp sport {source} dport {destination} lookup {table}");
+            run(&inside(host, &format!("ip rule add {rule}"))).await?;
+            late.past.push(inside(host, &format!("ip rule del {rule}")));
+        }
         Ok(late)
     }
 
@@ -120,9 +122,9 @@ impl Late {
         process::kill(&mut self.child).await;
     }
 
-    /// What is sent from now on by one connection goes past the device.
+    /// What is sent from now on by single connections goes past the device.
     async fn bypass(&mut self) {
-        if let Some(past) = self.past.take() {
+        for past in std::mem::take(&mut self.past) {
             // Should it fail, that leads to a table without routes once the device is gone, and the next rule counts.
             let _ = run(&past).await;
         }

@@ -7,6 +7,7 @@ pub mod link;
 pub mod links;
 pub mod network;
 pub mod process;
+pub mod routes;
 pub mod server;
 mod wall_clock;
 

@@ -1,10 +1,22 @@
 //! SIGKILL: for servers, workers and daemons. Their files stay, as after a crash of the process (not of the machine).
 
 use super::{Begun, Struck, Undo, World};
+use crate::scenario::DOOR;
 use support::chance::Chance;
 
 pub(super) async fn server(world: &mut World, chance: &mut Chance, is_leader: bool) -> Struck {
-    let Some(victim) = world.server(chance, is_leader).await else { return Ok(None) };
+    match world.server(chance, is_leader).await {
+        Some(victim) => this(world, victim).await,
+        None => Ok(None),
+    }
+}
+
+/// The server that clients come to, where that is one.
+pub(super) async fn door(world: &mut World) -> Struck {
+    if world.busy[DOOR] { Ok(None) } else { this(world, DOOR).await }
+}
+
+async fn this(world: &mut World, victim: usize) -> Struck {
     world.busy[victim] = true;
     world.cluster.servers[victim].kill().await;
     Ok(Some(Begun { target: world.name(victim), undo: Undo::Launch(vec![victim]) }))

@@ -10,6 +10,7 @@ mod clock;
 mod disk;
 mod kill;
 mod membership;
+mod nearby;
 mod net;
 mod overdue;
 mod partition;
@@ -72,6 +73,8 @@ macro_rules! nemeses {
 nemeses! {
     /// SIGKILL for a server.
     Kill = "kill",
+    /// SIGKILL for the server that all clients come to.
+    KillDoor = "kill-door",
     /// SIGKILL for the server that leads the stream.
     KillLeader = "kill-leader",
     /// SIGKILL for a worker.
@@ -100,6 +103,8 @@ nemeses! {
     CutOffLeader = "partition-leader",
     /// The same, for as long as it takes it to see that it leads nobody.
     CutOffLeaderLong = "partition-leader-for-long",
+    /// The same; and of all servers it is the first to hear what clients read, and the last to hear what they write.
+    CutOffLeaderNearby = "partition-leader-nearby",
     /// What one server sends does not reach another, but the other way round it does.
     OneWay = "partition-one-way",
     /// Two servers cannot reach each other, and a third reaches both.
@@ -182,6 +187,7 @@ impl Nemesis {
             Nemesis::PauseLong => (14_000, 18_000),
             // The others elect a leader after 4 to 9 s, and the old one steps down after 10 to 20 s.
             Nemesis::CutOffLeaderLong => (11_000, 15_000),
+            Nemesis::CutOffLeaderNearby => (14_000, 18_000),
             Nemesis::CutOffLong => (25_000, 35_000),
             Nemesis::ForgottenRelease => (300, 1_500),
             Nemesis::Reset => (100, 600),
@@ -240,6 +246,8 @@ pub enum Undo {
     Late(Vec<crate::cluster::late::Late>),
     /// A replica is behind, since packets are late.
     Behind(usize, Vec<crate::cluster::late::Late>),
+    /// A leader is cut off by the rules of this fault, and packets are late.
+    Nearby(u64, usize, Vec<crate::cluster::late::Late>),
     /// Links have a queue.
     Queues(Vec<String>),
     /// A disk is full.
@@ -273,6 +281,7 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
     match nemesis {
         Nemesis::Kill => kill::server(world, chance, false).await,
         Nemesis::KillLeader => kill::server(world, chance, true).await,
+        Nemesis::KillDoor => kill::door(world).await,
         Nemesis::KillWorker => kill::worker(world, chance).await,
         Nemesis::KillDaemon => kill::daemon(world, chance).await,
         Nemesis::Stop => stop::server(world, chance).await,
@@ -282,10 +291,9 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
         Nemesis::PauseLeader => pause::server(world, chance, true).await,
         Nemesis::PauseWorker => pause::worker(world, chance).await,
         Nemesis::PauseDaemon => pause::daemon(world, chance).await,
-        Nemesis::CutOff | Nemesis::CutOffLong => partition::cut_off(world, fault, chance, false).await,
-        Nemesis::CutOffLeader | Nemesis::CutOffLeaderLong => {
-            partition::cut_off(world, fault, chance, true).await
-        }
+        Nemesis::CutOff | Nemesis::CutOffLong => partition::cut_off_any(world, fault, chance).await,
+        Nemesis::CutOffLeader | Nemesis::CutOffLeaderLong => partition::cut_off_leader(world, fault).await,
+        Nemesis::CutOffLeaderNearby => nearby::leader(world, fault, chance).await,
         Nemesis::OneWay => partition::one_way(world, fault, chance).await,
         Nemesis::Bridge => partition::bridge(world, fault, chance).await,
         Nemesis::Split => partition::split(world, fault, chance).await,
@@ -349,6 +357,7 @@ pub async fn end(undo: Undo, world: &mut World) -> Result<(), (Option<Undo>, Str
             behind::catch_up(world, server, late).await;
             Ok(())
         }
+        Undo::Nearby(fault, leader, late) => nearby::end(world, fault, leader, late).await,
         Undo::Queues(hosts) => net::unqueue(&hosts).await,
         Undo::Empty(server) => disk::empty(world, server).await,
         Undo::Unstall(server, task) => disk::unstall(world, server, task).await,

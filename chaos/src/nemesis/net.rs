@@ -53,7 +53,7 @@ pub(super) async fn slow_worker(world: &World, fault: u64, member: usize) -> Res
     }
     let member = &world.crew[member];
     let by = Lateness { millis: SLOW_MS, jitter: 0, permille: 0 };
-    Ok(vec![Late::begin((&member.host, member.address), None, fault, fault, by).await?])
+    Ok(vec![Late::begin((&member.host, member.address), &[], fault, fault, by).await?])
 }
 
 async fn late(
@@ -72,7 +72,7 @@ async fn late(
     }
     let mut late = Vec::new();
     for (host, address) in hosts {
-        late.push(Late::begin((host, *address), None, fault, chance.bits(), by).await?);
+        late.push(Late::begin((host, *address), &[], fault, chance.bits(), by).await?);
     }
     Ok(Some(Begun { target, undo: Undo::Late(late) }))
 }

@@ -36,12 +36,12 @@ pub(super) async fn connection(world: &mut World, fault: u64, chance: &mut Chanc
         let answers = Connection { to: member.address, source: PORT, destination: source };
         let by = Lateness { millis: HEARD_MS, jitter: 0, permille: 0 };
         let host = (server.name.as_str(), server.address);
-        let slow = Late::begin(host, Some(answers), fault, chance.bits(), by).await?;
+        let slow = Late::begin(host, &[answers], fault, chance.bits(), by).await?;
         tokio::time::sleep(Duration::from_millis(HEARD_MS)).await;
         // Longer than it takes to connect anew, and than the record of a grant of 4 s lasts after that.
         let by = Lateness { millis: 13_000 + chance.below(3_000), jitter: 0, permille: 0 };
         let host = (member.host.as_str(), member.address);
-        let late = Late::begin(host, Some(connection), fault, chance.bits(), by).await?;
+        let late = Late::begin(host, &[connection], fault, chance.bits(), by).await?;
         let target = format!("{}>{} {} ms", member.name, server.name, by.millis);
         return Ok(Some(Begun { target, undo: Undo::Late(vec![slow, late]) }));
     }

@@ -11,14 +11,23 @@ type Host = (String, Ipv4Addr);
 
 /// One server is cut off from the other servers. Clients reach all of them, and a leader that was cut off goes on
 /// answering for some seconds.
-pub(super) async fn cut_off(world: &mut World, fault: u64, chance: &mut Chance, is_leader: bool) -> Struck {
-    let alone = match is_leader {
-        true => world.cluster.stream_leader(&format!("KV_{}", crate::worker::BUCKET)).await,
-        false => Some(chance.below(world.cluster.servers.len() as u64) as usize),
-    };
-    let Some(alone) = alone else { return Ok(None) };
+pub(super) async fn cut_off(world: &mut World, fault: u64, alone: usize) -> Struck {
     let (one, others) = sides(world, alone);
     between(world, fault, &[one], &others).await
+}
+
+/// Any one is.
+pub(super) async fn cut_off_any(world: &mut World, fault: u64, chance: &mut Chance) -> Struck {
+    let alone = chance.below(world.cluster.servers.len() as u64) as usize;
+    cut_off(world, fault, alone).await
+}
+
+/// The stream's leader is.
+pub(super) async fn cut_off_leader(world: &mut World, fault: u64) -> Struck {
+    match world.cluster.stream_leader(&format!("KV_{}", crate::worker::BUCKET)).await {
+        Some(leader) => cut_off(world, fault, leader).await,
+        None => Ok(None),
+    }
 }
 
 /// The same, with half of the workers on the side of the one.

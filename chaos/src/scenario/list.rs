@@ -4,7 +4,7 @@ use super::crews::{
     AMONG_BULK, AT_EVERY_PACE, FRESH, GREEDY, KINDS, MIXED, MORTALS, MUTEX, PATIENT, READERS,
     READERS_LONG_AND_SHORT, SEIZED,
 };
-use super::{Scenario, Stranger};
+use super::{Doors, Scenario};
 use crate::nemesis::Nemesis::{self, *};
 use crate::weakness::Weakness;
 use crate::worker::Via::{Library, Socket};
@@ -52,7 +52,7 @@ const PLAIN: Scenario = Scenario {
     ttl_ms: 4_000,
     sync_interval: "2m",
     is_for_ci: true,
-    stranger: Stranger::None,
+    doors: Doors::Any,
     weakness: None,
 };
 
@@ -125,7 +125,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "left-behind",
         about: "a leader that was cut off answers clients until it steps down, and so does the one that leads",
         crew: MIXED,
-        stranger: Stranger::All,
+        doors: Doors::Fourth,
         nemeses: &[(1, CutOffLeaderLong)],
         at_once: 1,
         seconds: 34,
@@ -142,10 +142,21 @@ pub const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "nearby",
+        about: "a leader that was cut off answers what is read, and the one that leads refuses what is written upon that",
+        crew: PATIENT,
+        doors: Doors::Fourth,
+        nemeses: &[(1, CutOffLeaderNearby)],
+        at_once: 1,
+        seconds: 19,
+        is_for_ci: false,
+        ..PLAIN
+    },
+    Scenario {
         name: "readers-behind",
         about: "readers and writers of one lock, and two leaders, one of which does not know who reads",
         crew: READERS_LONG_AND_SHORT,
-        stranger: Stranger::All,
+        doors: Doors::Fourth,
         nemeses: &[(1, CutOffLeaderLong)],
         at_once: 1,
         seconds: 50,
@@ -175,11 +186,13 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "haunted",
-        about: "servers that are killed, and come back with what was removed, since the file that said so was removed as well",
+        about: "a server that is killed, and comes back with what was removed, since the file that said so was removed as well",
         crew: AMONG_BULK,
-        nemeses: &[(1, Kill)],
+        doors: Doors::First,
+        nemeses: &[(1, KillDoor)],
         at_once: 1,
-        seconds: 45,
+        seconds: 60,
+        sync_interval: "5s",
         is_for_ci: false,
         ..PLAIN
     },
@@ -209,7 +222,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "readers and writers of one lock, who ask servers that are behind, each question another one",
         crew: READERS,
         // Who is connected to the one of four that has no replica is answered by any of the others.
-        stranger: Stranger::Some,
+        doors: Doors::AnyOfFour,
         nemeses: &[(4, Delay), (1, Reset)],
         at_once: 2,
         seconds: 30,

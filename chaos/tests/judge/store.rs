@@ -184,6 +184,9 @@ fn that_a_store_was_made_to_lose_writes_excuses_only_what_it_lost() {
         story.fault(1, 5, "membership-beyond-promise", "KV_leases to 1 replica");
         story.record(10, "lock.a", "y", None);
         story.writes(20, "lock.a", 600, json!({ "gone": true, "attempt": "x" }));
+        story.writes(21, "lock.r", 0, json!({ "v": 1, "attempt": "", "readers": ["i"] }));
+        story.record(22, "read.r.i", "i", None);
+        story.record(23, "lock.r", "x", None);
         let token = story.record(10_000, "lock.b", "z", None);
         story.asks(9_990, "w1", 1, Kind::Lock, &["b"]);
         story.granted(10_001, "w1", 1, "b", token, 13_950);
@@ -195,7 +198,8 @@ fn that_a_store_was_made_to_lose_writes_excuses_only_what_it_lost() {
         story
     };
     story(false).violates(written_over, "lock.a was deleted by the attempt x");
-    assert_eq!(story(true).holds_for(written_over).shown, 1);
+    story(false).violates(written_over, "lock.r was written over while its reader i stood");
+    assert_eq!(story(true).holds_for(written_over).shown, 2);
     story(false).violates(lost, "nothing had happened to what it held");
     story(true).is_untested(lost);
 }

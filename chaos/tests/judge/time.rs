@@ -194,6 +194,22 @@ fn a_permit_is_due_when_one_of_those_that_are_held_is_let_go() {
 }
 
 #[test]
+fn nobody_tries_again_without_pause() {
+    let property = "nobody tries again without pause";
+    Story::new().is_untested(property);
+    let tried = |attempt: &str, writes: u64| {
+        let mut story = Story::new();
+        let (key, attempt) = ("lock.a".to_owned(), attempt.to_owned());
+        story.say(2_000, "runner", What::Tries { key, revision: 7, attempt, writes });
+        story
+    };
+    tried("x", 50).holds_for(property);
+    let whose = "lock.a was tried to be written 51 times within 2 s upon revision 7, by one attempt; 50 are";
+    tried("x", 51).violates(property, whose);
+    tried("", 51).violates(property, "upon revision 7; 50 are allowed");
+}
+
+#[test]
 fn nobody_asks_without_pause() {
     let property = "nobody asks without pause";
     Story::new().is_untested(property);
