@@ -138,14 +138,6 @@ async fn listen(url: &str, tell: mpsc::Sender<Heard>) -> Option<Client> {
     Some(client)
 }
 
-/// Bulky values are a number and many blanks.
-fn without_blanks(mut value: Value) -> Value {
-    if let Some(Value::String(text)) = value.get_mut("text") {
-        text.truncate(text.trim_end().len());
-    }
-    value
-}
-
 /// What an announcement or a direct answer says: both carry the same headers.
 fn read(key: String, message: &Message) -> Option<Heard> {
     let headers = message.headers.as_ref()?;
@@ -160,7 +152,7 @@ fn read(key: String, message: &Message) -> Option<Heard> {
         is_deletion: matches!(operation, Some("DEL" | "PURGE"))
             || last(headers, "Nats-Marker-Reason").is_some(),
         ttl_secs: last(headers, "Nats-TTL").map_or(0, seconds),
-        value: serde_json::from_slice(&message.payload).ok().map(without_blanks),
+        value: serde_json::from_slice(&message.payload).ok(),
     })
 }
 

@@ -17,7 +17,7 @@ use crate::nemesis::{self, Begun, Nemesis, Undo, World};
 use crate::pulse::Pulse;
 use crate::recorder::Recorder;
 use crate::register;
-use crate::scenario::{DOOR, Doors, Planned, Scenario};
+use crate::scenario::{Doors, Planned, Scenario};
 use crate::traffic::Traffic;
 use crate::tries::Tries;
 use crate::weakness;
@@ -200,7 +200,6 @@ async fn enclosed(order: Order, recorder: &Recorder) -> Result<Ending, String> {
     let mut chance = Chance::new(order.seed ^ 0x_c4a0_5c4a_05c4_a05c);
     let mut crew = Vec::new();
     let doors = match scenario.doors {
-        Doors::First => DOOR..DOOR + 1,
         Doors::Fourth => cluster::SIZE..cluster::SIZE + 1,
         Doors::Any | Doors::AnyOfFour => cluster.network.places(),
     };

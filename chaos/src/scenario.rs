@@ -39,9 +39,6 @@ pub struct Scenario {
     pub weakness: Option<Weakness>,
 }
 
-/// The server that clients come to, where it is one that has a replica.
-pub const DOOR: usize = 0;
-
 /// The servers that clients come to, and whether there is a fourth one from the start, so that one of them has no replica.
 ///
 /// What is asked at that one reaches all others. While a leader is cut off from the others, but not from there, that leader
@@ -51,8 +48,6 @@ pub const DOOR: usize = 0;
 pub enum Doors {
     /// Any of three.
     Any,
-    /// Always the first of three: what it has wrong, all clients see.
-    First,
     /// Any of four.
     AnyOfFour,
     /// Always the fourth.

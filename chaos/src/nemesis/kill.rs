@@ -1,32 +1,23 @@
 //! SIGKILL: for servers, workers and daemons. Their files stay, as after a crash of the process (not of the machine).
 
 use super::{Begun, Struck, Undo, World};
-use crate::scenario::DOOR;
 use support::chance::Chance;
 
 pub(super) async fn server(world: &mut World, chance: &mut Chance, is_leader: bool) -> Struck {
     match world.server(chance, is_leader).await {
-        Some(victim) => this(world, victim).await,
+        Some(victim) => servers(world, vec![victim]).await,
         None => Ok(None),
     }
 }
 
-/// The server that clients come to, where that is one.
-pub(super) async fn door(world: &mut World) -> Struck {
-    if world.busy[DOOR] { Ok(None) } else { this(world, DOOR).await }
-}
-
-async fn this(world: &mut World, victim: usize) -> Struck {
-    world.busy[victim] = true;
-    world.cluster.servers[victim].kill().await;
-    Ok(Some(Begun { target: world.name(victim), undo: Undo::Launch(vec![victim]) }))
-}
-
-pub(super) async fn all_servers(world: &mut World) {
-    for server in 0..world.busy.len() {
-        world.busy[server] = true;
-        world.cluster.servers[server].kill().await;
+/// These servers, one after the other.
+pub(super) async fn servers(world: &mut World, victims: Vec<usize>) -> Struck {
+    for victim in &victims {
+        world.busy[*victim] = true;
+        world.cluster.servers[*victim].kill().await;
     }
+    let names: Vec<String> = victims.iter().map(|victim| world.name(*victim)).collect();
+    Ok(Some(Begun { target: names.join(","), undo: Undo::Launch(victims) }))
 }
 
 pub(super) async fn worker(world: &mut World, chance: &mut Chance) -> Struck {
@@ -34,7 +25,7 @@ pub(super) async fn worker(world: &mut World, chance: &mut Chance) -> Struck {
     let member = &mut world.crew[victim];
     member.is_busy = true;
     member.kill().await;
-    Ok(Some(Begun { target: member.name.clone(), undo: Undo::LaunchWorker(victim) }))
+    Ok(Some(Begun { target: member.name.clone(), undo: Undo::LaunchWorkers(vec![victim]) }))
 }
 
 pub(super) async fn daemon(world: &mut World, chance: &mut Chance) -> Struck {
@@ -53,9 +44,12 @@ pub(super) fn launch(world: &mut World, servers: &[usize]) -> Result<(), String>
     Ok(())
 }
 
-pub(super) async fn launch_worker(world: &mut World, member: usize) -> Result<(), String> {
-    world.crew[member].is_busy = false;
-    world.crew[member].launch().await
+pub(super) async fn launch_workers(world: &mut World, members: Vec<usize>) -> Result<(), String> {
+    for member in members {
+        world.crew[member].is_busy = false;
+        world.crew[member].launch().await?;
+    }
+    Ok(())
 }
 
 pub(super) fn launch_daemon(world: &mut World, member: usize) -> Result<(), String> {

@@ -8,6 +8,7 @@ mod behind;
 pub mod bucket;
 mod clock;
 mod disk;
+mod haunt;
 mod kill;
 mod membership;
 mod nearby;
@@ -73,8 +74,8 @@ macro_rules! nemeses {
 nemeses! {
     /// SIGKILL for a server.
     Kill = "kill",
-    /// SIGKILL for the server that all clients come to.
-    KillDoor = "kill-door",
+    /// SIGKILL for workers that wait in line, and for servers, which come back with the places that were removed since.
+    Haunt = "kill-haunted",
     /// SIGKILL for the server that leads the stream.
     KillLeader = "kill-leader",
     /// SIGKILL for a worker.
@@ -190,6 +191,8 @@ impl Nemesis {
             Nemesis::CutOffLeaderNearby => (14_000, 18_000),
             Nemesis::CutOffLong => (25_000, 35_000),
             Nemesis::ForgottenRelease => (300, 1_500),
+            // For as long as two workers are by themselves.
+            Nemesis::Haunt => (15_000, 18_000),
             Nemesis::Reset => (100, 600),
             Nemesis::StepDown | Nemesis::StepDownMeta => (100, 200),
             Nemesis::Rolling => (12_000, 18_000),
@@ -228,8 +231,8 @@ pub enum Undo {
     PowerOn(Vec<usize>),
     /// A server stands still.
     Resume(usize),
-    /// A worker is dead.
-    LaunchWorker(usize),
+    /// Workers are dead.
+    LaunchWorkers(Vec<usize>),
     /// A daemon is dead.
     LaunchDaemon(usize),
     /// A worker stands still.
@@ -281,7 +284,7 @@ pub async fn begin(nemesis: Nemesis, fault: u64, world: &mut World, chance: &mut
     match nemesis {
         Nemesis::Kill => kill::server(world, chance, false).await,
         Nemesis::KillLeader => kill::server(world, chance, true).await,
-        Nemesis::KillDoor => kill::door(world).await,
+        Nemesis::Haunt => haunt::places(world).await,
         Nemesis::KillWorker => kill::worker(world, chance).await,
         Nemesis::KillDaemon => kill::daemon(world, chance).await,
         Nemesis::Stop => stop::server(world, chance).await,
@@ -342,7 +345,7 @@ pub async fn end(undo: Undo, world: &mut World) -> Result<(), (Option<Undo>, Str
         Undo::Launch(servers) => kill::launch(world, &servers),
         Undo::PowerOn(servers) => power::on(world, &servers).await,
         Undo::Resume(server) => pause::resume(world, server),
-        Undo::LaunchWorker(member) => kill::launch_worker(world, member).await,
+        Undo::LaunchWorkers(members) => kill::launch_workers(world, members).await,
         Undo::LaunchDaemon(member) => kill::launch_daemon(world, member),
         Undo::ResumeWorker(member) => pause::resume_worker(world, member).await,
         Undo::ResumeDaemon(member) => pause::resume_daemon(world, member).await,

@@ -61,7 +61,7 @@ pub(super) async fn release(world: &mut World, fault: u64) -> Struck {
     let Some(holder) = claimant(world, format!("_lease.{BUCKET}.ev.lock.*")).await else { return Ok(None) };
     let Some(begun) = partition::deafen(world, fault, holder).await? else { return Ok(None) };
     tokio::time::sleep(OTHERS).await;
-    kill::all_servers(world).await;
+    kill::servers(world, (0..world.busy.len()).collect()).await?;
     Ok(Some(Begun { undo: Undo::Forgotten(fault, holder), ..begun }))
 }
 

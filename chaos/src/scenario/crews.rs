@@ -62,18 +62,6 @@ pub(super) const PATIENT: &[(Via, Workload)] = &[
     (Library, Workload::Patient),
 ];
 
-/// The same, beside large values.
-pub(super) const AMONG_BULK: &[(Via, Workload)] = &[
-    (Library, Workload::Patient),
-    (Library, Workload::Patient),
-    (Library, Workload::Patient),
-    (Library, Workload::Patient),
-    (Socket, Workload::Patient),
-    (Socket, Workload::Patient),
-    (Library, Workload::Bulky),
-    (Library, Workload::Bulky),
-];
-
 /// One lock that each takes again and again.
 pub(super) const GREEDY: &[(Via, Workload)] = &[(Library, Workload::Greedy); 6];
 

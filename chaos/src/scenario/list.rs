@@ -1,8 +1,8 @@
 //! The list of scenarios.
 
 use super::crews::{
-    AMONG_BULK, AT_EVERY_PACE, FRESH, GREEDY, KINDS, MIXED, MORTALS, MUTEX, PATIENT, READERS,
-    READERS_LONG_AND_SHORT, SEIZED,
+    AT_EVERY_PACE, FRESH, GREEDY, KINDS, MIXED, MORTALS, MUTEX, PATIENT, READERS, READERS_LONG_AND_SHORT,
+    SEIZED,
 };
 use super::{Doors, Scenario};
 use crate::nemesis::Nemesis::{self, *};
@@ -186,13 +186,11 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "haunted",
-        about: "a server that is killed, and comes back with what was removed, since the file that said so was removed as well",
-        crew: AMONG_BULK,
-        doors: Doors::First,
-        nemeses: &[(1, KillDoor)],
+        about: "servers that are killed, and come back with what was removed, since nothing in their files says so any more",
+        crew: GREEDY,
+        nemeses: &[(1, Haunt)],
         at_once: 1,
-        seconds: 60,
-        sync_interval: "5s",
+        seconds: 32,
         is_for_ci: false,
         ..PLAIN
     },

@@ -26,9 +26,6 @@ pub(super) enum Source {
     Socket(PathBuf),
 }
 
-/// How long a bulky value is. A file of the store has room for ten or so.
-const BULKY: usize = 400_000;
-
 /// One lane of a worker. A worker has several, so that operations of one process meet.
 pub(super) struct Lane {
     number: u64,
@@ -142,7 +139,6 @@ impl Lane {
             }
             Workload::Election => (Kind::Election, one("e"), None),
             Workload::Guarded => (Kind::Lock, one("data"), None),
-            Workload::Bulky => (Kind::Lock, one("bulk"), None),
             Workload::Group => (Kind::Group, one("m"), None),
             // It has no lanes.
             Workload::Breaker | Workload::Marker | Workload::Observer => (Kind::Lock, one("a"), None),
@@ -281,7 +277,7 @@ impl Lane {
             self.said.at(at_ns, What::Uses { op, resource: resource.clone(), token, value });
             let (answer, before) = match is_guarded {
                 true => {
-                    let text = self.text(value);
+                    let text = value.to_string();
                     (holding.during(&self.said, holding.grant.put(&name, &text)).await, None)
                 }
                 false => {
@@ -294,12 +290,6 @@ impl Lane {
         if holding.kind == Kind::Election && self.chance.odds(200) {
             holding.during(&self.said, holding.grant.proclaim(op)).await;
         }
-    }
-
-    /// How a value is written: the blanks behind it are nothing to a reader of JSON.
-    fn text(&self, value: u64) -> String {
-        let longer = if self.settings.workload == Workload::Bulky { BULKY } else { 0 };
-        format!("{value}{}", " ".repeat(longer))
     }
 
     /// A value that nobody else in the run writes: the seed differs from process to process.

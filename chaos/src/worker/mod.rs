@@ -76,8 +76,6 @@ pub enum Workload {
     Election,
     /// A lock, and values written under it into the bucket itself.
     Guarded,
-    /// The same, with values so large that what the store keeps goes from file to file.
-    Bulky,
     /// A membership of a group.
     Group,
     /// None: it breaks the locks of others by force.
@@ -107,7 +105,6 @@ impl Workload {
             Workload::Multi => "multi",
             Workload::Election => "election",
             Workload::Guarded => "guarded",
-            Workload::Bulky => "bulky",
             Workload::Group => "group",
             Workload::Breaker => "breaker",
             Workload::Marker => "marker",
@@ -117,7 +114,7 @@ impl Workload {
 
     /// Whether it writes into the bucket itself.
     fn is_guarded(self) -> bool {
-        matches!(self, Workload::Guarded | Workload::Bulky)
+        self == Workload::Guarded
     }
 
     /// Whether it holds for moments only.
