@@ -54,6 +54,35 @@ async fn a_server_by_whose_way_nothing_is_written_is_left_after_a_while() {
     assert_eq!(proxy.connections(), 0, "it is connected to the other one");
 }
 
+/// A leader that hears nobody any more says of what is written again that it is under way, until it sees that it leads nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_decides_nothing_is_left_after_a_while_though_it_answers() {
+    let cluster = Cluster::three().await;
+    drop(open(&cluster.url()).await);
+    let leader = cluster.stream_leader("KV_leases").await;
+    let store = open(&cluster.url_of(leader)).await;
+    assert_eq!(server(&store), Some(leader));
+    let others = (0..cluster.size()).filter(|other| *other != leader);
+    others.clone().for_each(|other| cluster.pause(other));
+    let begun = Instant::now();
+    let mut under_way = 0;
+    while server(&store) == Some(leader) {
+        match store.write(&put("lock.a", 0, "x", 60)).await {
+            Err(WriteError::InFlight) => under_way += 1,
+            Err(WriteError::Unknown(_) | WriteError::NotTaken) => {}
+            other => panic!("{other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let left = begun.elapsed();
+    others.for_each(|other| cluster.resume(other));
+    assert!(under_way > 0, "it never said so");
+    assert!(left > Duration::from_secs(5), "it is not left for one lost answer: {left:?}");
+    // It takes 10 s at least until it sees that.
+    assert!(left < Duration::from_secs(9), "left after {left:?}");
+    println!("left after {left:?}, and {under_way} answers");
+}
+
 /// Whether the hanging server leads the bucket or not: it is left, and where it does not lead, writes go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hanging_server_is_left_within_five_seconds() {

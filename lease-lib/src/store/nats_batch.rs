@@ -27,8 +27,9 @@ impl Link {
         batch.check()?;
         // For this try alone: a repeat under the same one would go on where the first left off.
         let this_try = self.fresh_id();
-        let answer = self.request_all(messages(names, batch, &this_try)).await?;
-        batch_answer(&answer.payload(), &names.stream(), &this_try, batch.writes.len())
+        let (stream, count) = (names.stream(), batch.writes.len());
+        let judge = |answer: &[u8]| batch_answer(answer, &stream, &this_try, count);
+        self.request_all(messages(names, batch, &this_try), judge).await
     }
 }
 

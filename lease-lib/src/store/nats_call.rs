@@ -104,8 +104,8 @@ impl Link {
                 note
             }
         };
-        let answer = self.request_write(&names.publish(&write.key), &headers, payload.clone()).await;
-        answer.map_err(WriteError::from).and_then(|answer| write_answer(&answer.payload(), &stream))
+        let judge = |answer: &[u8]| write_answer(answer, &stream);
+        self.request_write(&names.publish(&write.key), &headers, payload.clone(), judge).await
     }
 
     /// [`Store::chronicle`](super::Store::chronicle): one publish without comparison. The stream drops the oldest line of
@@ -118,8 +118,8 @@ impl Link {
         }
         let (stream, ttl) = (names.stream(), CHRONICLE_SECS.to_string());
         let headers = [("Nats-Expected-Stream", stream.as_str()), ("Nats-TTL", ttl.as_str())];
-        let answer = self.request_write(&names.publish(&chronicled(key)), &headers, line).await;
-        answer.map_err(WriteError::from).and_then(|answer| write_answer(&answer.payload(), &stream)).map(drop)
+        let judge = |answer: &[u8]| write_answer(answer, &stream).map(drop);
+        self.request_write(&names.publish(&chronicled(key)), &headers, line, judge).await
     }
 
     /// [`Store::chronicle_of`](super::Store::chronicle_of): fewer lines than a page has.

@@ -13,7 +13,7 @@ use super::nats_call::Failure;
 use super::nats_options::NatsOptions;
 use super::nats_secrets::invalid;
 use super::nats_silence::Silence;
-use super::{EVENT_BUFFER, Events};
+use super::{EVENT_BUFFER, Events, WriteError};
 use crate::ambient::{Moment, SharedAmbient, fresh_id};
 use crate::error::Error;
 
@@ -257,44 +257,67 @@ impl Link {
         self.session()?.request(subject, headers, payload).await
     }
 
-    /// As [`Link::request`], of the stream: a server by whose way none is answered is left for another one.
-    pub(super) async fn request_write(
+    /// As [`Link::request`], of the stream, whose answer `judge` reads: a server by whose way nothing is decided is left for
+    /// another one.
+    pub(super) async fn request_write<T>(
         &self,
         subject: &str,
         headers: HeaderList<'_>,
         payload: Bytes,
-    ) -> Result<Answer, Failure> {
+        judge: impl FnOnce(&[u8]) -> Result<T, WriteError>,
+    ) -> Result<T, WriteError> {
         let (session, sent) = (self.session()?, self.ambient.now());
         let outcome = session.request(subject, headers, payload).await;
-        self.notice(&session, sent, &outcome);
-        outcome
+        self.judged(&session, sent, outcome, judge)
     }
 
     /// [`Session::request_all`], of the stream, as [`Link::request_write`].
-    pub(super) async fn request_all(&self, messages: Vec<Outgoing>) -> Result<Answer, Failure> {
+    pub(super) async fn request_all<T>(
+        &self,
+        messages: Vec<Outgoing>,
+        judge: impl FnOnce(&[u8]) -> Result<T, WriteError>,
+    ) -> Result<T, WriteError> {
         let (session, sent) = (self.session()?, self.ambient.now());
         let outcome = session.request_all(messages).await;
-        self.notice(&session, sent, &outcome);
-        outcome
+        self.judged(&session, sent, outcome, judge)
     }
 
-    /// Ends a connection by which writes come to nothing: the next one is to another server, if there is one.
-    fn notice(&self, session: &Arc<Session>, sent: Moment, outcome: &Result<Answer, Failure>) {
-        match outcome {
-            Ok(_) => self.silence.broken(),
-            Err(Failure::Silence | Failure::NoResponders) => {
+    /// What came of something that was written. A connection by which such things come to nothing is ended: the next one is
+    /// to another server, if there is one.
+    ///
+    /// A leader that was cut off does answer: that another write is under way, or that the same one is. So only what was
+    /// decided counts as an answer.
+    fn judged<T>(
+        &self,
+        session: &Arc<Session>,
+        sent: Moment,
+        outcome: Result<Answer, Failure>,
+        judge: impl FnOnce(&[u8]) -> Result<T, WriteError>,
+    ) -> Result<T, WriteError> {
+        let was_heard = match &outcome {
+            Ok(_) => Some(true),
+            Err(Failure::Silence | Failure::NoResponders) => Some(false),
+            // It says nothing of the server.
+            Err(_) => None,
+        };
+        let judged = outcome.map_err(WriteError::from).and_then(|answer| judge(&answer.payload()));
+        let is_open = matches!(judged, Err(WriteError::InFlight | WriteError::Unknown(_)));
+        match was_heard {
+            Some(true) if !is_open => self.silence.broken(),
+            Some(_) => {
                 // What was asked by an earlier connection says nothing of this one.
                 let is_standing = self.standing().is_ok_and(|standing| Arc::ptr_eq(&standing, session));
                 if is_standing && self.silence.lasts(sent, self.ambient.now()) && self.reach.has_another() {
                     tracing::warn!(
                         server = session.server,
-                        "no write is answered by way of this NATS server: leaving it for another one"
+                        "nothing that is written by way of this NATS server is decided: leaving it for another one"
                     );
                     session.end();
                 }
             }
-            Err(_) => {}
+            None => {}
         }
+        judged
     }
 
     /// An id that nobody has used.

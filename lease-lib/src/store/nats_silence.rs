@@ -1,8 +1,8 @@
 //! When to leave a server that is there, and by whose way nothing is written.
 //!
 //! A server that was cut off from the others, or one whose connection to another one stands still, goes on answering its clients'
-//! pings. Whoever stays with it has no answer to any write until that heals, and loses what it holds, while the other
-//! servers grant. So it is left for another one after a while; and after ever longer whiles if that does not help, as while
+//! pings. Whoever stays with it has no answer to any write until that heals, or none but that it is under way, and loses what
+//! it holds, while the other servers grant. So it is left for another one after a while; and after ever longer whiles if that does not help, as while
 //! nobody leads.
 //!
 //! Leaving is safe whatever the reason was: what is unanswered stays unknown, and is asked again by the next connection.
@@ -41,7 +41,7 @@ impl State {
 }
 
 impl Silence {
-    /// The stream answered a write, whatever it said.
+    /// The stream decided over a write, whatever it decided.
     pub(super) fn broken(&self) {
         *self.state() = State::default();
     }
