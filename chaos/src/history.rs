@@ -151,7 +151,7 @@ pub enum What {
         key: String,
         /// What was to be there.
         revision: u64,
-        /// By which attempt; nothing where a place was removed, by whomever.
+        /// By which attempt; nothing for a place in line, by whomever.
         attempt: String,
         /// How many.
         writes: u64,

@@ -83,9 +83,15 @@ async fn count(urls: String, recorder: Recorder) {
             }
             _ = windows.tick() => {
                 counted = 0;
-                let most = std::mem::take(&mut heard).into_iter().max_by_key(|(_, ids)| ids.len());
-                if let Some(((key, revision, attempt), ids)) = most {
-                    recorder.say(What::Tries { key, revision, attempt, writes: ids.len() as u64 }).await;
+                // Of attempts, and of those who remove a place: they are allowed different things.
+                let (removals, claims): (Vec<_>, Vec<_>) = std::mem::take(&mut heard)
+                    .into_iter()
+                    .map(|(same, ids)| (ids.len() as u64, same))
+                    .partition(|(_, (_, _, attempt))| attempt.is_empty());
+                for (writes, (key, revision, attempt)) in
+                    [removals, claims].into_iter().filter_map(|sort| sort.into_iter().max())
+                {
+                    recorder.say(What::Tries { key, revision, attempt, writes }).await;
                 }
             }
         }
@@ -101,9 +107,8 @@ fn read(message: &Message) -> Option<(Same, String)> {
     }
     let id = headers.get("Nats-Msg-Id")?.as_str();
     let revision = headers.get("Nats-Expected-Last-Subject-Sequence")?.as_str().parse().ok()?;
-    // The attempt stands before the number of its write.
-    let attempt =
-        id.rsplit_once('-').filter(|_| !key.starts_with("line.")).map_or("", |(attempt, _)| attempt);
+    // The attempt stands before the number of its write. What is written to other keys without one is not tried again as it was.
+    let attempt = if key.starts_with("line.") { "" } else { id.rsplit_once('-')?.0 };
     Some(((key.to_owned(), revision, attempt.to_owned()), id.to_owned()))
 }
 
@@ -138,6 +143,11 @@ mod tests {
         let removal = message("$KV.leases.line.lock.a.p-0", &[("Nats-Msg-Id", "x-y-12"), upon]);
         assert_eq!(read(&removal), Some((same("line.lock.a.p-0", 7, ""), "x-y-12".into())));
         assert_eq!(read(&message("$KV.leases.here.p", &[("Nats-Msg-Id", "x-1")])), None, "upon nothing");
+        assert_eq!(
+            read(&message("$KV.leases.sem.s.limit", &[("Nats-Msg-Id", "x"), upon])),
+            None,
+            "of no attempt"
+        );
         let batch = [("Nats-Msg-Id", "x-1"), upon, ("Nats-Batch-Id", "b")];
         assert_eq!(read(&message("$KV.leases.lock.a", &batch)), None);
     }

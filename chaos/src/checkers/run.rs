@@ -94,7 +94,7 @@ pub struct Tries {
     pub key: String,
     /// What was to be there.
     pub revision: u64,
-    /// By which attempt; nothing where a place was removed, by whomever.
+    /// By which attempt; nothing for a place in line, by whomever.
     pub attempt: String,
     /// In how many different writes.
     pub writes: u64,

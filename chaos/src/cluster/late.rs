@@ -103,7 +103,10 @@ impl Late {
         run(&inside(host, &format!("{route} table {table}"))).await?;
         for Connection { to, source, destination } in only {
             let rule = format!("to {to} ipproto tcp sport {source} dport {destination} lookup {table}");
-            run(&inside(host, &format!("ip rule add {rule}"))).await?;
+            if let Err(why) = run(&inside(host, &format!("ip rule add {rule}"))).await {
+                late.end().await;
+                return Err(why);
+            }
             late.past.push(inside(host, &format!("ip rule del {rule}")));
         }
         Ok(late)

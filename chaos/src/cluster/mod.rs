@@ -45,7 +45,7 @@ pub struct Order {
 pub struct Cluster {
     /// The servers.
     pub servers: Vec<Server>,
-    /// One more, while it is about to replace one of them.
+    /// One more: for the whole run, or while it is about to replace one of them.
     pub newcomer: Option<Server>,
     /// Where there is room for that: the number of a host, and how many were on it.
     spare: Option<(usize, u32)>,

@@ -35,7 +35,13 @@ pub(super) async fn replica(world: &mut World, fault: u64, chance: &mut Chance) 
         let connections = routes::between(&servers[sender], &servers[victim], Freight::System).await;
         if !connections.is_empty() {
             let host = (servers[sender].name.as_str(), servers[sender].address);
-            late.push(Late::begin(host, &connections, fault, chance.bits(), by).await?);
+            match Late::begin(host, &connections, fault, chance.bits(), by).await {
+                Ok(one) => late.push(one),
+                Err(why) => {
+                    join_all(late.into_iter().map(Late::end)).await;
+                    return Err(why);
+                }
+            }
         }
     }
     if late.is_empty() {

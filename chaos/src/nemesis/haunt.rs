@@ -46,18 +46,30 @@ pub(super) async fn places(world: &mut World) -> Struck {
         world.crew[*member].is_busy = true;
         world.crew[*member].kill().await;
     }
-    write(&client, "stays", STAY, LARGE).await?;
-    tokio::time::sleep(REMOVED).await;
-    write(&client, "goes", GO, LARGE).await?;
-    tokio::time::sleep(FORGOTTEN).await;
-    write(&client, "goes", GO, 1).await?;
-    let leader = world.cluster.stream_leader(&format!("KV_{BUCKET}")).await;
-    let followers: Vec<usize> = (0..world.busy.len()).filter(|it| Some(*it) != leader).collect();
+    let leader = match prepare(world, &client).await {
+        Ok(leader) => leader,
+        Err(why) => {
+            kill::launch_workers(world, dead).await?;
+            return Err(why);
+        }
+    };
+    let followers: Vec<usize> = (0..world.busy.len()).filter(|it| *it != leader).collect();
     kill::servers(world, followers.clone()).await?;
     kill::launch(world, &followers)?;
     let names = followers.iter().map(|it| world.name(*it));
     let names: Vec<String> = names.chain(dead.iter().map(|it| world.crew[*it].name.clone())).collect();
     Ok(Some(Begun { target: names.join(","), undo: Undo::LaunchWorkers(dead) }))
+}
+
+/// Fills the files up while the places of the dead are removed; gives who leads the stream then.
+async fn prepare(world: &World, client: &Client) -> Result<usize, String> {
+    write(client, "stays", STAY, LARGE).await?;
+    tokio::time::sleep(REMOVED).await;
+    write(client, "goes", GO, LARGE).await?;
+    tokio::time::sleep(FORGOTTEN).await;
+    write(client, "goes", GO, 1).await?;
+    let leader = world.cluster.stream_leader(&format!("KV_{BUCKET}")).await;
+    leader.ok_or_else(|| "nobody leads the stream".to_owned())
 }
 
 /// Writes values of this length.

@@ -30,11 +30,11 @@ pub(super) async fn leader(world: &mut World, fault: u64, chance: &mut Chance) -
     if world.busy.contains(&true) {
         return Ok(None);
     }
-    let Some(leader) = world.cluster.stream_leader(&format!("KV_{BUCKET}")).await else { return Ok(None) };
     let Some(door) = &world.cluster.newcomer else { return Ok(None) };
     if !step_down::meta_for(world, door).await {
         return Ok(None);
     }
+    let Some(leader) = world.cluster.stream_leader(&format!("KV_{BUCKET}")).await else { return Ok(None) };
     let mut connections = Vec::new();
     for (index, server) in world.cluster.servers.iter().enumerate() {
         let freight = if index == leader { Freight::Clients } else { Freight::System };
@@ -45,9 +45,16 @@ pub(super) async fn leader(world: &mut World, fault: u64, chance: &mut Chance) -
     }
     let host = (door.name.as_str(), door.address);
     let late = Late::begin(host, &connections, fault, chance.bits(), LATE).await?;
-    let Some(Begun { target, .. }) = partition::cut_off(world, fault, leader).await? else { return Ok(None) };
-    world.busy[leader] = true;
-    Ok(Some(Begun { target, undo: Undo::Nearby(fault, leader, vec![late]) }))
+    match partition::cut_off(world, fault, leader).await {
+        Ok(Some(Begun { target, .. })) => {
+            world.busy[leader] = true;
+            Ok(Some(Begun { target, undo: Undo::Nearby(fault, leader, vec![late]) }))
+        }
+        not => {
+            late.end().await;
+            not
+        }
+    }
 }
 
 /// The servers hear each other again, and what is on its way arrives.

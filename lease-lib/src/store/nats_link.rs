@@ -13,6 +13,7 @@ use super::nats_call::Failure;
 use super::nats_options::NatsOptions;
 use super::nats_secrets::invalid;
 use super::nats_silence::Silence;
+use super::nats_wire::UNDER_WAY;
 use super::{EVENT_BUFFER, Events, WriteError};
 use crate::ambient::{Moment, SharedAmbient, fresh_id};
 use crate::error::Error;
@@ -285,8 +286,8 @@ impl Link {
     /// What came of something that was written. A connection by which such things come to nothing is ended: the next one is
     /// to another server, if there is one.
     ///
-    /// A leader that was cut off does answer: that another write is under way, or that the same one is. So only what was
-    /// decided counts as an answer.
+    /// A leader that was cut off does answer: that another write is under way, or that the same one is. Neither counts as an
+    /// answer.
     fn judged<T>(
         &self,
         session: &Arc<Session>,
@@ -301,13 +302,17 @@ impl Link {
             Err(_) => None,
         };
         let judged = outcome.map_err(WriteError::from).and_then(|answer| judge(&answer.payload()));
-        let is_open = matches!(judged, Err(WriteError::InFlight | WriteError::Unknown(_)));
+        let is_under_way = matches!(judged, Err(WriteError::InFlight | WriteError::Unknown(UNDER_WAY)));
         match was_heard {
-            Some(true) if !is_open => self.silence.broken(),
+            Some(true) if !is_under_way => self.silence.broken(),
             Some(_) => {
                 // What was asked by an earlier connection says nothing of this one.
+                let connection = *self.count.borrow();
                 let is_standing = self.standing().is_ok_and(|standing| Arc::ptr_eq(&standing, session));
-                if is_standing && self.silence.lasts(sent, self.ambient.now()) && self.reach.has_another() {
+                if is_standing
+                    && self.silence.lasts(connection, sent, self.ambient.now())
+                    && self.reach.has_another()
+                {
                     tracing::warn!(
                         server = session.server,
                         "nothing that is written by way of this NATS server is decided: leaving it for another one"

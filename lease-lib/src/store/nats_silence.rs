@@ -27,10 +27,17 @@ pub(super) struct Silence {
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the first of those was sent that came to nothing since one was answered.
-    since: Option<Moment>,
+    /// Since one was decided: when the first was sent that came to nothing by this connection, and when the last did.
+    vain: Option<Vain>,
     /// How many servers were left since then.
     left: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Vain {
+    connection: u64,
+    since: Moment,
+    last: Moment,
 }
 
 impl State {
@@ -46,15 +53,17 @@ impl Silence {
         *self.state() = State::default();
     }
 
-    /// A write that was sent then came to nothing by now. Whether it is time to leave; then it begins anew, with another
-    /// server.
-    pub(super) fn lasts(&self, sent: Moment, now: Moment) -> bool {
+    /// A write that was sent then, by this connection, came to nothing by now. Whether it is time to leave; then it begins anew,
+    /// with another server. What an earlier connection did, or this one long ago, says nothing of it.
+    pub(super) fn lasts(&self, connection: u64, sent: Moment, now: Moment) -> bool {
         let mut state = self.state();
-        let since = *state.since.get_or_insert(sent);
+        let goes_on = |vain: &Vain| vain.connection == connection && now.since(vain.last) < PATIENCE.0;
+        let since = state.vain.filter(goes_on).map_or(sent, |vain| vain.since);
+        state.vain = Some(Vain { connection, since, last: now });
         if now.since(since) < state.patience() {
             return false;
         }
-        *state = State { since: None, left: state.left.saturating_add(1) };
+        *state = State { vain: None, left: state.left.saturating_add(1) };
         true
     }
 
@@ -69,21 +78,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_left_later_each_time_until_a_write_is_answered() {
+    fn a_server_is_left_later_each_time_until_a_write_is_decided() {
         let (silence, at) = (Silence::default(), |secs| Moment::default() + Duration::from_secs(secs));
         // An answer may just have been lost.
-        assert!(!silence.lasts(at(1), at(3)) && !silence.lasts(at(3), at(5)));
-        assert!(silence.lasts(at(5), at(6)), "5 s since the first was sent");
-        assert!(!silence.lasts(at(7), at(9)) && !silence.lasts(at(10), at(11)));
+        assert!(!silence.lasts(1, at(1), at(3)) && !silence.lasts(1, at(3), at(5)));
+        assert!(silence.lasts(1, at(5), at(6)), "5 s since the first was sent");
+        assert!(!silence.lasts(2, at(7), at(9)) && !silence.lasts(2, at(10), at(11)));
         silence.broken();
-        assert!(!silence.lasts(at(20), at(22)) && silence.lasts(at(24), at(25)));
+        assert!(!silence.lasts(2, at(20), at(22)) && silence.lasts(2, at(24), at(25)));
         silence.broken();
         let mut left = Vec::new();
         for now in 100..250 {
-            if silence.lasts(at(now - 1), at(now)) {
+            if silence.lasts(3, at(now - 1), at(now)) {
                 left.push(now);
             }
         }
         assert_eq!(left, [104, 109, 114, 124, 144, 184, 224]);
+    }
+
+    #[test]
+    fn what_another_connection_did_or_this_one_long_ago_says_nothing() {
+        let (silence, at) = (Silence::default(), |secs| Moment::default() + Duration::from_secs(secs));
+        assert!(!silence.lasts(1, at(0), at(2)) && !silence.lasts(1, at(2), at(4)));
+        assert!(!silence.lasts(2, at(6), at(6)), "it is by another one now");
+        assert!(!silence.lasts(2, at(10), at(10)));
+        assert!(!silence.lasts(2, at(3_600), at(3_600)), "an hour of nothing in between");
+        assert!(!silence.lasts(2, at(3_604), at(3_604)) && silence.lasts(2, at(3_605), at(3_605)));
     }
 }

@@ -144,6 +144,9 @@ pub(super) fn write_answer(payload: &[u8], stream: &str) -> Result<Ack, WriteErr
     }
 }
 
+/// What is told where the server knows the id, and has not decided yet.
+pub(super) const UNDER_WAY: &str = "an earlier try is still being processed";
+
 /// What a refusal of a write means.
 ///
 /// In a cluster the leader decides before it proposes a write, so a refusal says that nothing was proposed. The
@@ -157,7 +160,7 @@ pub(super) fn refusal(error: &ApiError) -> WriteError {
         }
         // The same without a number, and its older form: another write to the subject is still being agreed on.
         (10164 | 10163, _) => WriteError::InFlight,
-        (10158, _) => WriteError::Unknown("an earlier try is still being processed"),
+        (10158, _) => WriteError::Unknown(UNDER_WAY),
         (10063, _) => WriteError::Unknown("the leader lost count while it applied the write"),
         // "maximum messages exceeded", "message to large" and their like come before anything is agreed on.
         (10077, _) if ["maximum", "large"].iter().any(|limit| error.description.contains(limit)) => {
