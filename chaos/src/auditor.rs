@@ -113,16 +113,20 @@ impl Drop for Auditor {
     }
 }
 
-/// Hears announcements at one server, for as long as somebody wants to know.
-async fn listen(url: &str, tell: mpsc::Sender<Heard>) -> Option<Client> {
-    let options = ConnectOptions::new()
-        .name("auditor")
-        .ignore_discovered_servers()
+/// How whoever listens connects: it is there again soon after its server is, and much may come at once.
+pub(crate) fn listener(name: &str) -> ConnectOptions {
+    ConnectOptions::new()
+        .name(name)
         .retry_on_initial_connect()
         .connection_timeout(Duration::from_secs(1))
         .ping_interval(Duration::from_secs(1))
         .reconnect_delay_callback(|_| Duration::from_millis(100))
-        .subscription_capacity(65_536);
+        .subscription_capacity(65_536)
+}
+
+/// Hears announcements at one server, for as long as somebody wants to know.
+async fn listen(url: &str, tell: mpsc::Sender<Heard>) -> Option<Client> {
+    let options = listener("auditor").ignore_discovered_servers();
     let client = options.connect(url).await.ok()?;
     let mut announcements = client.subscribe(format!("_lease.{BUCKET}.ev.>")).await.ok()?;
     tokio::spawn(async move {

@@ -11,18 +11,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use async_nats::{ConnectOptions, Message};
+use async_nats::Message;
 use futures_util::StreamExt as _;
 use futures_util::stream::select_all;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
+use crate::auditor::listener;
 use crate::history::What;
 use crate::recorder::Recorder;
 use crate::worker::BUCKET;
 
 /// For how long it is counted.
-pub const WINDOW: Duration = Duration::from_secs(2);
+const WINDOW: Duration = Duration::from_secs(2);
 /// What is claimed, and the places of those who wait.
 const KINDS: [&str; 5] = ["lock", "read", "sem", "elect", "line"];
 /// Different writes that are counted at a time. More than all workers can send; beyond, nothing more is counted.
@@ -52,16 +53,9 @@ impl Drop for Tries {
 }
 
 async fn count(urls: String, recorder: Recorder) {
-    let options = ConnectOptions::new()
-        .name("tries")
-        .retry_on_initial_connect()
-        .connection_timeout(Duration::from_secs(1))
-        .ping_interval(Duration::from_secs(1))
-        .reconnect_delay_callback(|_| Duration::from_millis(100))
-        .subscription_capacity(65_536);
     let servers: Vec<&str> = urls.split(',').collect();
     // It is connected later, and goes on for as long as it takes.
-    let Ok(client) = options.connect(servers).await else { return };
+    let Ok(client) = listener("tries").connect(servers).await else { return };
     let mut messages = Vec::new();
     for kind in KINDS {
         let Ok(of_kind) = client.subscribe(format!("$KV.{BUCKET}.{kind}.>")).await else { return };
