@@ -122,7 +122,7 @@ pub async fn run(chaos: Chaos) -> u8 {
         Command::Run(args) => scenario(args).await,
         Command::Ci(args) => ci(args).await,
         Command::Nights(args) => nights(args).await,
-        Command::Judge { dir } => judge(&dir),
+        Command::Judge { dir } => judge(&dir).0,
         Command::Worker(settings) => match worker::run(settings).await {
             Ok(()) => 0,
             Err(why) => fail(64, &why),
@@ -135,14 +135,15 @@ fn fail(code: u8, why: &str) -> u8 {
     code
 }
 
-fn judge(dir: &Path) -> u8 {
+/// Judges, and shows it; gives the exit code, and what was violated.
+fn judge(dir: &Path) -> (u8, String) {
     match chaos::judge::judge(dir) {
         Ok(verdict) => {
             print!("{}", verdict.table());
             println!("report: {}", dir.join("report.html").display());
-            verdict.exit_code()
+            (verdict.exit_code(), verdict.violated())
         }
-        Err(error) => fail(2, &error.to_string()),
+        Err(error) => (fail(2, &error.to_string()), format!("    {error}\n")),
     }
 }
 
@@ -344,11 +345,12 @@ async fn series(runs: Vec<RunArgs>, at_once: usize) -> u8 {
             return (enclosure::INTERRUPTED, String::new());
         }
         let folder = run.out.clone().unwrap_or_default();
-        let mut code = scenario(run).await;
+        let (mut code, mut violated) = (scenario(run).await, String::new());
         if code == 0 {
-            code = judge(&folder);
+            (code, violated) = judge(&folder);
         }
-        (code, format!("{:4} s  exit code {code}  {}\n", begun.elapsed().as_secs(), folder.display()))
+        let seconds = begun.elapsed().as_secs();
+        (code, format!("{seconds:4} s  exit code {code}  {}\n{violated}", folder.display()))
     };
     let ends: Vec<(u8, String)> = stream::iter(runs).map(one).buffered(at_once).collect().await;
     println!();

@@ -109,6 +109,20 @@ impl Verdict {
         }
     }
 
+    /// What was violated, and the command that repeats the run: for the end of a series, whose first tables are far above.
+    /// Empty if nothing was.
+    pub fn violated(&self) -> String {
+        let all: String = self
+            .findings
+            .iter()
+            .filter(|it| it.status == Status::Violated)
+            .map(|it| {
+                format!("    {}: {} of {} examined\n{}", it.property, it.violated, it.examined, evidence(it))
+            })
+            .collect();
+        if all.is_empty() { all } else { format!("{all}    again: {}\n", self.command) }
+    }
+
     /// `verdict.json`.
     ///
     /// # Errors
@@ -135,10 +149,7 @@ impl Verdict {
             if let Some(why) = &it.why {
                 text += &format!("  {:<width$}    {why}\n", "");
             }
-            for evidence in it.violations.iter().take(3) {
-                let lines: Vec<String> = evidence.lines.iter().map(usize::to_string).collect();
-                text += &format!("      {} (lines {})\n", evidence.sentence, lines.join(", "));
-            }
+            text += &evidence(it);
         }
         text += &format!("\n{}", self.availability.table());
         text += &format!("{}\n", self.machine());
@@ -154,6 +165,16 @@ impl Verdict {
         }
         text
     }
+}
+
+/// The first that violate a property, and where they stand in the history.
+fn evidence(finding: &Finding) -> String {
+    let mut text = String::new();
+    for evidence in finding.violations.iter().take(3) {
+        let lines: Vec<String> = evidence.lines.iter().map(usize::to_string).collect();
+        text += &format!("      {} (lines {})\n", evidence.sentence, lines.join(", "));
+    }
+    text
 }
 
 /// A status for people.

@@ -76,12 +76,13 @@ fn pair(run: &Run, finding: &mut Finding, name: &str, one: &Held<'_>, other: &He
             "{first} and {second} both believed to hold {name}, for {} (tokens {one_token} and {other_token}).",
             length(to - from)
         );
-        if let Some(broken) =
-            run.broken_at_once.get(&(name.to_owned(), one_token)).filter(|it| it.at_ns <= from)
-        {
+        // In the order of what the store granted: who stood still may have been told of its grant after the next was.
+        let (older, newer) = if one_token < other_token { (one, other) } else { (other, one) };
+        let broken = run.broken_at_once.get(&(name.to_owned(), older.token));
+        if let Some(broken) = broken.filter(|broken| broken.at_ns <= newer.grant.at.at_ns) {
             finding.show(
                 [lines[0], broken.line, lines[2]],
-                format!("{what} The first had been broken by force."),
+                format!("{what} {} had been broken by force.", older.token),
             );
             return;
         }

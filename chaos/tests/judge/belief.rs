@@ -190,17 +190,25 @@ fn a_release_that_says_lost_had_lost_it() {
 #[test]
 fn who_is_broken_at_once_may_believe_beside_the_next() {
     let property = "nobody believes beside another";
-    let story = |at_once: bool, token: u64| {
+    let story = |at_once: bool, token: u64, (w1, w2): ((u64, u64), (u64, u64))| {
         let mut story = Story::new();
-        story.holds("w1", 1, Kind::Lock, "a", 10, (10, 900));
+        story.holds("w1", 1, Kind::Lock, "a", 10, w1);
         story.say(300, "w9", What::Breaks { name: "a".into(), token, at_once });
-        story.holds("w2", 1, Kind::Lock, "a", 20, (400, 950));
+        story.holds("w2", 1, Kind::Lock, "a", 20, w2);
         story
     };
-    assert_eq!(story(true, 10).holds_for(property).shown, 1);
+    let in_turn = ((10, 900), (400, 950));
+    assert_eq!(story(true, 10, in_turn).holds_for(property).shown, 1);
     // A mark frees nothing, and another grant's end excuses nothing.
-    story(false, 10).violates(property, "both believed to hold a");
-    story(true, 9).violates(property, "both believed to hold a");
+    story(false, 10, in_turn).violates(property, "both believed to hold a");
+    story(true, 9, in_turn).violates(property, "both believed to hold a");
+    // Who stood still is told of a grant that was broken since, and after the next was told of its own.
+    let late = ((500, 900), (400, 950));
+    assert_eq!(story(true, 10, late).holds_for(property).shown, 1);
+    story(false, 10, late).violates(property, "both believed to hold a");
+    story(true, 20, late).violates(property, "both believed to hold a");
+    // What was broken after the next was told excuses nothing.
+    story(true, 10, ((500, 900), (290, 950))).violates(property, "both believed to hold a");
 }
 
 #[test]

@@ -40,6 +40,17 @@ fn a_violation_counts_even_if_the_history_breaks_off() {
 }
 
 #[test]
+fn the_end_of_a_series_says_again_what_was_violated() {
+    let mut story = sound();
+    story.ends(99);
+    assert_eq!(Verdict::of(&story.run()).violated(), "");
+    story.holds("w2", 1, Kind::Lock, "a", 9, (15, 30));
+    let violated = Verdict::of(&story.run()).violated();
+    assert!(violated.contains("nobody believes beside another: 1 of 2 examined"), "{violated}");
+    assert!(violated.contains("both believed to hold a") && !violated.contains("a token is"), "{violated}");
+}
+
+#[test]
 fn a_run_in_which_nothing_happened_does_not_hold() {
     let mut story = Story::new();
     story.ends(9);
