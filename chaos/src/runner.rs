@@ -1,5 +1,6 @@
 //! One run, inside its enclosure: cluster, workers, faults by plan, healing, settling, end.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -322,16 +323,18 @@ impl Run {
                 return Ok(());
             }
             let soonest = self.active.iter().map(|active| active.until).min();
-            let next = [Some(at), soonest, Some(self.next_second(now))].into_iter().flatten().min();
+            let next = [Some(at), soonest, Some(self.next_show(now))].into_iter().flatten().min();
             tokio::time::sleep_until(next.unwrap_or(at)).await;
-            if Instant::now() >= self.next_second(now) {
+            if Instant::now() >= self.next_show(now) {
                 self.show();
             }
         }
     }
 
-    fn next_second(&self, now: Instant) -> Instant {
-        self.begun + Duration::from_secs((now - self.begun).as_secs() + 1)
+    /// Each second for who looks; less often in a log, which may be cut to its end.
+    fn next_show(&self, now: Instant) -> Instant {
+        let every = if std::io::stderr().is_terminal() { 1 } else { 10 };
+        self.begun + Duration::from_secs(((now - self.begun).as_secs() / every + 1) * every)
     }
 
     fn show(&self) {
