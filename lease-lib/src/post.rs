@@ -291,10 +291,13 @@ impl Post {
 }
 
 /// A waiter hears nothing more, and is not granted: what it was handed and did not take is free again.
-pub(crate) fn hang_up(core: &Arc<Core>, attempt: &str, mut told: mpsc::Receiver<Told>) {
+///
+/// It waits for no more than another thread that is about to say something.
+pub(crate) async fn hang_up(core: &Arc<Core>, attempt: &str, mut told: mpsc::Receiver<Told>) {
     // Closed first: whatever comes now finds nobody, and is declined where it is delivered.
     told.close();
-    while let Ok(told) = told.try_recv() {
+    // Not `try_recv`: what was admitted before the close and is not there yet would be seen by nobody.
+    while let Some(told) = told.recv().await {
         if let Told::Handed { key, revision, .. } = told {
             decline(core, key, attempt.to_owned(), revision);
         }
@@ -330,3 +333,7 @@ fn remember<T>(markers: &mut BTreeMap<String, T>, key: String, marker: T) {
     }
     markers.insert(key, marker);
 }
+
+#[cfg(test)]
+#[path = "post_tests.rs"]
+mod tests;

@@ -126,7 +126,7 @@ impl Waiter {
             };
             let granted = matches!(stood, Some(Verdict::Granted(_)));
             if stood.is_some() && !granted {
-                post::hang_up(&core, &self.person.attempt, line.told);
+                post::hang_up(&core, &self.person.attempt, line.told).await;
             }
             self.leave(line.order, granted);
             for process in std::mem::take(&mut self.told) {

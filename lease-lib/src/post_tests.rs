@@ -1,0 +1,30 @@
+//! What becomes of a note that arrives while its waiter hangs up.
+
+use std::task::Poll;
+
+use super::*;
+use crate::ambient::System;
+use crate::space::{Space, SpaceOptions};
+use crate::store::{Body, MemoryStore, Write};
+
+/// Another thread was admitted to the channel before it was closed, and puts its note there afterwards.
+#[tokio::test]
+async fn what_is_said_while_a_waiter_hangs_up_is_declined() {
+    let store = MemoryStore::new(Arc::new(System));
+    let space = Space::on(store, SpaceOptions::default()).await.expect("a space");
+    let core = space.core();
+    let waiter = core.waiter("p-0".into(), "attempt".into(), "owner".into());
+    let (key, body) = ("lock.a".to_owned(), Body::Put(waiter.reservation().encode()));
+    let write = Write { key: key.clone(), expect: 0, body, ttl_secs: 3_600, id: "kept free".into() };
+    let revision = core.store.write(&write).await.expect("taken").revision;
+    let (sender, told) = mpsc::channel(8);
+    let admitted = sender.reserve().await.expect("open");
+    let mut hanging_up = Box::pin(hang_up(core, "attempt", told));
+    assert_eq!(futures_util::poll!(&mut hanging_up), Poll::Pending);
+    admitted.send(Told::Handed { key: key.clone(), revision, previous: None });
+    hanging_up.await;
+    core.tasks.close();
+    core.tasks.wait().await;
+    let left = core.store.read(&key).await.expect("readable");
+    assert!(matches!(Slot::of(left.as_ref()), Slot::Free { revision: 1.., .. }), "{left:?}");
+}
