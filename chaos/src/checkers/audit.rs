@@ -52,6 +52,11 @@ impl Revision {
         self.value.as_ref().and_then(|value| value.get("broken")).is_some_and(|mark| !mark.is_null())
     }
 
+    /// The token of the grant that went before it on its key, if it names one.
+    pub fn previous_token(&self) -> Option<u64> {
+        self.value.as_ref()?.get("previous")?.get("token")?.as_u64()
+    }
+
     /// The record, if it is one that an attempt holds or that is kept free for one.
     pub fn record(&self) -> Option<Record<'_>> {
         let is_record =
@@ -67,7 +72,7 @@ impl Revision {
             holder: text("holder"),
             owner: text("owner"),
             token: value.get("token").and_then(Value::as_u64),
-            previous_token: value.get("previous").and_then(|it| it.get("token")).and_then(Value::as_u64),
+            previous_token: self.previous_token(),
             is_reserved: value.get("reserved").and_then(Value::as_bool).unwrap_or(false),
             readers: list("readers"),
             is_set: !list("with").is_empty(),
@@ -158,6 +163,24 @@ impl Audit {
     /// In the order of their numbers.
     pub fn in_order(&self) -> impl Iterator<Item = &Revision> {
         self.by_number.values().filter_map(|index| self.revisions.get(*index))
+    }
+
+    /// For how long at most, from `from` to `to`, nothing was read: the store took no write.
+    pub fn longest_silence(&self, from: u64, to: u64) -> u64 {
+        let begin = self.revisions.partition_point(|it| it.at.at_ns < from);
+        let read = self.revisions.iter().skip(begin).map(|it| it.at.at_ns).take_while(|at| *at < to);
+        let (mut last, mut longest) = (from, 0);
+        for at in read.chain([to]) {
+            longest = longest.max(at.saturating_sub(last));
+            last = at;
+        }
+        longest
+    }
+
+    /// Those between these two numbers, in their order.
+    pub fn between(&self, low: u64, high: u64) -> impl Iterator<Item = &Revision> {
+        let range = (low < high).then(|| self.by_number.range((Excluded(low), Excluded(high))));
+        range.into_iter().flatten().filter_map(|(_, index)| self.revisions.get(*index))
     }
 
     /// In the order of their numbers, each with whether something may have been missed directly before it.

@@ -5,8 +5,9 @@
 //! paused inside its critical section cannot know that its deadline passed, and acts on: that overlap is shown with its
 //! length, if the pause was ours. Without a pause it belongs to the notice, which came too late.
 
+use super::audit::Revision;
 use super::run::Held;
-use super::{Finding, Run, length};
+use super::{Finding, Run, length, store};
 use crate::history::Kind;
 
 /// See the file's head.
@@ -28,7 +29,9 @@ pub fn check(run: &Run) -> Finding {
                         lines.push(held.grant.at.line);
                         let many = others.len() + 1;
                         let what = format!("{many} hold permits of {name}, which has {limit}.");
-                        if run.is_beyond(now, now, held.operation.ttl_ns()) {
+                        if run.is_beyond(now, now, held.operation.ttl_ns())
+                            || store::has_forked(run, now, now)
+                        {
                             finding.show(
                                 lines,
                                 format!("{what} What the contract assumes was broken on purpose."),
@@ -55,6 +58,13 @@ fn believes(held: &Held<'_>) -> bool {
     held.operation.belief().is_some_and(|(from, to)| from < to)
 }
 
+/// Whether the record of the older grant was deleted by force before the newer was granted, as far as is known.
+fn was_broken(run: &Run, name: &str, older: u64, newer: u64) -> bool {
+    let key = format!("lock.{name}");
+    let deletes = |it: &&Revision| it.is_deletion && it.key == key && it.previous_token() == Some(older);
+    run.audit.may_miss_between(older, newer) || run.audit.between(older, newer).any(|it| deletes(&it))
+}
+
 /// When its worker stops to act on it.
 fn acts_until(run: &Run, held: &Held<'_>) -> u64 {
     let deadline = held.operation.deadline().unwrap_or_default();
@@ -79,7 +89,8 @@ fn pair(run: &Run, finding: &mut Finding, name: &str, one: &Held<'_>, other: &He
         // In the order of what the store granted: who stood still may have been told of its grant after the next was.
         let (older, newer) = if one_token < other_token { (one, other) } else { (other, one) };
         let broken = run.broken_at_once.get(&(name.to_owned(), older.token));
-        if let Some(broken) = broken.filter(|broken| broken.at_ns <= newer.grant.at.at_ns) {
+        let broken = broken.filter(|broken| broken.at_ns <= newer.grant.at.at_ns);
+        if let Some(broken) = broken.filter(|_| was_broken(run, name, older.token, newer.token)) {
             finding.show(
                 [lines[0], broken.line, lines[2]],
                 format!("{what} {} had been broken by force.", older.token),
@@ -87,7 +98,7 @@ fn pair(run: &Run, finding: &mut Finding, name: &str, one: &Held<'_>, other: &He
             return;
         }
         let ttl = one.operation.ttl_ns().max(other.operation.ttl_ns());
-        if run.is_beyond(from, to, ttl) {
+        if run.is_beyond(from, to, ttl) || store::has_forked(run, from, to) {
             finding.show(lines, format!("{what} What the contract assumes was broken on purpose."));
         } else {
             finding.violate(lines, what);

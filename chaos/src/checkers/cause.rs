@@ -3,10 +3,14 @@
 //! the store's clock. What was given back before the deadline had not expired: records outlive their deadlines. And the mark of
 //! who breaks it by force takes nothing: who finds that is told "broken", and "taken" only where a leader that was cut off may
 //! have been asked what it was.
+//!
+//! A lease runs out at its deadline and not before; while nothing has been broken yet, and the store takes writes, none does:
+//! everybody renews but those who do not want to. (What was broken may be felt by servers long after it was healed.) And a
+//! daemon ends what it keeps only with itself.
 
 use super::fault::Band;
 use super::operation::{Mark, Operation};
-use super::{Finding, Run, store};
+use super::{Finding, Run, length, store};
 use crate::history::Freed;
 
 /// How much later than the loss was told the auditor may read what caused it.
@@ -18,6 +22,12 @@ const HEARD_NS: u64 = 500_000_000;
 /// How long after it was cut off from others a leader may answer.
 const LEADS_NS: u64 = 20_000_000_000;
 
+/// For how long the library waits for an answer to what stands there, and what a busy machine adds.
+const UNANSWERED_NS: u64 = 2_000_000_000;
+
+/// What a daemon, or whoever keeps a lease by it, says of a lease that it does not keep any more.
+const NOT_KEPT: [&str; 4] = ["connection-closed", "draining", "unknown-lease", "keeper-gone"];
+
 /// How long after a bucket was made again processes that were cut off may find that out.
 const FOUND_OUT_NS: u64 = 30_000_000_000;
 
@@ -26,6 +36,10 @@ pub fn check(run: &Run) -> Finding {
     let mut finding = Finding::new("no loss without a cause", "contract §1.4 and §1.5");
     let mut unseen = 0;
     for operation in &run.operations {
+        if let Some(what) = own_end(run, operation, &mut finding) {
+            let lines = [operation.asks.line, operation.last_line()];
+            finding.violate(lines, format!("{} was told {what}.", operation.title()));
+        }
         let Some((at, what)) = told(operation) else { continue };
         let Some(grant) = &operation.granted else { continue };
         let replaced = run
@@ -63,6 +77,39 @@ pub fn check(run: &Run) -> Finding {
     finding.done("nobody was told of a loss but by its own clock")
 }
 
+/// What is wrong with a loss that nobody else caused.
+fn own_end(run: &Run, operation: &Operation, finding: &mut Finding) -> Option<String> {
+    let (lost, reason) = operation.lost.as_ref()?;
+    let (deadline, at) = (operation.deadline()?, lost.at_ns);
+    let begun = operation.asks.at_ns;
+    let what = if reason == "expired" {
+        finding.examine();
+        if at < deadline {
+            return Some(format!(
+                "that its lease had run out, {} before its deadline",
+                length(deadline - at)
+            ));
+        }
+        let since = at.saturating_sub(operation.ttl_ns());
+        let renews = run.lives.iter().any(|it| it.worker == operation.worker && it.workload != "fresh");
+        let was_hindered = run.faults.iter().any(|band| band.from.at_ns <= at)
+            || run.stalled_ns(since, at) > 0
+            || run.audit.longest_silence(since, at) > operation.ttl_ns() / 4;
+        (renews && !was_hindered).then_some("that its lease had run out, and nothing was broken")
+    } else if NOT_KEPT.contains(&reason.as_str()) {
+        finding.examine();
+        let has_ended = run
+            .faults
+            .iter()
+            .any(|band| band.ends_daemon_of(&operation.worker) && band.touches(begun, at, HEARD_NS));
+        let was_asleep = run.was_paused(&operation.worker, begun, at);
+        (!has_ended && !was_asleep).then_some("that its lease is not kept, and its daemon had not ended")
+    } else {
+        None
+    };
+    what.map(|what| format!("{what} ({reason})"))
+}
+
 /// Whether something happened; the surest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Cause {
@@ -94,8 +141,11 @@ fn cause(run: &Run, operation: &Operation, name: &str, at: Mark) -> Cause {
     // Told at a release, which was begun before the deadline.
     let is_release = operation.lost.is_none();
     let was_taken = operation.lost.as_ref().is_some_and(|(_, reason)| reason == "taken");
-    let may_not_know =
-        run.faults.iter().any(|band| band.parts_servers() && band.touches(at.at_ns, at.at_ns, LEADS_NS));
+    // A leader that was cut off may have been asked, or nobody may have answered what stands there.
+    let may_not_know = run.faults.iter().any(|band| {
+        band.parts_servers() && band.touches(at.at_ns, at.at_ns, LEADS_NS)
+            || !band.pauses() && band.touches(at.at_ns.saturating_sub(UNANSWERED_NS), at.at_ns, 0)
+    });
     let counts_marks = was_taken && !may_not_know;
     let mut last = granting;
     let grant_token = token.copied();
@@ -121,5 +171,8 @@ fn cause(run: &Run, operation: &Operation, name: &str, at: Mark) -> Cause {
     if may_have_expired {
         return Cause::Seen;
     }
-    if run.audit.may_miss_between(granting.revision, u64::MAX) { Cause::Unknown } else { Cause::None }
+    // What was missed later was no cause.
+    let later = run.audit.in_order().filter(|it| it.revision > granting.revision && it.at.at_ns > until);
+    let first = later.map(|it| it.revision).next().unwrap_or(u64::MAX);
+    if run.audit.may_miss_between(granting.revision, first) { Cause::Unknown } else { Cause::None }
 }

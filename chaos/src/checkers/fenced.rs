@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::operation::{Operation, Use, Used};
-use super::{Finding, Run};
+use super::{Finding, Run, store};
 use crate::history::{Answer, Kind};
 
 type Accepted<'a> = (&'a Operation, &'a Use, Used);
@@ -46,7 +46,8 @@ pub fn check(run: &Run) -> Finding {
                 );
                 // What the store itself guards it forgets with the grants, where it was made to lose what it had acknowledged.
                 let is_in_store = resource.starts_with("data.");
-                if is_in_store && run.is_beyond(accepted.at.at_ns, write.at.at_ns, 0) {
+                let (from, to) = (accepted.at.at_ns, write.at.at_ns);
+                if is_in_store && (run.is_beyond(from, to, 0) || store::has_forked(run, from, to)) {
                     finding.show(lines, format!("{what} The store had lost that one."));
                 } else {
                     finding.violate(lines, what);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::audit::Revision;
 use super::places::{Place, sets};
 use super::{Finding, Run, length};
 
@@ -60,18 +61,34 @@ fn sure_from(run: &Run) -> u64 {
 /// When each lock was held, or kept free for somebody, in the order in which that began.
 fn taken(run: &Run) -> BTreeMap<&str, Vec<Span>> {
     let mut taken: BTreeMap<&str, Vec<Span>> = BTreeMap::new();
+    let readers = readers(run);
     for write in run.audit.in_order().filter(|it| it.key.starts_with("lock.")) {
         let (spans, at_ns) = (taken.entry(&write.key).or_default(), write.at.at_ns);
         if let Some(last) = spans.last_mut() {
             last.1 = last.1.min(at_ns);
         }
-        // Without a TTL it lists readers, whose own records tell.
-        let lives_ns = write.ttl_secs.checked_mul(1_000_000_000).filter(|it| *it > 0);
         if !write.is_deletion {
-            spans.push((at_ns, lives_ns.map_or(u64::MAX, |it| at_ns.saturating_add(it))));
+            let listed = write.record().map(|record| record.readers).unwrap_or_default();
+            // Without a TTL it lists readers, whose own records tell; of one that was not read nobody knows.
+            let of_reader = |id: &&str| readers.get(format!("{}.{id}", write.key).as_str()).copied();
+            let ends = listed.iter().map(|id| of_reader(id).unwrap_or(u64::MAX)).max();
+            spans.push((at_ns, ends.filter(|_| write.ttl_secs == 0).unwrap_or_else(|| expiry(write))));
         }
     }
     taken
+}
+
+/// When each reader's record ended, by the lock's key and its own id: deleted, or not renewed.
+fn readers(run: &Run) -> BTreeMap<String, u64> {
+    let writes = run.audit.in_order().filter_map(|write| Some((write.key.strip_prefix("read.")?, write)));
+    let end = |write: &Revision| if write.is_deletion { write.at.at_ns } else { expiry(write) };
+    writes.map(|(reader, write)| (format!("lock.{reader}"), end(write))).collect()
+}
+
+/// When a record ends that is not written again.
+fn expiry(write: &Revision) -> u64 {
+    let lives_ns = write.ttl_secs.saturating_mul(1_000_000_000);
+    if lives_ns == 0 { u64::MAX } else { write.at.at_ns.saturating_add(lives_ns) }
 }
 
 /// Every place of one who waits for a single lock, with the lock and until when: until it goes, or its process, or the run

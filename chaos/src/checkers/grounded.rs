@@ -28,6 +28,16 @@ type Writes = Vec<(u64, u64, usize)>;
 struct Known<'a> {
     writes: BTreeMap<(&'a str, &'a str), Writes>,
     until_ns: Option<u64>,
+    /// Every number, with the latest moment at which any up to there was written.
+    moments: Vec<(u64, u64)>,
+}
+
+impl Known<'_> {
+    /// The first number that was surely given after this moment, or the highest there can be.
+    fn first_after(&self, at_ns: u64) -> u64 {
+        let after = self.moments.partition_point(|(_, latest)| *latest <= at_ns);
+        self.moments.get(after).map_or(u64::MAX, |(number, _)| *number)
+    }
 }
 
 /// See the file's head.
@@ -36,10 +46,14 @@ pub fn check(run: &Run) -> Finding {
     let Some(ahead_ns) = run.began.as_ref().and_then(|began| began.wall_ahead_ns) else {
         return finding.done("the history does not say how far the wall clock was ahead");
     };
-    let mut known = Known { writes: BTreeMap::new(), until_ns: run.interrupted.map(|_| 0) };
+    let until_ns = run.interrupted.map(|_| 0);
+    let mut known = Known { writes: BTreeMap::new(), until_ns, moments: Vec::new() };
+    let mut latest = 0;
     for write in run.audit.in_order() {
         let at_ns = write.written_us.saturating_mul(1_000).saturating_sub(ahead_ns);
         known.until_ns = known.until_ns.map(|until| until.max(at_ns));
+        latest = at_ns.max(latest);
+        known.moments.push((write.revision, latest));
         let Some(record) = write.record().filter(|record| !record.attempt.is_empty()) else { continue };
         let writes = known.writes.entry((&write.key, record.attempt)).or_default();
         writes.push((write.revision, at_ns, write.at.line));
@@ -115,11 +129,12 @@ fn own<'a>(run: &'a Run, known: &'a Known<'a>, token: u64) -> Option<&'a Writes>
 fn age(run: &Run, known: &Known<'_>, own: &Writes, held: Held<'_>) -> Option<(usize, u64)> {
     let (at, ttl) = (held.grant.at, held.operation.ttl_ns());
     let (line, written) = newest(run, known, own, at, ttl)?;
-    let late = clock_ns(run, at, ttl).saturating_add(run.stalled_ns(written, at.at_ns));
-    let age = at.at_ns.saturating_sub(written);
-    let is_old = age > ANSWER_NS.saturating_add(late);
     // Who stands still hears late.
-    (is_old && !run.was_paused(&held.operation.worker, written, at.at_ns)).then_some((line, age))
+    let stood_still =
+        run.paused_ns(&held.operation.worker, written, at.at_ns) + run.stalled_ns(written, at.at_ns);
+    let late = clock_ns(run, at, ttl).saturating_add(stood_still);
+    let age = at.at_ns.saturating_sub(written);
+    (age > ANSWER_NS.saturating_add(late)).then_some((line, age))
 }
 
 /// By how much `until`, as it was told at `at`, is later than the newest write of that time allows, and the line of that
@@ -155,7 +170,8 @@ fn newest(run: &Run, known: &Known<'_>, own: &Writes, at: Mark, ttl: u64) -> Opt
     let may_be_unread = next.is_none() && known.until_ns.is_some_and(|until_ns| until_ns <= said_by_ns);
     if may_be_unread
         || run.is_beyond(written, at.at_ns, ttl)
-        || run.audit.may_miss_between(revision, next.unwrap_or(u64::MAX))
+        // Of what was missed later nothing can have been its renewal.
+        || run.audit.may_miss_between(revision, next.unwrap_or_else(|| known.first_after(said_by_ns)))
     {
         return None;
     }

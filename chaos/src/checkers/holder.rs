@@ -18,7 +18,7 @@ pub fn check(run: &Run) -> Finding {
             let (one, other) = (before.operation.title(), held.operation.title());
             let lines = [before.grant.at.line, held.grant.at.line];
             let sentence = format!("Token {token} of {name} was granted to {one} and to {other}.");
-            if run.acceptances(held.grant.at.at_ns) > run.acceptances(before.grant.at.at_ns) {
+            if run.accepted_between(&before, &held) {
                 finding.show(lines, format!("{sentence} Lost writes had been accepted in between."));
             } else {
                 finding.violate(lines, sentence);

@@ -24,7 +24,7 @@ pub fn check(run: &Run) -> Finding {
     let alone = run.lives.iter().filter(|life| ALONE.contains(&life.workload.as_str()));
     let alone: Vec<&str> = alone.map(|life| life.worker.as_str()).collect();
     // The orders of each line with their keys, and where each attempt stood last.
-    let mut lines: BTreeMap<&str, BTreeMap<u64, &str>> = BTreeMap::new();
+    let mut lines: BTreeMap<&str, BTreeMap<u64, (&str, u64)>> = BTreeMap::new();
     let mut stood: BTreeMap<String, Stood> = BTreeMap::new();
     for (is_unsure, write) in run.audit.walk() {
         if is_unsure {
@@ -39,9 +39,11 @@ pub fn check(run: &Run) -> Finding {
             continue;
         };
         let line = lines.entry(wanted).or_default();
-        line.retain(|_, key| *key != write.key);
+        // With a bucket that is deleted go its places, and nobody writes that they do.
+        let made_anew = run.made_anew(write.at.at_ns);
+        line.retain(|_, (key, at_ns)| *key != write.key && *at_ns >= made_anew);
         let Some(place) = Place::of(write) else { continue };
-        line.insert(write.revision, &write.key);
+        line.insert(write.revision, (&write.key, write.at.at_ns));
         if !alone.contains(&place.owner.as_str()) {
             continue;
         }

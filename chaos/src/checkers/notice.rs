@@ -1,5 +1,6 @@
 //! `lost` before the deadline: who holds is told of its end in time, by its own clock, and no belief comes back.
 
+use super::operation::Operation;
 use super::{Finding, Run, SCHEDULING_NS, length};
 
 /// See the file's head.
@@ -12,8 +13,8 @@ pub fn check(run: &Run) -> Finding {
         let mut known = grant.deadline_ns;
         for (at, next) in &operation.renewed {
             let lost = operation.lost.as_ref().is_some_and(|(lost, _)| lost.line < at.line);
-            let past = at.at_ns > known.saturating_add(SCHEDULING_NS)
-                && !run.was_paused(&operation.worker, known, at.at_ns);
+            let allowed = SCHEDULING_NS.saturating_add(stood_still(run, operation, known, at.at_ns));
+            let past = at.at_ns > known.saturating_add(allowed);
             if lost || past {
                 let what = if lost { "after it had been lost" } else { "after its deadline had passed" };
                 finding
@@ -44,13 +45,19 @@ pub fn check(run: &Run) -> Finding {
                 format!("{} was not told of its loss, up to {late} after its deadline.", operation.title())
             }
         };
-        if run.was_paused(&operation.worker, deadline, at) {
+        let (late_ns, paused_ns) = (at - late_from, run.paused_ns(&operation.worker, deadline, at));
+        if late_ns <= paused_ns {
             finding.show(lines, format!("{what} It was paused."));
-        } else if at - late_from <= run.stalled_ns(deadline, at) {
+        } else if late_ns <= stood_still(run, operation, deadline, at) {
             finding.show(lines, format!("{what} The whole machine stood still meanwhile."));
         } else {
             finding.violate(lines, what);
         }
     }
     finding.done("every grant was given back before its deadline")
+}
+
+/// For how long it could do nothing: paused on purpose, or because the machine stood still.
+fn stood_still(run: &Run, operation: &Operation, from: u64, to: u64) -> u64 {
+    run.paused_ns(&operation.worker, from, to).saturating_add(run.stalled_ns(from, to))
 }

@@ -78,11 +78,8 @@ pub fn each_turn(run: &Run, mut taken: impl FnMut(&Turn)) {
         let is_again = turns.insert(wanted.clone(), record.attempt) == Some(record.attempt);
         let Some(line) = lines.get_mut(wanted.as_str()) else { continue };
         // With a bucket that is deleted go its places, and nobody writes that they do.
-        let buckets = run.faults.iter().filter(|band| band.nemesis == "bucket");
-        let made_anew = buckets.map(|band| band.to.unwrap_or(band.from).at_ns);
-        if let Some(made_anew) = made_anew.filter(|at| *at <= write.at.at_ns).max() {
-            line.retain(|_, place| place.at_ns >= made_anew);
-        }
+        let made_anew = run.made_anew(write.at.at_ns);
+        line.retain(|_, place| place.at_ns >= made_anew);
         let order = line.iter().find(|(_, place)| place.attempt == record.attempt).map(|(order, _)| *order);
         let is_granted = !record.is_reserved;
         if !is_again {

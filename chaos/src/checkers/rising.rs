@@ -39,7 +39,7 @@ pub fn check(run: &Run) -> Finding {
                     "{one} had been told token {} of {name} when {other} asked, which was then given {}.",
                     before.token, later.token
                 );
-                if age(&later) > age(before) {
+                if run.accepted_between(before, &later) {
                     finding.show(lines, format!("{sentence} Lost writes had been accepted in between."));
                 } else {
                     finding.violate(lines, sentence);

@@ -138,10 +138,33 @@ impl Run {
 
     /// Whether this worker, or the daemon it works through, was paused on purpose from `from` to `to`.
     pub fn was_paused(&self, worker: &str, from: u64, to: u64) -> bool {
+        self.pauses_of(worker).any(|band| band.touches(from, to, WAKING_NS))
+    }
+
+    /// For how long of the time from `from` to `to` this worker, or the daemon it works through, was paused on purpose, or
+    /// had yet to be scheduled after that.
+    pub fn paused_ns(&self, worker: &str, from: u64, to: u64) -> u64 {
+        let paused = self.pauses_of(worker).filter(|band| band.touches(from, to, WAKING_NS));
+        let mut spans: Vec<_> = paused
+            .map(|band| {
+                let end = band.to.map_or(u64::MAX, |to| to.at_ns.saturating_add(WAKING_NS));
+                (band.from.at_ns.max(from), end.min(to))
+            })
+            .collect();
+        spans.sort_unstable();
+        let (mut counted, mut sum) = (from, 0);
+        for (begin, end) in spans {
+            sum += end.saturating_sub(begin.max(counted));
+            counted = counted.max(end);
+        }
+        sum
+    }
+
+    fn pauses_of(&self, worker: &str) -> impl Iterator<Item = &Band> {
         let by_socket = self.lives.iter().any(|life| life.worker == worker && life.via == "socket");
         let paused =
-            |band: &&Band| band.pauses() && (band.befalls(worker) || by_socket && band.names(worker));
-        self.faults.iter().filter(paused).any(|band| band.touches(from, to, WAKING_NS))
+            move |band: &&Band| band.pauses() && (band.befalls(worker) || by_socket && band.names(worker));
+        self.faults.iter().filter(paused)
     }
 
     /// For how long, from `from` to `to`, the machine kept even the runner from running.
@@ -155,6 +178,21 @@ impl Run {
     /// How often an operator had accepted by then that the store had lost writes.
     pub fn acceptances(&self, at_ns: u64) -> usize {
         self.faults.iter().filter(|band| band.target == ACCEPTANCE && band.from.at_ns <= at_ns).count()
+    }
+
+    /// Whether an operator accepted that the store had lost writes at some moment that may lie between these two grants. Each
+    /// may have been made long before its worker, which stood still, was told of it.
+    pub fn accepted_between(&self, one: &Held<'_>, other: &Held<'_>) -> bool {
+        let asks = one.operation.asks.at_ns.min(other.operation.asks.at_ns);
+        let told = one.grant.at.at_ns.max(other.grant.at.at_ns);
+        self.acceptances(told) > self.acceptances(asks)
+    }
+
+    /// When the bucket that there is at `at_ns` was made again after a deletion; 0 if it never was.
+    pub fn made_anew(&self, at_ns: u64) -> u64 {
+        let buckets = self.faults.iter().filter(|band| band.nemesis == "bucket");
+        let made_anew = buckets.map(|band| band.to.unwrap_or(band.from).at_ns);
+        made_anew.filter(|made| *made <= at_ns).max().unwrap_or_default()
     }
 
     /// Whether what the contract assumes was broken on purpose between these two moments, whichever is the earlier, or up to
@@ -239,7 +277,9 @@ impl Reading {
             }
             What::Breaks { name, token, at_once } => {
                 if at_once {
-                    self.run.broken_at_once.entry((name, token)).or_insert(at);
+                    // Who says so may stand still before it is read: what counts is when it was begun.
+                    let begun = self.run.broken_at_once.entry((name, token)).or_insert(at);
+                    *begun = at.min(*begun);
                 }
             }
             What::Shown { name, token, until_ns } => self.run.shown.push((at, name, token, until_ns)),

@@ -1,5 +1,6 @@
-//! No use after loss: nothing is sent under a grant once its worker was told of its end or gave it back, or, but for a
-//! pause between the look at the clock and the write, after the deadline; and the token sent is the grant's.
+//! No use after loss: nothing is sent under a grant once its worker was told of its end or gave it back, or after the deadline;
+//! and the token sent is the grant's. A worker takes the time, asks its grant whether it holds, and sends: so what it says
+//! is when it held, wherever it stood still in between.
 
 use super::{Finding, Run, SCHEDULING_NS, length};
 
@@ -38,11 +39,7 @@ pub fn check(run: &Run) -> Finding {
                 continue;
             }
             let what = format!("{title} wrote {} after its deadline.", length(it.at.at_ns - deadline));
-            if run.was_paused(&operation.worker, deadline, it.at.at_ns) {
-                finding.show([grant.at.line, it.at.line], format!("{what} It was paused."));
-            } else {
-                finding.violate([grant.at.line, it.at.line], what);
-            }
+            finding.violate([grant.at.line, it.at.line], what);
         }
     }
     finding.done("nothing was written under a lock")

@@ -54,6 +54,11 @@ fn nobody_believes_longer_than_the_newest_write_allows() {
     missed.say(500, "auditor", What::Gap { from: FIRST + 2 });
     missed.renewed(1_002, "w1", 1, 4_949);
     assert_eq!(missed.finding(property).violated, 0);
+    // What was missed after something that was written later is no renewal that the news could rest on.
+    let (mut later, _) = granted(4_009);
+    later.record(3_000, "lock.b", "y", None);
+    later.say(3_500, "auditor", What::Gap { from: FIRST + 3 });
+    later.violates(property, "for 39 ms longer");
 }
 
 #[test]
@@ -97,7 +102,7 @@ fn marked_by_hand() -> serde_json::Value {
 #[test]
 fn what_is_told_to_be_taken_was_taken() {
     let property = "no loss without a cause";
-    lost("expired", 3_960).is_untested(property);
+    lost("expired", 3_960).holds_for(property);
     lost("taken", 500).violates(property, "w1's op 1 was told that it was lost (taken)");
     lost("bucket-replaced", 500).violates(property, "bucket-replaced");
     let mut deleted = lost("taken", 500);
@@ -119,6 +124,20 @@ fn what_is_told_to_be_taken_was_taken() {
     let mut mistaken = lost("taken", 500);
     mistaken.writes(490, "lock.a", 6, marked_by_hand());
     mistaken.violates(property, "w1's op 1 was told that it was lost (taken)");
+    // Nobody may have answered what stands there.
+    let mut unanswered = lost("taken", 500);
+    unanswered.writes(490, "lock.a", 6, marked_by_hand());
+    unanswered.fault(400, 600, "loss", "w1 30%");
+    unanswered.holds_for(property);
+    // What was missed before it was told may have been the cause; what was missed later was not.
+    let missed = |later: u64| {
+        let mut story = lost("taken", 500);
+        story.record(later, "lock.b", "y", None);
+        story.say(later + 10, "auditor", What::Gap { from: FIRST + 3 });
+        story
+    };
+    missed(5_600).violates(property, "nothing had happened");
+    missed(450).is_untested(property);
     let mut asked_elsewhere = lost("taken", 500);
     asked_elsewhere.fault(100, 400, "partition-leader-for-long", "n0|n1,n2");
     asked_elsewhere.writes(490, "lock.a", 6, marked_by_hand());
@@ -148,6 +167,36 @@ fn what_is_told_to_be_taken_was_taken() {
     reserved["previous"]["token"] = json!(FIRST);
     taken.writes(490, "lock.a", 3, reserved);
     taken.holds_for(property);
+}
+
+#[test]
+fn a_lease_runs_out_at_its_deadline_and_where_something_is_broken() {
+    let property = "no loss without a cause";
+    lost("expired", 3_900).violates(property, "its lease had run out, 59 ms before its deadline");
+    let calm = |every: usize| {
+        let mut story = lost("expired", 3_960);
+        story.starts(0, "w1", "library");
+        for ms in (100..4_000).step_by(every) {
+            story.record(ms, "lock.b", "y", None);
+        }
+        story
+    };
+    calm(500).violates(property, "its lease had run out, and nothing was broken");
+    // The store took nothing for so long.
+    calm(1_200).holds_for(property);
+    let mut broken = calm(500);
+    broken.fault(20, 30, "kill", "n1");
+    broken.holds_for(property);
+    for word in ["connection-closed", "draining", "unknown-lease", "keeper-gone"] {
+        lost(word, 500).violates(property, "its lease is not kept, and its daemon had not ended");
+        let ended = |daemon: &str| {
+            let mut story = lost(word, 500);
+            story.fault(400, 600, "kill-daemon", daemon);
+            story
+        };
+        ended("d1").holds_for(property);
+        ended("d2").violates(property, "its daemon had not ended");
+    }
 }
 
 #[test]
@@ -190,25 +239,30 @@ fn a_release_that_says_lost_had_lost_it() {
 #[test]
 fn who_is_broken_at_once_may_believe_beside_the_next() {
     let property = "nobody believes beside another";
-    let story = |at_once: bool, token: u64, (w1, w2): ((u64, u64), (u64, u64))| {
+    // Granted as the first and the third revision; the second deletes the record of the grant `ended`.
+    let story = |at_once: bool, (broken, ended): (u64, u64), (w1, w2): ((u64, u64), (u64, u64))| {
         let mut story = Story::new();
-        story.holds("w1", 1, Kind::Lock, "a", 10, w1);
-        story.say(300, "w9", What::Breaks { name: "a".into(), token, at_once });
-        story.holds("w2", 1, Kind::Lock, "a", 20, w2);
+        let token = story.record(10, "lock.a", "x", None);
+        story.holds("w1", 1, Kind::Lock, "a", token, w1);
+        story.say(300, "w9", What::Breaks { name: "a".into(), token: FIRST + broken, at_once });
+        story.writes(301, "lock.a", 600, json!({ "gone": true, "previous": { "token": FIRST + ended } }));
+        let token = story.record(302, "lock.a", "y", None);
+        story.holds("w2", 1, Kind::Lock, "a", token, w2);
         story
     };
     let in_turn = ((10, 900), (400, 950));
-    assert_eq!(story(true, 10, in_turn).holds_for(property).shown, 1);
-    // A mark frees nothing, and another grant's end excuses nothing.
-    story(false, 10, in_turn).violates(property, "both believed to hold a");
-    story(true, 9, in_turn).violates(property, "both believed to hold a");
+    assert_eq!(story(true, (1, 1), in_turn).holds_for(property).shown, 1);
+    // A mark frees nothing, another grant's end excuses nothing, and neither does what was only said to be done.
+    story(false, (1, 1), in_turn).violates(property, "both believed to hold a");
+    story(true, (9, 1), in_turn).violates(property, "both believed to hold a");
+    story(true, (1, 9), in_turn).violates(property, "both believed to hold a");
     // Who stood still is told of a grant that was broken since, and after the next was told of its own.
     let late = ((500, 900), (400, 950));
-    assert_eq!(story(true, 10, late).holds_for(property).shown, 1);
-    story(false, 10, late).violates(property, "both believed to hold a");
-    story(true, 20, late).violates(property, "both believed to hold a");
+    assert_eq!(story(true, (1, 1), late).holds_for(property).shown, 1);
+    story(false, (1, 1), late).violates(property, "both believed to hold a");
+    story(true, (3, 3), late).violates(property, "both believed to hold a");
     // What was broken after the next was told excuses nothing.
-    story(true, 10, ((500, 900), (290, 950))).violates(property, "both believed to hold a");
+    story(true, (1, 1), ((500, 900), (290, 950))).violates(property, "both believed to hold a");
 }
 
 #[test]

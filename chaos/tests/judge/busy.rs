@@ -58,8 +58,8 @@ pub fn busy(seed: u64, workers: u64, seconds: u64) -> Vec<String> {
                 last_value = value;
             }
             story.say(at + 2, &who, What::Used { op, value, answer, before });
-            if chance(25) == 0 {
-                story.lost(until, &who, op);
+            if now > third / 2 && chance(25) == 0 {
+                story.lost(granted + 3_900, &who, op);
                 now = until + 6_000;
             } else {
                 story.releases(until, &who, op);

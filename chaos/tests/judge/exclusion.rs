@@ -174,6 +174,13 @@ fn a_token_may_be_given_again_only_once_lost_writes_were_accepted() {
     };
     assert_eq!(given_again(ACCEPTANCE).holds_for(property).shown, 1);
     given_again("n0,n1,n2").violates(property, "of a was granted to w1's op 1 and to w2's op 1");
+    // Asked for and granted before that, and told after it.
+    let mut late = Story::new();
+    late.holds("w2", 1, Kind::Lock, "a", FIRST, (50, 60));
+    late.fault(30, 40, "power-beyond-promise", ACCEPTANCE);
+    late.asks(5, "w1", 1, Kind::Lock, &["a"]);
+    late.granted(70, "w1", 1, "a", FIRST, 1_000);
+    assert_eq!(late.holds_for(property).shown, 1);
 }
 
 #[test]

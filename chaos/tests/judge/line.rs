@@ -137,6 +137,19 @@ fn a_place_is_kept() {
     moved(another, "patient", &turn).holds_for(property);
     moved(another, "multi", &|_| ()).is_untested(property);
     moved(another, "patient", &|story| story.fault(200, 300, "bucket", "KV_leases")).holds_for(property);
+    // Who stood ahead in a bucket that was deleted does so no more.
+    let mut anew = Story::new();
+    anew.say(
+        1,
+        "runner",
+        What::Started { worker: "w2".into(), pid: 1, via: "library".into(), workload: "patient".into() },
+    );
+    let place = |whose: &str| json!({ "attempt": format!("of-{whose}"), "owner": whose });
+    anew.writes(10, "line.lock.a.p-0", 86_400, place("w1"));
+    anew.fault(20, 30, "bucket", "KV_leases");
+    anew.writes(40, "line.lock.a.q-0", 86_400, place("w2"));
+    anew.writes(500, another, 86_400, place("w2"));
+    anew.holds_for(property);
 }
 
 /// Who stands second is granted it, after what is said to have happened.
@@ -231,6 +244,23 @@ fn what_is_free_is_taken() {
     story(None, Some(15_900), None).holds_for(property);
     story(None, None, Some(15_900)).holds_for(property);
     story(None, None, Some(6_900)).is_untested(property);
+    // Readers have it for as long as the last of them; of one whose record was not read nobody knows.
+    let read = |renewed: u64, ends: Option<u64>, listed: &[&str]| {
+        let mut story = Story::new();
+        story.starts(1, "w1", "library");
+        story.say(1_000, "runner", What::Healed);
+        story.writes(1_000, "lock.a", 0, json!({ "v": 1, "attempt": "", "readers": listed }));
+        story.writes(1_000, "read.a.i", 6, record("i", None));
+        story.writes(renewed, "read.a.i", 6, record("i", Some(1)));
+        ends.map(|at| story.deletes(at, "read.a.i"));
+        story.writes(3_000, "line.lock.a.1", 86_400, place("w1"));
+        story.deletes(20_000, "line.lock.a.1");
+        story
+    };
+    read(5_000, None, &["i"]).violates(property, "lock.a stood free for 9.00 s");
+    read(5_000, Some(8_000), &["i"]).violates(property, "lock.a stood free for 12.00 s");
+    read(9_500, None, &["i"]).holds_for(property);
+    read(5_000, None, &["i", "j"]).holds_for(property);
     // Somebody may have taken it, or the waiter have left, where the auditor did not read.
     let mut missed = story(None, None, None);
     missed.say(20_500, "auditor", What::Gap { from: FIRST + 5 });

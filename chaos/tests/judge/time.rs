@@ -34,6 +34,21 @@ fn lost_is_told_by_the_deadline() {
     paused.lost(7_050, "w1", 1);
     assert_eq!(paused.holds_for(property).shown, 1);
 
+    // A pause excuses no more than it lasted, and what it takes to be scheduled again.
+    for (from, to, told) in [(1_000, 3_500, 9_000), (20_000, 21_000, 30_000)] {
+        let mut elsewhere = held(4_000);
+        elsewhere.fault(from, to, "pause-worker", "w1");
+        elsewhere.lost(told, "w1", 1);
+        elsewhere.violates(property, "w1's op 1 was told of its loss");
+    }
+    let mut asleep = held(4_000);
+    asleep.fault(2_000, 7_000, "pause", "w1");
+    asleep.renewed(7_050, "w1", 1, 11_000);
+    asleep.lost(11_010, "w1", 1);
+    asleep.holds_for(property);
+    asleep.renewed(16_000, "w1", 1, 20_000);
+    asleep.violates(property, "w1's op 1 was renewed after");
+
     let mut another = held(4_000);
     another.fault(2_000, 7_000, "pause", "w2");
     another.lost(7_050, "w1", 1);
@@ -92,8 +107,9 @@ fn nothing_is_used_after_its_loss() {
 
     let mut paused = held(4_000);
     paused.fault(3_900, 9_000, "pause", "w1");
+    // It asked its grant after that moment, and stood still before or after: then it is told that it does not hold.
     paused.uses("w1", 1, 10, 1, (9_005, 9_010), None);
-    assert_eq!(paused.holds_for(property).shown, 1);
+    paused.violates(property, "wrote 5.00 s after its deadline");
 }
 
 fn healed(ends: u64) -> Story {
