@@ -98,10 +98,7 @@ impl Auditor {
         match tokio::time::timeout(GIVE_UP * 3, &mut self.task).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(format!("the auditor broke off: {error}")),
-            Err(_) => {
-                eprintln!("chaos: the auditor did not come to an end");
-                Ok(())
-            }
+            Err(_) => Err("the auditor did not come to an end: what it missed was not said".into()),
         }
     }
 }
@@ -217,6 +214,9 @@ impl State {
                         let since = *stopping.get_or_insert_with(Instant::now);
                         let done = asked && self.next.is_none_or(|next| next > self.last);
                         if done || since.elapsed() > GIVE_UP * 2 {
+                            if let Some(from) = self.next.filter(|_| !done) {
+                                self.recorder.say(What::Gap { from }).await;
+                            }
                             self.say_what_remains().await;
                             return;
                         }

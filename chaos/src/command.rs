@@ -34,7 +34,7 @@ history, 64 usage, 69 it cannot be done here, 70 the machine failed, 130 interru
 enum Command {
     /// Shows the scenarios
     List,
-    /// Runs one scenario
+    /// Runs one scenario and judges it, as `judge` does
     Run(RunArgs),
     /// Runs the scenarios for CI, four at a time: at most ten minutes on two cores
     Ci(CiArgs),
@@ -100,7 +100,7 @@ struct NightsArgs {
     /// The seed of the first run; each further one has the next
     #[arg(long)]
     seed: Option<u64>,
-    /// For how many seconds faults strike in each of the ten runs
+    /// For how many seconds faults strike in each of the five long runs of a release; eleven short ones take an eighth
     #[arg(long, default_value_t = 1_800)]
     seconds: u64,
     /// How many runs share the machine: each wants a core of its own
@@ -115,11 +115,14 @@ struct NightsArgs {
 const SERVER: &str = "LEASE_CHAOS_SERVER";
 const DAEMON: &str = "LEASE_CHAOS_DAEMON";
 
+/// The exit code where the machine failed.
+const FAILED: u8 = 70;
+
 /// Does what was asked for; gives the exit code.
 pub async fn run(chaos: Chaos) -> u8 {
     match chaos.command {
         Command::List => list(),
-        Command::Run(args) => scenario(args).await,
+        Command::Run(args) => judged(args).await.0,
         Command::Ci(args) => ci(args).await,
         Command::Nights(args) => nights(args).await,
         Command::Judge { dir } => judge(&dir).0,
@@ -154,6 +157,23 @@ fn list() -> u8 {
     0
 }
 
+/// Runs a scenario and judges what came of it; gives the exit code, and what was violated. Of a run that failed, the report is
+/// written as well, and the failure counts.
+async fn judged(mut args: RunArgs) -> (u8, String) {
+    if enclosure::is_inside() {
+        return (scenario(args).await, String::new());
+    }
+    let seed = *args.seed.get_or_insert_with(|| chaos::clock::now_ns() % 1_000_000);
+    let named = format!("target/chaos/{}-{seed}", args.scenario);
+    let folder = args.out.get_or_insert_with(|| PathBuf::from(named)).clone();
+    let code = scenario(args).await;
+    match code {
+        0 => judge(&folder),
+        FAILED if folder.join("history.jsonl").exists() => (code, judge(&folder).1),
+        _ => (code, String::new()),
+    }
+}
+
 async fn scenario(mut args: RunArgs) -> u8 {
     let Some(scenario) = named(&args.scenario) else {
         return fail(64, &format!("there is no scenario {:?}: see `chaos list`", args.scenario));
@@ -171,12 +191,12 @@ async fn scenario(mut args: RunArgs) -> u8 {
         return fail(64, &format!("{} is not empty", out.display()));
     }
     if let Err(error) = std::fs::create_dir_all(&*out) {
-        return fail(70, &format!("{}: {error}", out.display()));
+        return fail(FAILED, &format!("{}: {error}", out.display()));
     }
     // Servers and sockets are started from elsewhere.
     let out = match out.canonicalize() {
         Ok(out) => out,
-        Err(error) => return fail(70, &error.to_string()),
+        Err(error) => return fail(FAILED, &error.to_string()),
     };
     let release = match args.release.clone() {
         // As long as the process lives: once.
@@ -210,10 +230,6 @@ async fn scenario(mut args: RunArgs) -> u8 {
         let _ = std::fs::remove_file(chaos::cluster::disk::image(disk));
     }
     match ended {
-        Ok(End::Exit(0)) => {
-            println!("{}", out.display());
-            0
-        }
         Ok(End::Exit(code)) => code,
         Ok(End::Interrupted) => {
             let folder = out.display();
@@ -269,7 +285,7 @@ async fn inside(scenario: &'static Scenario, args: RunArgs) -> u8 {
     match runner::run(order).await {
         Ok(Ending::Complete) => 0,
         Ok(Ending::Interrupted) => enclosure::INTERRUPTED,
-        Err(why) => fail(70, &why),
+        Err(why) => fail(FAILED, &why),
     }
 }
 
@@ -299,24 +315,39 @@ async fn ci(args: CiArgs) -> u8 {
     series(all.into_iter().map(one).collect(), CI_AT_ONCE).await
 }
 
-/// Power that fails is beyond the promise where writes are not synced, so disks are for those that are.
-const NIGHTS: [(&str, &str); 5] = [
-    ("night", "2m"),
-    ("night-disk", "always"),
-    ("night", "always"),
-    ("night-operator", "2m"),
-    ("night-machines", "2m"),
+/// The scenarios of nights, when servers sync, and for which part of a night: those that bring about one situation need less of
+/// it. Power that fails is beyond the promise where writes are not synced, so disks are for those that are; `lax-power` shows
+/// what it does to those that are not.
+const NIGHTS: [(&str, &str, u64); 16] = [
+    ("night", "2m", 1),
+    ("night-disk", "always", 1),
+    ("night", "always", 1),
+    ("night-operator", "2m", 1),
+    ("night-machines", "2m", 1),
+    ("unheard", "2m", 8),
+    ("late", "always", 8),
+    ("readers-behind", "2m", 8),
+    ("nearby", "2m", 8),
+    ("haunted", "2m", 8),
+    ("amnesia", "2m", 8),
+    ("cut-off", "2m", 8),
+    ("lax-power", "2m", 8),
+    ("lax-power", "always", 8),
+    ("guards", "2m", 8),
+    ("markers", "2m", 8),
 ];
 
 async fn nights(args: NightsArgs) -> u8 {
     let mut runs = Vec::new();
     let all = [OLDEST, PINNED].into_iter().flat_map(|release| NIGHTS.map(|night| (release, night)));
-    for (number, (release, (scenario, sync))) in (drawn(args.seed)..).zip(all) {
+    for (number, (release, (scenario, sync, part))) in (drawn(args.seed)..).zip(all) {
+        let shortest = named(scenario).map_or(0, |scenario| scenario.seconds);
+        let seconds = if part == 1 { args.seconds } else { shortest.max(args.seconds / part) };
         runs.push(RunArgs {
             scenario: scenario.into(),
             seed: Some(number),
             release: Some(release.into()),
-            seconds: Some(args.seconds),
+            seconds: Some(seconds),
             sync: Some(sync.into()),
             ttl_ms: None,
             links: false,
@@ -331,7 +362,7 @@ async fn series(runs: Vec<RunArgs>, at_once: usize) -> u8 {
     let begun = std::time::Instant::now();
     let mut interrupt = match Interrupt::listen() {
         Ok(interrupt) => interrupt,
-        Err(why) => return fail(70, &why),
+        Err(why) => return fail(FAILED, &why),
     };
     let is_interrupted = Arc::new(AtomicBool::new(false));
     let told = is_interrupted.clone();
@@ -345,10 +376,7 @@ async fn series(runs: Vec<RunArgs>, at_once: usize) -> u8 {
             return (enclosure::INTERRUPTED, String::new());
         }
         let folder = run.out.clone().unwrap_or_default();
-        let (mut code, mut violated) = (scenario(run).await, String::new());
-        if code == 0 {
-            (code, violated) = judge(&folder);
-        }
+        let (code, violated) = judged(run).await;
         let seconds = begun.elapsed().as_secs();
         (code, format!("{seconds:4} s  exit code {code}  {}\n{violated}", folder.display()))
     };
@@ -358,4 +386,23 @@ async fn series(runs: Vec<RunArgs>, at_once: usize) -> u8 {
         print!("{end}");
     }
     ends.iter().map(|(code, _)| *code).find(|code| *code != 0).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use chaos::nemesis::Nemesis;
+
+    use super::{NIGHTS, named};
+
+    /// Clocks that are wrong by more than the slack are beyond what is promised, and have a scenario of their own.
+    #[test]
+    fn every_nemesis_strikes_at_night() {
+        for nemesis in Nemesis::ALL.iter().filter(|it| **it != Nemesis::ServerClockFar) {
+            let strikes = |night: &&(&str, &str, u64)| {
+                let scenario = named(night.0).unwrap_or_else(|| panic!("no scenario {}", night.0));
+                scenario.nemeses.iter().any(|(_, one)| one == nemesis)
+            };
+            assert!(NIGHTS.iter().find(strikes).is_some(), "{nemesis:?}");
+        }
+    }
 }

@@ -27,6 +27,8 @@ pub const STOPPED: &str = "told to stop";
 
 /// The target of the fault that says when an operator accepts that the store lost what it had acknowledged.
 pub const ACCEPTANCE: &str = "an operator accepts lost writes";
+/// Its word. It breaks nothing: what was lost was lost before.
+pub const ACCEPT: &str = "accept-losses";
 
 /// The number of an operation: one acquire and all that comes of it; unique in its worker.
 pub type Op = u64;

@@ -12,9 +12,9 @@ use crate::clock::{now_ns, wall_ns};
 use crate::cluster::server::MONITOR;
 use crate::cluster::{self, Cluster, enclosure};
 use crate::crew::{Camp, Member, fake_clock};
-use crate::history::{ACCEPTANCE, Line, Phase, What};
+use crate::history::{ACCEPT, ACCEPTANCE, Line, Phase, What};
 use crate::interrupt::Interrupt;
-use crate::nemesis::{self, Begun, Nemesis, Undo, World};
+use crate::nemesis::{self, BEYOND, Begun, Nemesis, Undo, World};
 use crate::pulse::Pulse;
 use crate::recorder::Recorder;
 use crate::register;
@@ -301,13 +301,15 @@ impl Run {
     async fn accept(&mut self, within: Duration) {
         let fault = self.next_fault;
         self.next_fault += 1;
-        self.recorder.say(self.phase(fault, Nemesis::Power, ACCEPTANCE, Phase::Begins)).await;
+        let (nemesis, target) = (ACCEPT.to_owned(), ACCEPTANCE.to_owned());
+        let phase = |phase| What::Fault { fault, nemesis: nemesis.clone(), target: target.clone(), phase };
+        self.recorder.say(phase(Phase::Begins)).await;
         match tokio::time::timeout(within, nemesis::bucket::accept_losses(&self.world.cluster.urls())).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => eprintln!("chaos: {why}"),
             Err(_) => eprintln!("chaos: lost writes could not be accepted within {within:?}"),
         }
-        self.recorder.say(self.phase(fault, Nemesis::Power, ACCEPTANCE, Phase::Ends)).await;
+        self.recorder.say(phase(Phase::Ends)).await;
     }
 
     /// Lets time pass: faults end when they are due, and progress is shown.
@@ -413,7 +415,7 @@ impl Run {
         let is_thinned = nemesis == Nemesis::Membership && self.order.scenario.loses_the_last_replica();
         let is_beyond = is_power && self.order.sync_interval != "always" || is_thinned;
         let word = nemesis.word();
-        let nemesis = if is_beyond { format!("{word}-beyond-promise") } else { word.to_owned() };
+        let nemesis = if is_beyond { format!("{word}{BEYOND}") } else { word.to_owned() };
         What::Fault { fault, nemesis, target: target.into(), phase }
     }
 }

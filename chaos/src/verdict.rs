@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use crate::availability::Availability;
 use crate::checkers::{self, Finding, Run, Status};
+use crate::nemesis::BEYOND;
+use crate::scenario::named;
 
 /// The run as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -38,6 +40,8 @@ pub struct Verdict {
     pub untested: Vec<&'static str>,
     /// Nemeses that could not be had on this machine, and why.
     pub untried: Vec<(String, String)>,
+    /// Nemeses of the scenario that never struck: not drawn in that time, or without a victim.
+    pub not_struck: Vec<&'static str>,
     /// How often the machine woke the runner late.
     pub stalls: usize,
     /// By how many milliseconds at most.
@@ -72,6 +76,7 @@ impl Verdict {
             lines: run.lines,
             untested: of(Status::Untested).map(|finding| finding.property).collect(),
             untried: run.untried.clone(),
+            not_struck: not_struck(run),
             stalls: run.stalls.len(),
             worst_stall_ms: run.stalls.iter().map(|(_, late)| late / 1_000_000).max().unwrap_or_default(),
             availability: Availability::of(run),
@@ -160,11 +165,26 @@ impl Verdict {
         for (nemesis, why) in &self.untried {
             text += &format!("untried: {nemesis}: {why}\n");
         }
+        if !self.not_struck.is_empty() {
+            text += &format!("did not strike: {}\n", self.not_struck.join(", "));
+        }
         if !self.command.is_empty() {
             text += &format!("again: {}\n", self.command);
         }
         text
     }
+}
+
+/// What the scenario could have broken, and did not.
+fn not_struck(run: &Run) -> Vec<&'static str> {
+    let scenario = run.began.as_ref().and_then(|began| named(&began.scenario));
+    let words = scenario.iter().flat_map(|scenario| scenario.nemeses).map(|(_, nemesis)| nemesis.word());
+    let struck = |word: &str| {
+        let is_it = |named: &str| named == word || named.strip_prefix(word) == Some(BEYOND);
+        run.faults.iter().any(|band| is_it(&band.nemesis))
+            || run.untried.iter().any(|(named, _)| named == word)
+    };
+    words.filter(|word| !struck(word)).collect()
 }
 
 /// The first that violate a property, and where they stand in the history.

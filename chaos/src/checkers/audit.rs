@@ -165,6 +165,21 @@ impl Audit {
         self.by_number.values().filter_map(|index| self.revisions.get(*index))
     }
 
+    /// Of each key, in the order of their numbers.
+    pub fn by_key(&self) -> BTreeMap<&str, Vec<&Revision>> {
+        let mut keys: BTreeMap<&str, Vec<&Revision>> = BTreeMap::new();
+        for write in self.in_order() {
+            keys.entry(&write.key).or_default().push(write);
+        }
+        keys
+    }
+
+    /// The number that was read first after this moment, or the highest there can be.
+    pub fn first_read_after(&self, at_ns: u64) -> u64 {
+        let after = self.revisions.partition_point(|it| it.at.at_ns <= at_ns);
+        self.revisions.get(after).map_or(u64::MAX, |it| it.revision)
+    }
+
     /// For how long at most, from `from` to `to`, nothing was read: the store took no write.
     pub fn longest_silence(&self, from: u64, to: u64) -> u64 {
         let begin = self.revisions.partition_point(|it| it.at.at_ns < from);

@@ -1,6 +1,7 @@
 //! Nothing is leaked: when all have stopped, the store holds no record or presence whose time has passed by more than the
 //! slack, none without a TTL that should have one, and no place of a process that ended by itself. Lists of readers, limits
-//! and values have no TTL. What was written over and is there all the same is no leak: a replica has kept it.
+//! and values have no TTL. What was written over and is there all the same is no leak: a replica has kept it. And what was
+//! told to be given back is: its record was deleted, kept free for somebody else, or written over by then.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use super::audit::Revision;
 use super::fault::Band;
 use super::places::Place;
 use super::{Finding, Run, length};
+use crate::history::Freed;
 
 /// How old what one replica answers may be, when the store is well.
 const OLD_NS: u64 = 2_000_000_000;
@@ -27,6 +29,7 @@ pub fn check(run: &Run) -> Finding {
                 .violate([write.at.line], format!("{} was written without a TTL: it never goes.", write.key));
         }
     }
+    given_back(run, &mut finding);
     let Some((at, keys)) = &run.audit.remains else {
         finding.why =
             Some("nobody looked what the store holds at the end; only the TTLs were examined".to_owned());
@@ -67,6 +70,42 @@ pub fn check(run: &Run) -> Finding {
         }
     }
     finding.done("the auditor read nothing")
+}
+
+/// How much later than a release is told the auditor may read it.
+const READ_NS: u64 = 5_000_000_000;
+
+/// Each release that was told to be done was done.
+fn given_back(run: &Run, finding: &mut Finding) {
+    let by_key = run.audit.by_key();
+    for held in run.grants() {
+        let told = held.operation.released.filter(|(_, freed)| *freed == Freed::Clean).map(|(at, _)| at);
+        let Some((told, granting)) = told.zip(run.audit.get(held.token)) else { continue };
+        let Some(attempt) = granting.record().map(|record| record.attempt) else { continue };
+        let until = told.at_ns.saturating_add(READ_NS);
+        let first_after = run.audit.first_read_after(until);
+        let is_unsure = run.audit.may_miss_between(granting.revision, first_after)
+            || run.is_beyond(granting.at.at_ns, until, 0);
+        if is_unsure || run.span.1 < until {
+            continue;
+        }
+        finding.examine();
+        let writes = by_key.get(granting.key.as_str()).into_iter().flatten().copied();
+        let mut later =
+            writes.filter(|it| it.revision > granting.revision && it.at.at_ns <= until).peekable();
+        let is_ours = |it: &&Revision| it.record().is_some_and(|it| it.attempt == attempt && !it.is_reserved);
+        let mut last = granting;
+        while let Some(renewal) = later.next_if(is_ours) {
+            last = renewal;
+        }
+        let lives_ns = last.ttl_secs.saturating_mul(1_000_000_000);
+        let had_expired = lives_ns > 0 && last.at.at_ns.saturating_add(lives_ns) <= told.at_ns;
+        if later.peek().is_none() && !had_expired {
+            let (title, key) = (held.operation.title(), &granting.key);
+            let sentence = format!("{title} was told that it gave back {key}, whose record stood on.");
+            finding.violate([last.at.line, told.line], sentence);
+        }
+    }
 }
 
 /// Whether this place should have been removed by whose it was: nobody killed that process, or its daemon, and no deletion

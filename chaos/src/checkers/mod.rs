@@ -16,6 +16,7 @@ mod kept;
 mod leaks;
 mod line;
 mod notice;
+mod noticed;
 mod once;
 mod ownership;
 mod places;
@@ -73,7 +74,8 @@ pub const ALL: [Check; 22] = [
 pub fn all(run: &Run) -> Vec<Finding> {
     // Of what only some scenarios try, others need not say that it is untested.
     let weakness = (!run.weaknesses.is_empty()).then_some(weakness::check as Check);
-    ALL.iter().copied().chain(weakness).map(|check| check(run)).collect()
+    let noticed = noticed::concerns(run).then_some(noticed::check as Check);
+    ALL.iter().copied().chain(noticed).chain(weakness).map(|check| check(run)).collect()
 }
 
 /// A length of time for people.

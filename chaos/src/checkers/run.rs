@@ -10,6 +10,9 @@ use crate::history::{ACCEPTANCE, GIVEN_UP, Line, Op, Phase, STOPPED, What};
 /// How long after its end a pause may still be felt by whoever was paused: it has to be scheduled again.
 const WAKING_NS: u64 = 1_000_000_000;
 
+/// What whoever is refused is told, where the store lost what it had acknowledged.
+const NOTICED: &str = "lost acknowledged writes";
+
 /// What the first line says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Began {
@@ -77,6 +80,8 @@ pub struct Run {
     pub tries: Vec<Tries>,
     /// Locks that somebody broke by force, without waiting for their holders: name, token, and when it was begun.
     pub broken_at_once: BTreeMap<(String, u64), Mark>,
+    /// Who was refused as the store had lost writes.
+    pub noticed: Vec<Mark>,
     /// Leaders as they were shown to others: when, the office, the token, and until when.
     pub shown: Vec<(Mark, String, u64, u64)>,
     /// Nemeses that could not be had, and why.
@@ -178,6 +183,12 @@ impl Run {
     /// How often an operator had accepted by then that the store had lost writes.
     pub fn acceptances(&self, at_ns: u64) -> usize {
         self.faults.iter().filter(|band| band.target == ACCEPTANCE && band.from.at_ns <= at_ns).count()
+    }
+
+    /// When an operator accepts what was lost by `at_ns`.
+    pub fn next_acceptance(&self, at_ns: u64) -> Option<u64> {
+        let accepted = self.faults.iter().filter(|band| band.target == ACCEPTANCE);
+        accepted.map(|band| band.from.at_ns).filter(|at| *at > at_ns).min()
     }
 
     /// Whether an operator accepted that the store had lost writes at some moment that may lie between these two grants. Each
@@ -372,6 +383,9 @@ impl Reading {
             }
             What::Refused { outcome, detail, .. } => {
                 it.refused = Some((at, outcome));
+                if detail.contains(NOTICED) {
+                    self.run.noticed.push(at);
+                }
                 it.withdrawn = [GIVEN_UP, STOPPED].contains(&detail.as_str());
             }
             What::Renewed { deadline_ns, .. } => it.renewed.push((at, deadline_ns)),

@@ -33,6 +33,9 @@ use crate::crew::Member;
 use crate::worker::BUCKET;
 use support::chance::Chance;
 
+/// What the word of a nemesis ends with that breaks what the library asks of its servers.
+pub const BEYOND: &str = "-beyond-promise";
+
 /// All that can be broken.
 #[derive(Debug)]
 pub struct World {

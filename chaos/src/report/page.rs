@@ -147,11 +147,14 @@ fn list(title: &str, all: &[Evidence], count: usize, beside: &Beside) -> String 
 
 /// What this machine could not do, before anything that it did.
 fn untried(verdict: &Verdict) -> String {
-    if verdict.untried.is_empty() {
+    if verdict.untried.is_empty() && verdict.not_struck.is_empty() {
         return String::new();
     }
     let one = |(nemesis, why): &(String, String)| format!("<li>{}: {}</li>", escape(nemesis), escape(why));
-    let items: String = verdict.untried.iter().map(one).collect();
+    let mut items: String = verdict.untried.iter().map(one).collect();
+    if !verdict.not_struck.is_empty() {
+        items += &format!("<li>Did not strike in this run: {}</li>", verdict.not_struck.join(", "));
+    }
     format!("<section class=\"card\"><h2>Not tried</h2><ul id=\"untried\">{items}</ul></section>\n")
 }
 

@@ -65,7 +65,7 @@ pub const SCENARIOS: &[Scenario] = &[
         crew: MUTEX,
         nemeses: &[(2, Kill), (3, KillLeader), (3, KillWorker), (2, KillDaemon), (1, Stop), (1, StopDaemon)],
         at_once: 1,
-        seconds: 26,
+        seconds: 32,
         ..PLAIN
     },
     Scenario {
@@ -92,7 +92,7 @@ pub const SCENARIOS: &[Scenario] = &[
         crew: MUTEX,
         nemeses: &[(1, Pause), (2, PauseLeader), (4, PauseWorker), (2, PauseDaemon)],
         at_once: 3,
-        seconds: 25,
+        seconds: 22,
         ..PLAIN
     },
     Scenario {
@@ -109,7 +109,7 @@ pub const SCENARIOS: &[Scenario] = &[
             (2, Deaf),
         ],
         at_once: 2,
-        seconds: 30,
+        seconds: 36,
         ..PLAIN
     },
     Scenario {
@@ -223,7 +223,7 @@ pub const SCENARIOS: &[Scenario] = &[
         doors: Doors::AnyOfFour,
         nemeses: &[(4, Delay), (1, Reset)],
         at_once: 2,
-        seconds: 30,
+        seconds: 26,
         ..PLAIN
     },
     Scenario {
@@ -232,7 +232,7 @@ pub const SCENARIOS: &[Scenario] = &[
         crew: KINDS,
         nemeses: &[(3, StepDown), (1, StepDownMeta), (2, Rolling), (1, LameDuck), (1, Membership)],
         at_once: 1,
-        seconds: 26,
+        seconds: 40,
         ..PLAIN
     },
     Scenario {
@@ -241,7 +241,7 @@ pub const SCENARIOS: &[Scenario] = &[
         crew: MUTEX,
         nemeses: &[(2, DiskFull), (2, DiskStall), (4, Power), (1, PowerAll)],
         at_once: 1,
-        seconds: 30,
+        seconds: 27,
         sync_interval: "always",
         ..PLAIN
     },
@@ -320,7 +320,7 @@ pub const SCENARIOS: &[Scenario] = &[
         crew: KINDS,
         nemeses: WEATHER,
         at_once: 3,
-        seconds: 40,
+        seconds: 32,
         ..PLAIN
     },
     Scenario {

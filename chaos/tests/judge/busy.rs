@@ -77,6 +77,7 @@ pub fn busy(seed: u64, workers: u64, seconds: u64) -> Vec<String> {
     let token = story.record(third + 2_700, "lock.paused", "awake", None);
     story.granted(third + 2_701, "w1", 9_999, "paused", token, third + 6_000);
     story.releases(third + 4_900, "w1", 9_999);
+    story.writes(third + 4_901, "lock.paused", 600, json!({ "gone": true, "attempt": "awake" }));
     story.ends(seconds * 1_000);
     story.lines
 }

@@ -1,6 +1,6 @@
 //! What the auditor read: ownership, succession, leaks.
 
-use chaos::history::{Kind, What};
+use chaos::history::{ACCEPT, ACCEPTANCE, Freed, Kind, Outcome as Answer, What};
 use chaos::verdict::{Outcome, Verdict};
 use serde_json::json;
 
@@ -284,6 +284,76 @@ fn nothing_is_leaked() {
     let mut story = Story::new();
     story.writes(10, "lock.a", 0, record("x", None));
     story.violates(property, "lock.a was written without a TTL");
+}
+
+#[test]
+fn what_is_told_to_be_given_back_is() {
+    let property = "nothing is leaked";
+    let released = |outcome: Freed, between: &dyn Fn(&mut Story)| {
+        let mut story = Story::new();
+        story.asks(8, "w1", 1, Kind::Lock, &["a"]);
+        let token = story.record(10, "lock.a", "x", None);
+        story.granted(12, "w1", 1, "a", token, 3_959);
+        story.record(800, "lock.a", "x", Some(token));
+        story.say(900, "w1", What::Releases { op: 1 });
+        between(&mut story);
+        story.say(910, "w1", What::Released { op: 1, outcome });
+        story.write(7_000, FIRST + 9, "lock.b", 6, record("y", None));
+        story
+    };
+    let deleted = |story: &mut Story| {
+        story.deletes(905, "lock.a");
+    };
+    released(Freed::Clean, &deleted).holds_for(property);
+    released(Freed::Clean, &|_| ()).violates(property, "w1's op 1 was told that it gave back lock.a");
+    released(Freed::Unknown, &|_| ()).holds_for(property);
+    // Kept free for the next in line.
+    let kept = |story: &mut Story| {
+        let mut kept = record("z", None);
+        kept["reserved"] = json!(true);
+        story.writes(905, "lock.a", 3, kept);
+    };
+    released(Freed::Clean, &kept).holds_for(property);
+    // Renewed once more, and then nothing.
+    let renewed = |story: &mut Story| {
+        story.record(905, "lock.a", "x", Some(FIRST + 1));
+    };
+    released(Freed::Clean, &renewed).violates(property, "whose record stood on");
+    // The auditor may have missed it.
+    let missed = |story: &mut Story| {
+        story.say(906, "auditor", What::Gap { from: FIRST + 3 });
+    };
+    assert_eq!(released(Freed::Clean, &missed).finding(property).violated, 0);
+}
+
+/// All power fails, a number is given twice, and somebody is told so, or nobody is.
+#[test]
+fn a_store_that_went_back_is_noticed() {
+    let property = "a store that went back is noticed";
+    let run = |again: &str, told: Option<(u64, &str)>| {
+        let mut story = Story::new();
+        story.write(10, FIRST + 7, "lock.a", 6, record("x", None));
+        story.fault(1_000, 1_500, "power-all-beyond-promise", "n0,n1,n2");
+        story.write(2_000, FIRST + 7, again, 6, record("y", None));
+        story.asks(2_100, "w1", 1, Kind::Lock, &["a"]);
+        if let Some((at, detail)) = told {
+            let (outcome, detail) = (Answer::Failed, detail.to_owned());
+            story.say(at, "w1", What::Refused { op: 1, outcome, detail });
+        }
+        story.fault(5_000, 5_100, ACCEPT, ACCEPTANCE);
+        story
+    };
+    let words = "the store lost acknowledged writes (revision 7 after 9); nothing is granted until";
+    assert_eq!(run("lock.b", Some((2_200, words))).holds_for(property).examined, 1);
+    run("lock.b", None).violates(property, "nobody was refused until that was accepted");
+    run("lock.b", Some((2_200, "held"))).violates(property, "was given twice");
+    run("lock.b", Some((5_500, words))).violates(property, "was given twice");
+    let mut unharmed = Story::new();
+    unharmed.fault(1_000, 1_500, "power-all-beyond-promise", "n0,n1,n2");
+    unharmed.is_untested(property);
+    // Of other runs it is not said.
+    let all = chaos::checkers::all(&Story::new().run());
+    assert!(all.iter().all(|finding| finding.property != property));
 }
 
 #[test]

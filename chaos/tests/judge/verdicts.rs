@@ -50,6 +50,20 @@ fn the_end_of_a_series_says_again_what_was_violated() {
     assert!(violated.contains("both believed to hold a") && !violated.contains("a token is"), "{violated}");
 }
 
+/// What a scenario lists and a run did not bring is said, and so is what the machine could not do.
+#[test]
+fn what_did_not_strike_is_said() {
+    let mut story = Story::new();
+    story.lines[0] = story.lines[0].replace("\"by-hand\"", "\"lax-power\"");
+    story.fault(10, 20, "power-beyond-promise", "n1");
+    let verdict = Verdict::of(&story.run());
+    assert_eq!(verdict.not_struck, ["power-all"]);
+    assert!(verdict.table().contains("did not strike: power-all\n"), "{}", verdict.table());
+    let (nemesis, reason) = ("power-all".into(), "not root".into());
+    story.say(30, "runner", What::Untried { nemesis, reason });
+    assert!(Verdict::of(&story.run()).not_struck.is_empty());
+}
+
 #[test]
 fn a_run_in_which_nothing_happened_does_not_hold() {
     let mut story = Story::new();
