@@ -7,6 +7,7 @@
 mod everyday;
 mod kit;
 mod losses;
+mod shell;
 
 use std::time::Duration;
 
