@@ -21,8 +21,8 @@ HEAD = """\
 
 Known wrong versions of the protocol, each run by `chaos` until a property is violated. Written by
 `tests/mutants/run --chaos --table`; what is wrong with each stands in the first line of its patch in
-[tests/mutants/patches](../tests/mutants/patches). `unchanged` is the protocol as it is: a row that names only what that is
-caught by in the same scenario says nothing of its mutant.
+[tests/mutants/patches](../tests/mutants/patches). `unchanged` is the protocol as it is, in every scenario that a row can name: of
+a property that it violates, another row says nothing.
 
 | mutant | caught by | property | the first violation | runs | took | date |
 |---|---|---|---|---|---|---|
@@ -85,10 +85,14 @@ def endanger(chosen, patches, wishes, work, build, say, table_path, unchanged):
     """Tries each; gives how many are not as they should be. `build(name)` gives the folder of its programs."""
     table = Table(table_path)
     failures = []
+    # A checker that is wrong would catch mutants where it is wrong.
+    everywhere = sorted({scenario for patch in patches.values() for scenario in named(patch)[0]})
 
     def attempt(name, folder):
         begun, runs = time.monotonic(), 0
         scenarios, why_not = named(patches.get(name))
+        if name == unchanged:
+            scenarios = everywhere
         caught = None
         for seed in range(wishes.first, wishes.first + wishes.seeds):
             for scenario in scenarios:
