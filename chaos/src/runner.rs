@@ -358,9 +358,6 @@ impl Run {
 
     async fn strike(&mut self, planned: &Planned) -> Result<(), String> {
         let Planned { nemesis, length, seed, .. } = *planned;
-        if self.untried.contains(&nemesis) {
-            return Ok(());
-        }
         let fault = self.next_fault;
         let at_ns = now_ns();
         match nemesis::begin(nemesis, fault, &mut self.world, &mut Chance::new(seed)).await {
@@ -373,10 +370,13 @@ impl Run {
                 self.active.push(Active { fault, nemesis, target, due: until, until, undo });
             }
             Ok(None) => {}
+            // It may be had later, where that was a passing trouble: a verdict counts what never struck.
             Err(reason) => {
-                eprintln!("chaos: {} is untried: {reason}", nemesis.word());
-                self.untried.push(nemesis);
-                self.recorder.say(What::Untried { nemesis: nemesis.word().into(), reason }).await;
+                eprintln!("chaos: {} does not strike: {reason}", nemesis.word());
+                if !self.untried.contains(&nemesis) {
+                    self.untried.push(nemesis);
+                    self.recorder.say(What::Untried { nemesis: nemesis.word().into(), reason }).await;
+                }
             }
         }
         Ok(())

@@ -75,7 +75,7 @@ impl Verdict {
             command: began.command,
             lines: run.lines,
             untested: of(Status::Untested).map(|finding| finding.property).collect(),
-            untried: run.untried.clone(),
+            untried: run.untried.iter().filter(|(word, _)| !has_struck(run, word)).cloned().collect(),
             not_struck: not_struck(run),
             stalls: run.stalls.len(),
             worst_stall_ms: run.stalls.iter().map(|(_, late)| late / 1_000_000).max().unwrap_or_default(),
@@ -175,16 +175,17 @@ impl Verdict {
     }
 }
 
-/// What the scenario could have broken, and did not.
+/// What the scenario could have broken, and did not, though this machine can.
 fn not_struck(run: &Run) -> Vec<&'static str> {
     let scenario = run.began.as_ref().and_then(|began| named(&began.scenario));
     let words = scenario.iter().flat_map(|scenario| scenario.nemeses).map(|(_, nemesis)| nemesis.word());
-    let struck = |word: &str| {
-        let is_it = |named: &str| named == word || named.strip_prefix(word) == Some(BEYOND);
-        run.faults.iter().any(|band| is_it(&band.nemesis))
-            || run.untried.iter().any(|(named, _)| named == word)
-    };
-    words.filter(|word| !struck(word)).collect()
+    let is_untried = |word: &str| run.untried.iter().any(|(untried, _)| untried == word);
+    words.filter(|word| !has_struck(run, word) && !is_untried(word)).collect()
+}
+
+fn has_struck(run: &Run, word: &str) -> bool {
+    let is_it = |named: &str| named == word || named.strip_prefix(word) == Some(BEYOND);
+    run.faults.iter().any(|band| is_it(&band.nemesis))
 }
 
 /// The first that violate a property, and where they stand in the history.

@@ -61,7 +61,11 @@ fn what_did_not_strike_is_said() {
     assert!(verdict.table().contains("did not strike: power-all\n"), "{}", verdict.table());
     let (nemesis, reason) = ("power-all".into(), "not root".into());
     story.say(30, "runner", What::Untried { nemesis, reason });
-    assert!(Verdict::of(&story.run()).not_struck.is_empty());
+    let verdict = Verdict::of(&story.run());
+    assert_eq!((verdict.not_struck.len(), verdict.untried.len()), (0, 1));
+    // It was to be had later.
+    story.fault(40, 50, "power-all-beyond-promise", "n0,n1,n2");
+    assert!(Verdict::of(&story.run()).untried.is_empty());
 }
 
 #[test]
