@@ -5,7 +5,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use chaos::history::Kind;
+
 use super::busy::busy;
+use super::story::Story;
 
 /// Says what it sees in an attribute of the page.
 const PROBE: &str = r##"<script>
@@ -33,7 +36,15 @@ addEventListener("load", () => {
     wide: document.documentElement.scrollWidth > innerWidth,
     loaded: performance.getEntriesByType("resource").map(r => r.name),
     paper: getComputedStyle(document.body).backgroundColor,
-    injected: all("b").length,
+    injected: all("b:not(.violations b)").length,
+    violated: all("#violations li").map(it => it.textContent),
+    near: all("section.near svg").length,
+    // Of every link from the list: where it leads to must be there, and be seen.
+    dead: all("#violations a").filter(a => {
+      const goal = document.querySelector(a.getAttribute("href"));
+      return !goal || goal.getBoundingClientRect().height === 0;
+    }).map(a => a.getAttribute("href")),
+    first: (all("#violations")[0] || document.body).getBoundingClientRect().bottom,
   };
   document.documentElement.dataset.seen = encodeURIComponent(JSON.stringify(seen));
 });
@@ -131,6 +142,33 @@ fn a_browser_shows_sixteen_workers_for_a_minute() {
     assert_eq!(seen["out"], serde_json::json!([]), "words outside of the drawing");
     assert_eq!(seen["wide"], false);
     assert_eq!(seen["loaded"], serde_json::json!([]), "it is all in one file");
+}
+
+/// Somebody else is granted a lock that one of sixteen holds: it is the first thing that is seen, without scrolling.
+#[test]
+fn a_violation_is_seen_first_and_leads_to_where_it_was() {
+    let mut lines = busy(1, 16, 60);
+    let mut beside = Story::new();
+    beside.asks(39_900, "w1", 77_777, Kind::Lock, &["aside"]);
+    beside.granted(39_950, "w1", 77_777, "aside", 9, 42_000);
+    beside.asks(40_000, "w2", 77_777, Kind::Lock, &["aside"]);
+    beside.granted(40_050, "w2", 77_777, "aside", 8, 42_000);
+    beside.releases(41_000, "w1", 77_777);
+    beside.releases(41_100, "w2", 77_777);
+    let end = lines.len() - 1;
+    lines.splice(end..end, beside.lines.into_iter().skip(1));
+    let seen = open("violated", &lines, &[]);
+    assert_eq!(seen["verdict"], "VIOLATED");
+    let violated = seen["violated"].as_array().unwrap();
+    let says = |what: &str| violated.iter().any(|it| it.as_str().unwrap().contains(what));
+    assert!(says("w1's op 77777 and w2's op 77777 both believed to hold aside"), "{seen:#}");
+    assert!(says("had been told token 9 of aside when w2's op 77777 asked"), "{seen:#}");
+    assert_eq!(
+        (seen["dead"].as_array().unwrap().len(), seen["out"].as_array().unwrap().len()),
+        (0, 0),
+        "{seen:#}"
+    );
+    assert!(seen["near"].as_u64().unwrap() >= 2 && seen["first"].as_f64().unwrap() < 1_000.0, "{seen:#}");
 }
 
 #[test]
