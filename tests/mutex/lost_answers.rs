@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use lease::{Error, Loss, Space, Status};
-use support::{Cluster, Proxy, Publish};
+use lease::{Attempt, Error, Loss, Space, Status};
+use support::{Cluster, Proxy, Publish, eventually};
 
 const TTL: Duration = Duration::from_secs(2);
 /// TTL, slack, the store's own lateness, and some for a busy machine.
@@ -226,4 +226,33 @@ async fn of_the_grant_after_a_handover() {
         second.release().await.expect("released");
         proxy.clear();
     }
+}
+
+/// What was sent and not answered may arrive when its waiter has long gone, and then it must find that somebody left: nobody would ever
+/// remove the place that it makes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_place_in_line_that_arrives_after_its_waiter_left() {
+    let Stage { cluster, proxy, far, near } = stage().await;
+    let held = super::acquire(&near, "a", Duration::from_secs(60), Duration::from_secs(5)).await;
+    let place = |publish: &Publish| publish.subject.starts_with("$KV.leases.line.lock.a.");
+    let joins = move |publish: &Publish| place(publish) && publish.header("KV-Operation").is_none();
+    let leaves = move |publish: &Publish| place(publish) && publish.header("KV-Operation") == Some("DEL");
+    let lost = proxy.on(joins).always().lose_request();
+    let attempt = far.lock("a").acquire_within(Duration::from_secs(2)).await;
+    assert!(lost.fired() > 0 && !matches!(attempt, Ok(Attempt::Granted(_))), "{attempt:?}");
+    let seen = async |which: &dyn Fn(&Publish) -> bool| proxy.seen().into_iter().find(which);
+    eventually("it has left", FREE_BY, async || seen(&leaves).await?.answer).await;
+    // Longer than the marker lasts of one whose place was surely taken.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let late = seen(&joins).await.expect("it was sent");
+    let mut headers = async_nats::HeaderMap::new();
+    for name in ["Nats-Expected-Stream", "Nats-Expected-Last-Subject-Sequence", "Nats-Msg-Id", "Nats-TTL"] {
+        headers.insert(name, late.header(name).expect("every write has it"));
+    }
+    let client = async_nats::connect(cluster.url()).await.expect("connected");
+    let answer = client.request_with_headers(late.subject, headers, late.payload).await.expect("answered");
+    let answer: serde_json::Value = serde_json::from_slice(&answer.payload).expect("json");
+    assert_eq!(answer["error"]["err_code"], 10071, "{answer}");
+    assert_eq!(near.look("a").await.expect("readable").waiters.len(), 0);
+    held.release().await.expect("released");
 }

@@ -108,6 +108,8 @@ pub(super) struct Waiter {
     gone: std::collections::BTreeSet<String>,
     /// The place ahead that the line showed last and its key did not.
     unseen: Option<Revision>,
+    /// Whether a write that was to take its place was not answered, so that it may yet arrive.
+    may_be_late: bool,
 }
 
 /// How a stage of the attempt ended, other than by going on.
@@ -160,6 +162,7 @@ pub(crate) fn start_as(
         told: Default::default(),
         gone: Default::default(),
         unseen: None,
+        may_be_late: false,
     };
     let shared = Arc::clone(&waiter.core);
     shared.spawn(waiter.run());

@@ -9,14 +9,15 @@ use super::{Verdict, Waiter, doubled};
 use crate::ambient::{fresh_id, sleep_until};
 use crate::core::Core;
 use crate::error::Error;
-use crate::protocol::Pauses;
 use crate::protocol::line::{self, Left};
+use crate::protocol::{MARKER_SECS, Pauses};
 use crate::store::{Body, Revision, Write, WriteError};
 
 /// A place outlives its waiter by no more than this where nobody else comes along to remove it. A wait that lasts
 /// longer goes to the end of the line.
 const PLACE_SECS: u64 = 24 * 3600;
-/// How long the marker of a place that was left is kept: it only has to be seen by the one behind.
+/// How long the marker of a place that was left is kept: it only has to be seen by the one behind. Where a write that was to
+/// take the place may still arrive, which expects that nothing is there, it is kept for as long as a lock's own.
 const LEFT_SECS: u64 = 2;
 /// The pause before a write that was not answered is sent again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -70,6 +71,7 @@ impl Waiter {
                     let current = current.unwrap_or_default();
                     // Another leader may have taken it.
                     open |= current < expect;
+                    self.may_be_late |= open;
                     expect = current;
                     id = fresh_id(self.core.ambient.as_ref());
                     conflicts += 1;
@@ -95,6 +97,7 @@ impl Waiter {
                     error => return Err(Verdict::Failed(error)),
                 },
             };
+            self.may_be_late |= open;
             self.pause(pause).await?;
         }
     }
@@ -104,10 +107,11 @@ impl Waiter {
     pub(super) fn leave(&self, order: Revision, granted: bool) {
         let core = Arc::clone(&self.core);
         let (name, place, key) = (self.scope.clone(), self.person.place.clone(), self.place_key());
+        let lasts = if self.may_be_late { MARKER_SECS } else { LEFT_SECS };
         self.core.spawn(async move {
             core.presence.leave(core.now());
             // The number is not used again before this is done, so whatever stands there is ours.
-            let marker = match remove(&core, key, order, granted, true).await {
+            let marker = match remove(&core, key, (order, lasts), granted, true).await {
                 Removal::Done(marker) => Some(marker),
                 Removal::NotThere | Removal::Undecided => None,
             };
@@ -127,12 +131,17 @@ pub(super) enum Removal {
     Undecided,
 }
 
+/// Removes a place that others see to be nobody's.
+pub(super) async fn remove_ghost(core: &Core, key: String, order: Revision) -> Removal {
+    remove(core, key, (order, LEFT_SECS), false, false).await
+}
+
 /// Removes a place by CAS on the revision that made it, so that a later one under the same key is not hit; with
-/// `whatever` on any revision that is found there.
-pub(super) async fn remove(
+/// `whatever` on any revision that is found there. The marker of that lasts for so many seconds.
+async fn remove(
     core: &Core,
     key: String,
-    order: Revision,
+    (order, lasts): (Revision, u64),
     granted: bool,
     whatever: bool,
 ) -> Removal {
@@ -141,7 +150,7 @@ pub(super) async fn remove(
         key,
         expect: order,
         body: Body::Delete(note),
-        ttl_secs: LEFT_SECS,
+        ttl_secs: lasts,
         id: fresh_id(core.ambient.as_ref()),
     };
     let give_up_at = core.now() + INSIST;

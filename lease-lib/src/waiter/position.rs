@@ -230,7 +230,7 @@ impl Waiter {
     pub(super) async fn pass_over(&mut self, ahead: &Place) -> bool {
         let process = &ahead.waiter.process;
         tracing::info!(line = self.scope, process, "passing over a waiter that is gone");
-        match place::remove(&self.core, ahead.key.clone(), ahead.order, false, false).await {
+        match place::remove_ghost(&self.core, ahead.key.clone(), ahead.order).await {
             Removal::Done(_) => true,
             Removal::NotThere => {
                 self.core.ghosts.refute(ahead.order, self.core.now());
