@@ -23,8 +23,8 @@ const ANSWER_NS: u64 = 1_500_000_000 + 2 * SCHEDULING_NS;
 /// The writes of one attempt to one key: number, when written (`CLOCK_BOOTTIME`), line.
 type Writes = Vec<(u64, u64, usize)>;
 
-/// The writes of every attempt, and up to when all of them were read: `None` for to the end. Where the runner was told to
-/// end, the auditor was somewhat behind.
+/// The writes of every attempt, and up to when all of them were read: `None` for to the end. Where the history breaks off, or
+/// the runner was told to end, the auditor was somewhat behind.
 struct Known<'a> {
     writes: BTreeMap<(&'a str, &'a str), Writes>,
     until_ns: Option<u64>,
@@ -46,7 +46,7 @@ pub fn check(run: &Run) -> Finding {
     let Some(ahead_ns) = run.began.as_ref().and_then(|began| began.wall_ahead_ns) else {
         return finding.done("the history does not say how far the wall clock was ahead");
     };
-    let until_ns = run.interrupted.map(|_| 0);
+    let until_ns = run.ended.is_none().then_some(0);
     let mut known = Known { writes: BTreeMap::new(), until_ns, moments: Vec::new() };
     let mut latest = 0;
     for write in run.audit.in_order() {

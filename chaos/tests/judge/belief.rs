@@ -54,6 +54,11 @@ fn nobody_believes_longer_than_the_newest_write_allows() {
     missed.say(500, "auditor", What::Gap { from: FIRST + 2 });
     missed.renewed(1_002, "w1", 1, 4_949);
     assert_eq!(missed.finding(property).violated, 0);
+    // Nor is it known what came where the history breaks off: the auditor may have been behind.
+    let (mut killed, _) = granted(3_959);
+    killed.renewed(1_002, "w1", 1, 4_949);
+    killed.violates(property, "for 979 ms longer");
+    assert_eq!(killed.finding_so_far(property).violated, 0);
     // What was missed after something that was written later is no renewal that the news could rest on.
     let (mut later, _) = granted(4_009);
     later.record(3_000, "lock.b", "y", None);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chaos::checkers::operation::Mark;
 use chaos::checkers::{self, Finding, Run, Status};
 use chaos::history::{Answer, Freed, Kind, Line, Outcome, Phase, What};
 use serde_json::{Value, json};
@@ -148,9 +149,23 @@ impl Story {
         Run::read(self.lines.iter().map(String::as_str))
     }
 
-    /// What is found of this property.
+    /// What is found of this property, where the story is the whole of it: what breaks off is told by
+    /// [`finding_so_far`](Story::finding_so_far).
     pub fn finding(&self, property: &str) -> Finding {
-        let found = checkers::all(&self.run()).into_iter().find(|it| it.property == property);
+        let mut run = self.run();
+        if run.interrupted.is_none() && property != "the history is whole" {
+            run.ended.get_or_insert(Mark { at_ns: run.span.1, line: run.lines });
+        }
+        Story::found(&run, property)
+    }
+
+    /// What is found of this property, where the history breaks off here.
+    pub fn finding_so_far(&self, property: &str) -> Finding {
+        Story::found(&self.run(), property)
+    }
+
+    fn found(run: &Run, property: &str) -> Finding {
+        let found = checkers::all(run).into_iter().find(|it| it.property == property);
         found.unwrap_or_else(|| panic!("no checker for {property:?}"))
     }
 
