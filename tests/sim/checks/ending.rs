@@ -24,6 +24,8 @@ pub fn unserved(state: &State, within: Duration) -> Vec<String> {
 pub fn left_behind(state: &State) -> Vec<String> {
     let all = state.history.all();
     let left = all.filter(|entry| match entry.key.split('.').next() {
+        // The marker of one who left goes by itself, later where a write of its place may still have arrived.
+        Some("line") if !matches!(entry.body, Body::Put(_)) => entry.ttl_secs == 0,
         Some("line") => !is_of_the_dead(state, entry) && !state.checks.line.is_ghost(entry),
         // A list of readers has no TTL; nobody is on it any more, or a reader's key is left behind.
         Some("lock") if matches!(Slot::of(Some(entry)), Slot::Shared { .. }) => false,
