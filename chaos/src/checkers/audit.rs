@@ -32,6 +32,12 @@ impl Revision {
         (self.ttl_secs > 0).then(|| self.written_us.saturating_add(self.ttl_secs.saturating_mul(1_000_000)))
     }
 
+    /// When it ends unless it is written again, counted from when it was read; never, without a TTL.
+    pub fn ends_ns(&self) -> u64 {
+        let lives_ns = self.ttl_secs.saturating_mul(1_000_000_000);
+        if lives_ns == 0 { u64::MAX } else { self.at.at_ns.saturating_add(lives_ns) }
+    }
+
     /// Whose attempt it is of, also where that gave it back.
     pub fn attempt(&self) -> Option<&str> {
         self.text("attempt")

@@ -72,7 +72,7 @@ fn taken(run: &Run) -> BTreeMap<&str, Vec<Span>> {
             // Without a TTL it lists readers, whose own records tell; of one that was not read nobody knows.
             let of_reader = |id: &&str| readers.get(format!("{}.{id}", write.key).as_str()).copied();
             let ends = listed.iter().map(|id| of_reader(id).unwrap_or(u64::MAX)).max();
-            spans.push((at_ns, ends.filter(|_| write.ttl_secs == 0).unwrap_or_else(|| expiry(write))));
+            spans.push((at_ns, ends.filter(|_| write.ttl_secs == 0).unwrap_or_else(|| write.ends_ns())));
         }
     }
     taken
@@ -81,14 +81,8 @@ fn taken(run: &Run) -> BTreeMap<&str, Vec<Span>> {
 /// When each reader's record ended, by the lock's key and its own id: deleted, or not renewed.
 fn readers(run: &Run) -> BTreeMap<String, u64> {
     let writes = run.audit.in_order().filter_map(|write| Some((write.key.strip_prefix("read.")?, write)));
-    let end = |write: &Revision| if write.is_deletion { write.at.at_ns } else { expiry(write) };
+    let end = |write: &Revision| if write.is_deletion { write.at.at_ns } else { write.ends_ns() };
     writes.map(|(reader, write)| (format!("lock.{reader}"), end(write))).collect()
-}
-
-/// When a record ends that is not written again.
-fn expiry(write: &Revision) -> u64 {
-    let lives_ns = write.ttl_secs.saturating_mul(1_000_000_000);
-    if lives_ns == 0 { u64::MAX } else { write.at.at_ns.saturating_add(lives_ns) }
 }
 
 /// Every place of one who waits for a single lock, with the lock and until when: until it goes, or its process, or the run

@@ -98,9 +98,7 @@ fn given_back(run: &Run, finding: &mut Finding) {
         while let Some(renewal) = later.next_if(is_ours) {
             last = renewal;
         }
-        let lives_ns = last.ttl_secs.saturating_mul(1_000_000_000);
-        let had_expired = lives_ns > 0 && last.at.at_ns.saturating_add(lives_ns) <= told.at_ns;
-        if later.peek().is_none() && !had_expired {
+        if later.peek().is_none() && last.ends_ns() > told.at_ns {
             let (title, key) = (held.operation.title(), &granting.key);
             let sentence = format!("{title} was told that it gave back {key}, whose record stood on.");
             finding.violate([last.at.line, told.line], sentence);
