@@ -159,14 +159,14 @@ fn list() -> u8 {
 
 /// Runs a scenario and judges what came of it; gives the exit code, and what was violated. Of a run that failed, the report is
 /// written as well, and the failure counts.
-async fn judged(mut args: RunArgs) -> (u8, String) {
-    if enclosure::is_inside() {
-        return (scenario(args).await, String::new());
-    }
-    let seed = *args.seed.get_or_insert_with(|| chaos::clock::now_ns() % 1_000_000);
+async fn judged(args: RunArgs) -> (u8, String) {
+    let seed = drawn(args.seed);
     let named = format!("target/chaos/{}-{seed}", args.scenario);
-    let folder = args.out.get_or_insert_with(|| PathBuf::from(named)).clone();
-    let code = scenario(args).await;
+    let folder = args.out.clone().unwrap_or_else(|| PathBuf::from(named));
+    if enclosure::is_inside() {
+        return (scenario(args, seed, &folder).await, String::new());
+    }
+    let code = scenario(args, seed, &folder).await;
     match code {
         0 => judge(&folder),
         FAILED if folder.join("history.jsonl").exists() => (code, judge(&folder).1),
@@ -174,7 +174,7 @@ async fn judged(mut args: RunArgs) -> (u8, String) {
     }
 }
 
-async fn scenario(mut args: RunArgs) -> u8 {
+async fn scenario(args: RunArgs, seed: u64, out: &Path) -> u8 {
     let Some(scenario) = named(&args.scenario) else {
         return fail(64, &format!("there is no scenario {:?}: see `chaos list`", args.scenario));
     };
@@ -185,12 +185,10 @@ async fn scenario(mut args: RunArgs) -> u8 {
         Ok(rights) => rights,
         Err(why) => return fail(69, &why),
     };
-    let seed = *args.seed.get_or_insert_with(|| chaos::clock::now_ns() % 1_000_000);
-    let out = args.out.get_or_insert_with(|| PathBuf::from(format!("target/chaos/{}-{seed}", scenario.name)));
-    if std::fs::read_dir(&*out).is_ok_and(|mut files| files.next().is_some()) {
+    if std::fs::read_dir(out).is_ok_and(|mut files| files.next().is_some()) {
         return fail(64, &format!("{} is not empty", out.display()));
     }
-    if let Err(error) = std::fs::create_dir_all(&*out) {
+    if let Err(error) = std::fs::create_dir_all(out) {
         return fail(FAILED, &format!("{}: {error}", out.display()));
     }
     // Servers and sockets are started from elsewhere.
