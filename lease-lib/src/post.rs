@@ -74,6 +74,8 @@ struct State {
     turns: BTreeMap<String, u32>,
     /// The markers that leaving a place left, by name and place.
     vacated: BTreeMap<String, Revision>,
+    /// Until when a number is not used again, by name and place: a write that was to take this place may yet arrive.
+    resting: BTreeMap<String, Moment>,
     /// Attempts of this process that know that something is kept free for them, and need not be told.
     expecting: BTreeSet<String>,
     /// Holders of this process that want to hear when their grant is broken.
@@ -81,8 +83,15 @@ struct State {
 }
 
 impl Post {
-    /// Takes a waiter of this process off the register; `marker` is what its leaving left under the place's key.
-    pub(crate) fn unwait(&self, name: &str, place: &str, marker: Option<Revision>) {
+    /// Takes a waiter of this process off the register; `marker` is what its leaving left under the place's key. Before `rests_until`
+    /// nobody else is to use its number: who left that again would shorten the life of what stands there.
+    pub(crate) fn unwait(
+        &self,
+        name: &str,
+        place: &str,
+        marker: Option<Revision>,
+        rests_until: Option<Moment>,
+    ) {
         let mut state = locked(&self.state);
         if let Some(places) = state.waiting.get_mut(name) {
             places.remove(place);
@@ -93,6 +102,9 @@ impl Post {
         if let Some(marker) = marker {
             remember(&mut state.vacated, place_in(name, place), marker);
         }
+        if let Some(until) = rests_until {
+            remember(&mut state.resting, place_in(name, place), until);
+        }
     }
 
     /// The marker that was left under a place's key when it was last used, or 0. A hint: it may have expired.
@@ -100,7 +112,8 @@ impl Post {
         locked(&self.state).vacated.remove(&place_in(name, place)).unwrap_or_default()
     }
 
-    /// Registers a waiter of this process under the lowest number that none of its waiters uses in this line.
+    /// Registers a waiter of this process under the lowest number that none of its waiters uses in this line, and that does not
+    /// rest.
     ///
     /// Numbers are used again, so that a line's keys, and with them the markers that leaving makes, stay as few as
     /// its waiters.
@@ -109,14 +122,18 @@ impl Post {
         name: &str,
         process: &str,
         attempt: &str,
+        now: Moment,
     ) -> (String, mpsc::Receiver<Told>) {
         let (sender, receiver) = mpsc::channel(8);
         let mut state = locked(&self.state);
-        let taken = state.waiting.entry(name.to_owned()).or_default();
+        let State { waiting, resting, .. } = &mut *state;
+        let taken = waiting.entry(name.to_owned()).or_default();
         let mut number = 0_u32;
         let place = loop {
             let place = format!("{process}-{number}");
-            if !taken.contains_key(&place) {
+            let rests = resting.get(&place_in(name, &place)).is_some_and(|until| now < *until);
+            if !rests && !taken.contains_key(&place) {
+                resting.remove(&place_in(name, &place));
                 break place;
             }
             number += 1;

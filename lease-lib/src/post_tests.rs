@@ -1,9 +1,9 @@
-//! What becomes of a note that arrives while its waiter hangs up.
+//! What becomes of a note that arrives while its waiter hangs up, and of the number of a waiter that left.
 
 use std::task::Poll;
 
 use super::*;
-use crate::ambient::System;
+use crate::ambient::{Ambient, System};
 use crate::space::{Space, SpaceOptions};
 use crate::store::{Body, MemoryStore, Write};
 
@@ -27,4 +27,19 @@ async fn what_is_said_while_a_waiter_hangs_up_is_declined() {
     core.tasks.wait().await;
     let left = core.store.read(&key).await.expect("readable");
     assert!(matches!(Slot::of(left.as_ref()), Slot::Free { revision: 1.., .. }), "{left:?}");
+}
+
+#[test]
+fn the_number_of_a_place_that_may_yet_be_taken_rests() {
+    let post = Post::default();
+    let now = System.now();
+    let later = now + Duration::from_secs(600);
+    let taken = |attempt: &str, now| post.take_place("a", "p", attempt, now).0;
+    assert_eq!((taken("1", now), taken("2", now)), ("p-0".into(), "p-1".into()));
+    post.unwait("a", "p-0", Some(7), Some(later));
+    post.unwait("a", "p-1", Some(8), None);
+    assert_eq!(taken("3", now), "p-1");
+    assert_eq!(taken("4", later), "p-0", "it rests no longer than it was told");
+    post.unwait("a", "p-0", Some(9), None);
+    assert_eq!(taken("5", now), "p-0", "only what it was left with last counts");
 }

@@ -242,6 +242,10 @@ async fn of_a_place_in_line_that_arrives_after_its_waiter_left() {
     assert!(lost.fired() > 0 && !matches!(attempt, Ok(Attempt::Granted(_))), "{attempt:?}");
     let seen = async |which: &dyn Fn(&Publish) -> bool| proxy.seen().into_iter().find(which);
     eventually("it has left", FREE_BY, async || seen(&leaves).await?.answer).await;
+    // The next one to wait does not use that place's number, whose marker it would replace.
+    lost.remove(&proxy);
+    let next = far.lock("a").acquire_within(Duration::from_secs(1)).await;
+    assert!(matches!(next, Ok(Attempt::Held(_))), "{next:?}");
     // Longer than the marker lasts of one whose place was surely taken.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let late = seen(&joins).await.expect("it was sent");

@@ -27,6 +27,7 @@ const INSIST: Duration = Duration::from_secs(60);
 impl Waiter {
     /// Creates this waiter's place and returns its order.
     pub(super) async fn join(&mut self) -> Result<Revision, Verdict> {
+        self.may_be_late = false;
         let expect = self.core.post.take_vacated(&self.scope, &self.person.place);
         self.occupy(expect, 0).await
     }
@@ -107,15 +108,18 @@ impl Waiter {
     pub(super) fn leave(&self, order: Revision, granted: bool) {
         let core = Arc::clone(&self.core);
         let (name, place, key) = (self.scope.clone(), self.person.place.clone(), self.place_key());
-        let lasts = if self.may_be_late { MARKER_SECS } else { LEFT_SECS };
+        let may_be_late = self.may_be_late;
+        let lasts = if may_be_late { MARKER_SECS } else { LEFT_SECS };
         self.core.spawn(async move {
             core.presence.leave(core.now());
-            // The number is not used again before this is done, so whatever stands there is ours.
+            // The number is not used again before this is done, so whatever stands there is ours. Nor, if its write may be late, before
+            // this marker has gone: the next one's would not last as long.
             let marker = match remove(&core, key, (order, lasts), granted, true).await {
                 Removal::Done(marker) => Some(marker),
                 Removal::NotThere | Removal::Undecided => None,
             };
-            core.post.unwait(&name, &place, marker);
+            let rests_until = may_be_late.then(|| core.now() + Duration::from_secs(lasts));
+            core.post.unwait(&name, &place, marker, rests_until);
         });
     }
 }

@@ -111,11 +111,12 @@ impl Waiter {
         core.observe(Observation::Waiters { kind, change: 1, since });
         let verdict = loop {
             core.presence.enter(&core).await;
+            let now = core.now();
             let (place, told) =
-                core.post.take_place(&self.scope, &core.identity.process, &self.person.attempt);
+                core.post.take_place(&self.scope, &core.identity.process, &self.person.attempt, now);
             self.person.place = place;
             self.person.is_ready = self.wanted.candidacy.is_ready();
-            let mut line = InLine::new(0, told, core.now());
+            let mut line = InLine::new(0, told, now);
             let joined = self.join().await;
             let stood = match joined {
                 Ok(order) => {
