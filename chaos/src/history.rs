@@ -158,6 +158,11 @@ pub enum What {
         /// How many.
         writes: u64,
     },
+    /// The runner: nothing is broken any more, and after a minute servers still say that something is missing.
+    Unready {
+        /// What was seen last.
+        missing: String,
+    },
     /// The runner: every fault is healed; from here on progress is owed.
     Healed,
     /// The runner: the run is over. Always the last line.

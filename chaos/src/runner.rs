@@ -272,6 +272,7 @@ impl Run {
         }
         if let Err(why) = self.world.cluster.ready(Duration::from_secs(60)).await {
             eprintln!("chaos: after healing, {why}");
+            self.recorder.say(What::Unready { missing: why }).await;
         }
         if self.may_lose_writes() {
             self.accept(Duration::from_secs(60)).await;

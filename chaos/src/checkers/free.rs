@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::audit::Revision;
 use super::places::{Place, sets};
-use super::{Finding, Run, length};
+use super::{Finding, Run, length, out};
 
 /// For how long a lock may stand free: two looks, and what a slow store adds.
 const BOUND_NS: u64 = 5_000_000_000;
@@ -20,6 +20,9 @@ type Span = (u64, u64);
 pub fn check(run: &Run) -> Finding {
     let mut finding = Finding::new("what is free is taken", "contract §1.5; lease-lib/src/docs/fairness.md");
     let Some(healed) = run.healed else { return finding.done("the run was not healed") };
+    if out::is_out(run) {
+        return finding.done(out::OUT);
+    }
     // Of what was missed nobody knows whether it took, or left, what is looked at.
     let begin = works_from(run, healed.at_ns).saturating_add(ROUND_NS).max(sure_from(run));
     // Of each lock, since when it stands free and was waited for: the longest only, or one that is stuck is told many times.

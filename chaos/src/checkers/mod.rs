@@ -18,6 +18,7 @@ mod line;
 mod notice;
 mod noticed;
 mod once;
+mod out;
 mod ownership;
 mod places;
 mod progress;
@@ -75,7 +76,8 @@ pub fn all(run: &Run) -> Vec<Finding> {
     // Of what only some scenarios try, others need not say that it is untested.
     let weakness = (!run.weaknesses.is_empty()).then_some(weakness::check as Check);
     let noticed = noticed::concerns(run).then_some(noticed::check as Check);
-    ALL.iter().copied().chain(noticed).chain(weakness).map(|check| check(run)).collect()
+    let out = out::concerns(run).then_some(out::check as Check);
+    ALL.iter().copied().chain(out).chain(noticed).chain(weakness).map(|check| check(run)).collect()
 }
 
 /// A length of time for people.

@@ -50,6 +50,8 @@ pub struct Life {
 pub struct Run {
     /// What the first line says, if it says that.
     pub began: Option<Began>,
+    /// What was still missing of the servers when it was healed, though nothing was broken any more.
+    pub unready: Option<(Mark, String)>,
     /// From when it was healed.
     pub healed: Option<Mark>,
     /// The last line, if it is the runner's.
@@ -301,6 +303,7 @@ impl Reading {
             What::Tries { key, revision, attempt, writes } => {
                 self.run.tries.push(Tries { at, key, revision, attempt, writes });
             }
+            What::Unready { missing } => self.run.unready = Some((at, missing)),
             What::Healed => self.run.healed = Some(at),
             What::Ended => self.run.ended = Some(at),
             What::Interrupted => self.run.interrupted = Some(at),

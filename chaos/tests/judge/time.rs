@@ -2,6 +2,8 @@
 
 use chaos::history::{GIVEN_UP, Kind, Outcome, STOPPED, What};
 
+use serde_json::json;
+
 use super::story::Story;
 
 fn held(deadline: u64) -> Story {
@@ -135,6 +137,39 @@ fn after_healing_all_are_answered() {
     let mut gone = healed(30_000);
     gone.say(9_000, "runner", What::Gone { worker: "w1".into() });
     gone.holds_for(property);
+}
+
+#[test]
+fn nothing_is_owed_where_servers_do_not_find_together_again() {
+    let (property, assumed) = ("progress after healing", "servers find together again");
+    let missing = || What::Unready { missing: "peers are not current".into() };
+    let out = |writes: bool, grants: bool, says: bool| {
+        let mut story = Story::new();
+        story.writes(10, "lock.a", 4, json!({ "attempt": "x", "owner": "w1" }));
+        if says {
+            story.say(900, "runner", missing());
+        }
+        story.say(1_000, "runner", What::Healed);
+        story.asks(1_500, "w1", 1, Kind::Lock, &["a"]);
+        if grants {
+            story.asks(1_500, "w2", 1, Kind::Lock, &["b"]);
+            story.granted(2_000, "w2", 1, "b", 10, 6_000);
+        }
+        if writes {
+            story.writes(2_000, "lock.b", 4, json!({ "attempt": "y", "owner": "w2" }));
+        }
+        story.ends(30_000);
+        story
+    };
+    out(false, false, true).is_untested(property);
+    out(false, false, true).is_untested("what is free is taken");
+    out(false, false, true).violates(assumed, "took no write any more: peers are not current");
+    // Of those that take writes it is owed, whatever they say.
+    out(true, false, true).violates(property, "w1's op 1 was not answered");
+    assert_eq!(out(true, false, true).holds_for(assumed).shown, 1);
+    out(false, true, true).violates(property, "w1's op 1 was not answered");
+    // And of those that say nothing.
+    out(false, false, false).violates(property, "w1's op 1 was not answered");
 }
 
 #[test]
