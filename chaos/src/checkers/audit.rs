@@ -32,6 +32,11 @@ impl Revision {
         (self.ttl_secs > 0).then(|| self.written_us.saturating_add(self.ttl_secs.saturating_mul(1_000_000)))
     }
 
+    /// When the store wrote it, on `CLOCK_BOOTTIME`, which its wall clock was so far ahead of.
+    pub fn written_ns(&self, ahead_ns: u64) -> u64 {
+        self.written_us.saturating_mul(1_000).saturating_sub(ahead_ns)
+    }
+
     /// When it ends unless it is written again, counted from when it was read; never, without a TTL.
     pub fn ends_ns(&self) -> u64 {
         let lives_ns = self.ttl_secs.saturating_mul(1_000_000_000);

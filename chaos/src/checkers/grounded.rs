@@ -50,7 +50,7 @@ pub fn check(run: &Run) -> Finding {
     let mut known = Known { writes: BTreeMap::new(), until_ns, moments: Vec::new() };
     let mut latest = 0;
     for write in run.audit.in_order() {
-        let at_ns = write.written_us.saturating_mul(1_000).saturating_sub(ahead_ns);
+        let at_ns = write.written_ns(ahead_ns);
         known.until_ns = known.until_ns.map(|until| until.max(at_ns));
         latest = at_ns.max(latest);
         known.moments.push((write.revision, latest));

@@ -319,6 +319,24 @@ fn what_is_told_to_be_given_back_is() {
         story.record(905, "lock.a", "x", Some(FIRST + 1));
     };
     released(Freed::Clean, &renewed).violates(property, "whose record stood on");
+    // Written in time, as the store says, and read long after by an auditor that was cut off; and written too late.
+    let stamped = |written_ms: u64| {
+        move |story: &mut Story| {
+            let (revision, key, gone) = (FIRST + 3, "lock.a".into(), json!({ "gone": true }));
+            let written_us = FIRST + written_ms * 1_000;
+            let what = What::Revision {
+                revision,
+                key,
+                written_us,
+                is_deletion: true,
+                ttl_secs: 600,
+                value: Some(gone),
+            };
+            story.say(6_900, "auditor", what);
+        }
+    };
+    released(Freed::Clean, &stamped(905)).holds_for(property);
+    released(Freed::Clean, &stamped(2_500)).violates(property, "whose record stood on");
     // The auditor may have missed it.
     let missed = |story: &mut Story| {
         story.say(906, "auditor", What::Gap { from: FIRST + 3 });
