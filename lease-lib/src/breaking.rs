@@ -10,7 +10,7 @@ use crate::core::Core;
 use crate::error::Error;
 use crate::observe::Observation;
 use crate::protocol::line::Note;
-use crate::protocol::{End, MARKER_SECS, Previous, Record, Slot, Times};
+use crate::protocol::{End, MARKER_SECS, MAX_TTL, MIN_TTL, Previous, Record, Slot, Times};
 use crate::store::{Body, Revision, Unreadable, Write, WriteError};
 use crate::token::Token;
 
@@ -91,7 +91,7 @@ pub(crate) async fn break_grant(
     Err(Error::Unknown("the grant could not be broken against its renewals, or the store did not answer"))
 }
 
-/// The mark on the record, which lasts as long as a renewal would; or, with `now`, the marker of a deletion.
+/// The mark on the record, which lasts as long as a renewal would, with its grace; or, with `now`, the marker of a deletion.
 fn marked(core: &Core, record: Record, token: Token, reason: &str, now: bool) -> Write {
     let (body, ttl_secs) = if now {
         let previous = Previous { token, holder: record.owner, ended: core.timestamp(), why: End::Broken };
@@ -99,7 +99,11 @@ fn marked(core: &Core, record: Record, token: Token, reason: &str, now: bool) ->
         (Body::Delete(Bytes::from(note.to_string())), MARKER_SECS)
     } else {
         let ttl = Duration::from_millis(record.ttl_ms);
-        let secs = Times::new(ttl, core.slack).map_or(ttl.as_secs() + 3, |times| times.store_secs());
+        // Records may be written by anybody: what no grant can have is cut to what one can.
+        let grace = Duration::from_secs(record.grace_secs).min(MAX_TTL);
+        let times =
+            Times::new(ttl.clamp(MIN_TTL, MAX_TTL), core.slack).and_then(|times| times.with_grace(grace));
+        let secs = times.map_or(MARKER_SECS, |times| times.store_secs());
         let record = Record { token: Some(token), broken: Some(reason.to_owned()), ..record };
         (Body::Put(record.encode()), secs)
     };

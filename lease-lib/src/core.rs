@@ -17,7 +17,7 @@ use crate::observe::{Observation, Observer};
 use crate::post::Post;
 use crate::presence::Presence;
 use crate::protocol::line::{Note, Waiter};
-use crate::protocol::{Loss, Record, Request};
+use crate::protocol::{Loss, Record, Request, Times};
 use crate::store::{Ack, Batch, BatchAck, Condition, Revision, Store, Unreadable, Write, WriteError};
 
 /// Locks a mutex whose data stays sound whatever a panicking thread did: every critical section in this crate is a
@@ -192,6 +192,7 @@ impl Core {
 
     /// Ends every lease of the space, because what they rest on is gone.
     pub(crate) fn befall(&self, loss: Loss) {
+        self.post.distrust_markers();
         self.calamity.send_replace(Some(loss));
     }
 
@@ -228,8 +229,9 @@ impl Core {
     }
 
     /// A record for an attempt of this process; what is left out is filled in when it is granted.
-    pub(crate) fn record(&self, waiter: &Waiter, ttl_ms: u64) -> Record {
-        Record { reserved: false, ttl_ms, ..waiter.reservation() }
+    pub(crate) fn record(&self, waiter: &Waiter, times: &Times) -> Record {
+        let (ttl_ms, grace_secs) = (times.ttl_ms(), times.grace_secs());
+        Record { reserved: false, ttl_ms, grace_secs, ..waiter.reservation() }
     }
 
     /// Frees what is known to be this process's own, once and without insisting: its TTL frees it anyway.

@@ -84,6 +84,7 @@ mod core;
 mod election;
 mod error;
 mod examine;
+mod expiries;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod ghosts;

@@ -294,14 +294,15 @@ impl Lock {
             });
         }
         let (attempt, given_up) = (fresh_id(core.ambient.as_ref()), other.token());
-        core.post.expect(&attempt);
+        // Also if the caller gives this up: then what is kept free is declined where it is announced.
+        let expecting = core.post.expect(&attempt);
         let waiter = core.waiter(String::new(), attempt.clone(), wanted.owner.clone());
         let given = other.give_to(waiter).await;
         let taken = match given {
             Ok(()) => waiter::start_as(core, wanted, attempt.clone()).0.await.unwrap_or(Err(Error::Closing)),
             Err(error) => Err(error),
         };
-        core.post.expect_no_more(&attempt);
+        drop(expecting);
         match taken? {
             // What was kept free may have expired before it was taken, after a late answer or while this process stood still.
             Attempt::Granted(lease) if lease.fence() == Some(given_up) => Ok(lease),

@@ -56,6 +56,19 @@ struct Waiting {
     told: mpsc::Sender<Told>,
 }
 
+/// An attempt needs not be told what is kept free for it.
+#[derive(Debug)]
+pub(crate) struct Expecting<'a> {
+    post: &'a Post,
+    attempt: &'a str,
+}
+
+impl Drop for Expecting<'_> {
+    fn drop(&mut self) {
+        locked(&self.post.state).expecting.remove(self.attempt);
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Post {
     state: Mutex<State>,
@@ -142,14 +155,10 @@ impl Post {
         (place, receiver)
     }
 
-    /// The attempt knows what is going to be kept free for it.
-    pub(crate) fn expect(&self, attempt: &str) {
+    /// The attempt knows what is going to be kept free for it, until this is dropped.
+    pub(crate) fn expect<'a>(&'a self, attempt: &'a str) -> Expecting<'a> {
         locked(&self.state).expecting.insert(attempt.to_owned());
-    }
-
-    /// It needs nothing any more.
-    pub(crate) fn expect_no_more(&self, attempt: &str) {
-        locked(&self.state).expecting.remove(attempt);
+        Expecting { post: self, attempt }
     }
 
     /// Registers a holder of this process.
@@ -199,6 +208,12 @@ impl Post {
     /// Remembers the marker that a release of this process left.
     pub(crate) fn freed(&self, name: &str, marker: Marker) {
         remember(&mut locked(&self.state).freed, name.to_owned(), marker);
+    }
+
+    /// The store is not what it was: what revisions of before it stand for now, nobody knows.
+    pub(crate) fn distrust_markers(&self) {
+        let mut state = locked(&self.state);
+        (state.freed, state.vacated) = Default::default();
     }
 
     /// The marker that this process's last release of `name` left, unless somebody is known to wait for it. Whether
@@ -261,8 +276,9 @@ impl Post {
     /// `false` if the attempt does not wait any more.
     fn pass_on(&self, name: &str, attempt: &str, told: Told) -> bool {
         locked(&self.state).waiting.get(name).is_some_and(|places| {
-            let waiter = places.values().find(|waiting| waiting.attempt == attempt);
-            waiter.is_some_and(|waiter| waiter.told.try_send(told).is_ok())
+            // It may have left one place and stand in another: there it listens.
+            let mut its = places.values().filter(|waiting| waiting.attempt == attempt);
+            its.any(|waiter| waiter.told.try_send(told.clone()).is_ok())
         })
     }
 
@@ -307,17 +323,27 @@ impl Post {
     }
 }
 
-/// A waiter hears nothing more, and is not granted: what it was handed and did not take is free again.
+/// A waiter hears nothing more: of what was kept free for it, `handed` and what it has yet to hear of, all is free again but what it
+/// `took`. (Of a semaphore, each process that gives back keeps a permit free for whoever is first.)
 ///
 /// It waits for no more than another thread that is about to say something.
-pub(crate) async fn hang_up(core: &Arc<Core>, attempt: &str, mut told: mpsc::Receiver<Told>) {
+pub(crate) async fn hang_up(
+    core: &Arc<Core>,
+    attempt: &str,
+    mut told: mpsc::Receiver<Told>,
+    mut handed: BTreeMap<String, Revision>,
+    took: Option<&str>,
+) {
     // Closed first: whatever comes now finds nobody, and is declined where it is delivered.
     told.close();
     // Not `try_recv`: what was admitted before the close and is not there yet would be seen by nobody.
     while let Some(told) = told.recv().await {
         if let Told::Handed { key, revision, .. } = told {
-            decline(core, key, attempt.to_owned(), revision);
+            handed.insert(key, revision);
         }
+    }
+    for (key, revision) in handed.into_iter().filter(|(key, _)| took != Some(key)) {
+        decline(core, key, attempt.to_owned(), revision);
     }
 }
 

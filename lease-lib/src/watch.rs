@@ -14,9 +14,10 @@ use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::ambient::{Moment, sleep_until};
+use crate::ambient::sleep_until;
 use crate::core::Core;
 use crate::error::Error;
+use crate::expiries::Expiries;
 use crate::observe::Observation;
 use crate::protocol::{Known, Slot, Transition};
 use crate::store::{Entry, Events, Revision, Unreadable};
@@ -106,7 +107,7 @@ struct Watch {
     /// What is known of each record, by its key.
     records: BTreeMap<String, Known>,
     /// When to look whether a record, by its key, has expired.
-    expiries: BTreeSet<(Moment, String, Revision)>,
+    expiries: Expiries,
     /// Those that were not to be seen once.
     doubted: BTreeSet<String>,
     /// Everything up to here was asked for. What was heard says nothing about what was missed before it, so only what an
@@ -135,7 +136,7 @@ pub(crate) fn watch(
         watched,
         from,
         records: BTreeMap::new(),
-        expiries: BTreeSet::new(),
+        expiries: Expiries::default(),
         doubted: BTreeSet::new(),
         asked: 0,
         heard: BTreeMap::new(),
@@ -169,15 +170,20 @@ impl Watch {
                 // Followed first, asked then: what happens in between is heard of or found. Unanswered: asked again soon.
                 events = core.asked("follow", core.store.follow(&self.watched.filter)).await.ok();
             }
-            let wake = self.expiries.first().map_or(ask_at, |(at, ..)| (*at).min(ask_at));
+            let wake = self.expiries.next().map_or(ask_at, |at| at.min(ask_at));
             tokio::select! {
                 biased;
                 () = reader.closed() => return Err(None),
                 () = core.closing.cancelled() => return Err(Some(Error::Closing)),
-                // Another bucket numbers anew. What is gone with the old one shows as expired.
+                // Another bucket numbers anew, and so does a store that lost writes. What is gone with the old one shows as
+                // expired.
                 Ok(()) = calamity.changed() => {
                     self.asked = 0;
                     self.heard.clear();
+                    self.records.values_mut().for_each(Known::renumber);
+                    if let WatchFrom::After(_) = self.from {
+                        self.from = WatchFrom::After(0);
+                    }
                     self.unsure = true;
                     ask_at = core.now();
                 }
@@ -314,7 +320,7 @@ impl Watch {
         }
         self.doubted.remove(key);
         let known = self.records.entry(key.clone()).or_default();
-        if entry.revision <= known.revision {
+        if !known.is_news(entry.revision) {
             return Ok(());
         }
         let first = known.revision == 0;
@@ -346,7 +352,7 @@ impl Watch {
         if is_held && entry.ttl_secs > 0 {
             let left = Duration::from_secs(entry.ttl_secs).saturating_sub(lived);
             let at = self.core.now() + left + AFTER_EXPIRY;
-            self.expiries.insert((at, key.clone(), entry.revision));
+            self.expiries.put(at, key.clone(), entry.revision);
         }
         self.tell(key, entry.revision, transitions).await
     }
@@ -354,8 +360,7 @@ impl Watch {
     /// Looks at those whose time is up. `true` if one is newer than was told, which asking will show.
     async fn look_at_expired(&mut self) -> Result<bool, Over> {
         let mut newer = false;
-        while self.expiries.first().is_some_and(|(at, ..)| *at <= self.core.now()) {
-            let Some((_, key, revision)) = self.expiries.pop_first() else { break };
+        while let Some((key, revision)) = self.expiries.take_due(self.core.now()) {
             // Seen again since.
             if self.records.get(&key).is_none_or(|known| known.revision != revision) {
                 continue;
@@ -373,7 +378,7 @@ impl Watch {
                 // There still, or not seen for the first time, or unreadable.
                 _ => {}
             }
-            self.expiries.insert((self.core.now() + LOOK_AGAIN, key, revision));
+            self.expiries.put(self.core.now() + LOOK_AGAIN, key, revision);
         }
         Ok(newer)
     }

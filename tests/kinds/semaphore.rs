@@ -1,6 +1,6 @@
 //! Semaphores: never more permits than the limit, which is agreed on and can be changed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lease::{Error, Space};
 use support::eventually;
@@ -55,6 +55,39 @@ async fn up_to_the_limit(one: Space, two: Space) {
         a.set_limit(limit).await.expect_err("out of range");
     }
     drop((third, fourth));
+}
+
+mod freed {
+    use super::*;
+    everywhere!(super::together_serve_as_many_who_wait);
+}
+
+/// Each of two processes that give back keeps its permit free for the first in line, who needs one of them.
+async fn together_serve_as_many_who_wait(one: Space, two: Space) {
+    let (a, b) = (one.semaphore("gpu", 2), two.semaphore("gpu", 2));
+    for round in 0..8 {
+        let held = (granted(a.try_acquire().await), granted(b.try_acquire().await));
+        let mut waiting = Vec::new();
+        for waiter in [&a, &b] {
+            let waiter = waiter.clone();
+            waiting.push(tokio::spawn(async move { waiter.acquire().await }));
+            let wanted = waiting.len();
+            eventually("another one waits", LIMIT, async || {
+                (b.look().await.ok()?.waiters.len() == wanted).then_some(())
+            })
+            .await;
+        }
+        let (first, second) = tokio::join!(held.0.release(), held.1.release());
+        first.and(second).expect("released");
+        let freed = Instant::now();
+        let both = futures_util::future::join_all(waiting);
+        let both = tokio::time::timeout(LIMIT, both).await.expect("in time");
+        // What is kept free for somebody who does not take it is free again after 3 s.
+        assert!(freed.elapsed() < Duration::from_millis(2_500), "round {round}: {:?}", freed.elapsed());
+        for permit in both {
+            permit.expect("no panic").expect("granted").release().await.expect("released");
+        }
+    }
 }
 
 mod limits {

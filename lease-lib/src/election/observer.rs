@@ -16,7 +16,7 @@ use tokio_stream::{Stream, StreamExt};
 use crate::ambient::{Moment, sleep_until};
 use crate::core::Core;
 use crate::error::Error;
-use crate::protocol::{Payload, Slot, Times, key};
+use crate::protocol::{Holder, Payload, Slot, Times, key};
 use crate::store::{Entry, Events, Revision, Unreadable};
 use crate::token::Token;
 
@@ -48,6 +48,13 @@ pub struct Leader {
     pub valid_for: Duration,
     /// The revision that was looked at.
     pub revision: Revision,
+}
+
+impl Leader {
+    fn of(holder: Holder, valid_for: Duration, revision: Revision) -> Leader {
+        let Holder { owner, host, pid, token, since, value, .. } = holder;
+        Leader { owner, host, pid, token, since, value, valid_for, revision }
+    }
 }
 
 /// What is known about who leads.
@@ -251,10 +258,15 @@ fn alike(before: &Leadership, now: &Leadership) -> bool {
 }
 
 fn leader(core: &Core, clock: Option<StoreClock>, entry: Option<&Entry>) -> Option<Leader> {
-    let Slot::Taken { revision, record, written_micros, .. } = Slot::of(entry) else { return None };
-    if record.reserved {
-        return None;
-    }
+    let (revision, record, written_micros) = match Slot::of(entry) {
+        Slot::Taken { record, .. } if record.reserved => return None,
+        Slot::Taken { revision, record, written_micros, .. } => (revision, record, written_micros),
+        // Of a newer release: somebody leads, and for how long it says only to those who can read it.
+        Slot::Foreign { revision, .. } => {
+            return Some(Leader::of(Holder::unreadable(revision), Duration::ZERO, revision));
+        }
+        Slot::Free { .. } | Slot::Shared { .. } => return None,
+    };
     let ttl = Duration::from_millis(record.ttl_ms);
     let believed = Times::new(ttl, core.slack).map_or(Duration::ZERO, |times| times.ttl() - times.margin());
     let valid_for = match (record.broken.is_none(), clock) {
@@ -264,22 +276,31 @@ fn leader(core: &Core, clock: Option<StoreClock>, entry: Option<&Entry>) -> Opti
         }
         _ => Duration::ZERO,
     };
-    let holder = record.holder_at(revision);
-    Some(Leader {
-        owner: holder.owner,
-        host: holder.host,
-        pid: holder.pid,
-        token: holder.token,
-        since: holder.since,
-        value: holder.value,
-        valid_for,
-        revision,
-    })
+    Some(Leader::of(record.holder_at(revision), valid_for, revision))
 }
 
 async fn next(events: Option<&mut Events<Entry>>) -> Option<Entry> {
     match events {
         Some(events) => events.recv().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient::System;
+    use crate::space::{Space, SpaceOptions};
+    use crate::store::{Body, MemoryStore};
+
+    /// It counts as held, so it is not told as vacant.
+    #[tokio::test]
+    async fn whoever_leads_by_a_newer_release_is_shown_and_not_confirmed() {
+        let space =
+            Space::on(MemoryStore::new(Arc::new(System)), SpaceOptions::default()).await.expect("a space");
+        let body = Body::Put(serde_json::json!({ "v": 2, "leader": "somebody" }).to_string().into());
+        let entry = Entry { key: "elect.a".into(), revision: 7, body, ttl_secs: 22, written_micros: 0 };
+        let leader = leader(space.core(), None, Some(&entry)).expect("somebody leads");
+        assert_eq!((leader.token, leader.valid_for), (Token::new(7), Duration::ZERO));
     }
 }

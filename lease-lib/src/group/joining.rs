@@ -228,7 +228,7 @@ impl Joining {
         let person = self.core.waiter(String::new(), id.to_owned(), self.wanted.owner.clone());
         let since = self.core.timestamp();
         let value = Some(self.wanted.value.clone());
-        Record { since, value, ..self.core.record(&person, self.wanted.times.ttl_ms()) }
+        Record { since, value, ..self.core.record(&person, &self.wanted.times) }
     }
 
     fn nobody_listens(&self) -> bool {

@@ -377,7 +377,7 @@ impl Pursuit {
             metadata: self.wanted.lock.metadata_for_all().clone(),
             previous: opening.previous,
             with: self.wanted.names.iter().cloned().collect(),
-            ..self.core.record(&person, self.times.ttl_ms())
+            ..self.core.record(&person, &self.times)
         };
         Part { key: opening.key, expect: opening.expect, record, gate: opening.gate }
     }

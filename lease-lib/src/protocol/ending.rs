@@ -41,6 +41,17 @@ impl Ending {
     }
 }
 
+/// Why a grant ended that may have been lost before it was given back for the reason `asked`.
+pub(super) fn why(loss: Option<&Loss>, asked: End) -> End {
+    match (loss, asked) {
+        (Some(Loss::Broken(_)), _) => End::Broken,
+        // Whoever gives back what ran out did not do so in order, unless all that worked under it was seen gone.
+        (Some(Loss::Expired), End::Stopped) => End::Stopped,
+        (Some(Loss::Expired), _) => End::Expired,
+        (_, asked) => asked,
+    }
+}
+
 /// Whether what stands there shows that this grant's ending was applied, though its answer was lost.
 pub(super) fn was_applied(slot: &Slot, attempt: &str, token: Token) -> bool {
     match slot {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::cas::{Cas, Step};
 use super::command::{Command, Event};
-use super::ending::{Ended, Ending, Released, was_applied, was_forestalled};
+use super::ending::{self, Ended, Ending, Released, was_applied, was_forestalled};
 use super::gate::Gate;
 use super::guarded::{Extra, Outcome};
 use super::loss::{Loss, Status};
-use super::record::{End, Previous, Record, Slot};
+use super::record::{Previous, Record, Slot};
 use super::times::Times;
 use crate::ambient::Moment;
 use crate::store::{Body, Revision, Write};
@@ -165,8 +165,8 @@ impl Hold {
                 self.start(now, None);
             }
         } else if now >= self.gone_by() {
-            self.ended = Some(Released::Unknown);
-            return Command::Done(Released::Unknown);
+            self.finish(Released::Unknown);
+            return self.next(now);
         }
         let Some(work) = &self.work else {
             return Command::Wait(if self.auto { self.renewal_due() } else { self.deadline() });
@@ -196,6 +196,8 @@ impl Hold {
             Event::Lose(loss) => {
                 if !self.is_ending() && self.loss.is_none() {
                     self.lose(loss);
+                } else if self.ended.is_none() && loss == Loss::BucketReplaced {
+                    self.finish(Released::Lost(loss));
                 }
             }
             // Nothing that is under way can hit what stands there now: its compare-and-set names an older revision.
@@ -432,7 +434,7 @@ impl Hold {
 
     fn finish(&mut self, released: Released) {
         let released = match (&self.loss, released) {
-            (Some(loss), Released::Clean) => Released::Lost(loss.clone()),
+            (Some(loss), Released::Clean | Released::Unknown) => Released::Lost(loss.clone()),
             (_, released) => released,
         };
         self.ended = Some(released);
@@ -480,7 +482,7 @@ impl Hold {
     }
 
     fn as_previous(&self, ending: &Ending) -> Previous {
-        let why = if matches!(self.loss, Some(Loss::Broken(_))) { End::Broken } else { ending.why };
+        let why = ending::why(self.loss.as_ref(), ending.why);
         Previous { token: self.token, holder: self.record.owner.clone(), ended: ending.at.clone(), why }
     }
 

@@ -65,6 +65,7 @@ impl Waiter {
             token: None,
             fence: None,
             ttl_ms: super::RESERVATION_SECS * 1_000,
+            grace_secs: 0,
             since: self.since.clone(),
             metadata: Default::default(),
             previous: None,

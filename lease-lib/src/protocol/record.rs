@@ -34,6 +34,9 @@ pub struct Record {
     pub fence: Option<Token>,
     /// The logical TTL in milliseconds.
     pub ttl_ms: u64,
+    /// For how many seconds the name stays free after this grant, if it is not given back in order: for whoever breaks it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub grace_secs: u64,
     /// When the lease was granted, RFC 3339, by the holder's wall clock: for people.
     pub since: String,
     /// What the holder wants others to see.
@@ -239,6 +242,7 @@ impl Record {
             token: None,
             fence: None,
             ttl_ms: 0,
+            grace_secs: 0,
             since,
             metadata: BTreeMap::new(),
             previous: None,

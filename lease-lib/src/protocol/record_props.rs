@@ -45,10 +45,11 @@ fn previous() -> impl Strategy<Value = Previous> {
 
 fn record() -> impl Strategy<Value = Record> {
     let who = (text(), text(), text(), any::<u32>(), text(), text());
-    let grant = (option::of(token()), option::of(token()), any::<u64>(), any::<bool>(), option::of(text()));
+    let grant =
+        (option::of(token()), option::of(token()), any::<(u64, u64)>(), any::<bool>(), option::of(text()));
     (who, grant, btree_map(text(), text(), 0..4), option::of(previous())).prop_map(
         |((holder, owner, host, pid, attempt, since), grant, metadata, previous)| {
-            let (token, fence, ttl_ms, reserved, broken) = grant;
+            let (token, fence, (ttl_ms, grace_secs), reserved, broken) = grant;
             let v = VERSION;
             Record {
                 v,
@@ -60,6 +61,7 @@ fn record() -> impl Strategy<Value = Record> {
                 token,
                 fence,
                 ttl_ms,
+                grace_secs,
                 since,
                 metadata,
                 previous,

@@ -27,6 +27,7 @@ fn record(attempt: &str) -> Record {
         since: "s".into(),
         v: 1,
         ttl_ms: 20_000,
+        grace_secs: 0,
         token: None,
         fence: None,
         metadata: Default::default(),
@@ -356,6 +357,28 @@ fn an_unanswered_release_ends_when_the_record_must_have() {
         }
     }
     assert_eq!(hold.next(at(23_000)), Command::Done(Released::Unknown));
+}
+
+/// Whoever gives back what it had lost is told of the loss, however late, and whether or not the store answers.
+#[test]
+fn a_release_of_what_was_lost_says_lost() {
+    let expired = Command::Done(Released::Lost(Loss::Expired));
+    let mut late = held(at(0));
+    late.take(at(23_500), release());
+    assert_eq!(late.next(at(23_500)), expired);
+    let mut unanswered = held(at(0));
+    unanswered.take(at(19_900), release());
+    send(&mut unanswered, at(19_900));
+    unanswered.take(at(21_400), Event::Answered(UNKNOWN));
+    assert_eq!(unanswered.next(at(23_000)), expired);
+    // With its bucket the record went, so that nothing is left to be asked.
+    let mut replaced = held(at(0));
+    replaced.take(at(100), release());
+    send(&mut replaced, at(100));
+    replaced.take(at(200), Event::Lose(Loss::StoreRegressed));
+    assert_ne!(replaced.next(at(200)), Command::Done(Released::Lost(Loss::StoreRegressed)));
+    replaced.take(at(300), Event::Lose(Loss::BucketReplaced));
+    assert_eq!(replaced.next(at(300)), Command::Done(Released::Lost(Loss::BucketReplaced)));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What happened to a lock between two sights of its record. Pure; what lay between them and was not seen is inferred.
 
-use super::record::{Holder, Previous, Slot};
+use super::record::{End, Holder, Previous, Slot};
 use crate::store::Revision;
 
 /// Something that happened to a lock.
@@ -34,6 +34,8 @@ pub struct Known {
     /// Who holds it, if anybody does.
     holder: Option<Holder>,
     broken: bool,
+    /// The store may have begun to number anew, so that a lower revision is news.
+    renumbered: bool,
     /// The record cannot be read, so its token is not known: `holder` names the revision of the first such sight.
     unreadable: bool,
 }
@@ -44,15 +46,26 @@ impl Known {
         self.holder.is_some()
     }
 
+    /// The store may number anew from now on: the next sight is news, whatever its revision.
+    pub fn renumber(&mut self) {
+        self.renumbered = self.revision != 0;
+    }
+
+    /// Whether a sight with this revision is news.
+    pub fn is_news(&self, revision: Revision) -> bool {
+        revision > self.revision || (self.renumbered && revision != 0)
+    }
+
     /// Takes a newer sight. An older one, or the same again, says nothing; that the record is absent has no revision, and
     /// it is for the caller to know that this is news.
     pub fn follow(&mut self, slot: &Slot) -> Vec<Transition> {
         let revision = slot.revision();
-        if revision != 0 && revision <= self.revision {
+        if revision != 0 && !self.is_news(revision) {
             return Vec::new();
         }
         let first = self.revision == 0;
-        self.revision = revision.max(self.revision);
+        let renumbered = std::mem::take(&mut self.renumbered) && revision != 0;
+        self.revision = if renumbered { revision } else { revision.max(self.revision) };
         let (now, previous, broken) = match slot {
             Slot::Free { previous, .. } => (None, previous.clone(), None),
             // Kept free for the next one: the grant before it has ended.
@@ -78,9 +91,10 @@ impl Known {
         let mut transitions = Vec::new();
         if !same {
             transitions.extend(match (before, previous) {
-                (Some(gone), Some(previous)) if previous.token == gone.token => {
-                    Some(Transition::Ended(previous))
-                }
+                (Some(gone), Some(previous)) if previous.token == gone.token => Some(match previous.why {
+                    End::Expired => Transition::Expired(gone),
+                    _ => Transition::Ended(previous),
+                }),
                 (Some(gone), _) => Some(Transition::Expired(gone)),
                 // The first sight of it: so much is known of the grant before.
                 (None, Some(previous)) if first && now.is_none() => Some(Transition::Ended(previous)),
@@ -132,6 +146,7 @@ mod tests {
             token: token.map(Token::new),
             fence: None,
             ttl_ms: 20_000,
+            grace_secs: 0,
             since: String::new(),
             metadata: BTreeMap::new(),
             previous,
@@ -228,5 +243,17 @@ mod tests {
         };
         assert_eq!(words(known.follow(&marked(6))), ["broken 5 stuck"]);
         assert_eq!(words(known.follow(&marked(7))), [""; 0]);
+    }
+
+    /// A store that lost writes gives their numbers again, to others.
+    #[test]
+    fn after_a_loss_lower_numbers_are_news_once() {
+        let mut known = Known::default();
+        known.follow(&taken(50, "a", None, None));
+        assert_eq!(words(known.follow(&taken(41, "b", None, None))), [""; 0]);
+        known.renumber();
+        assert_eq!(words(known.follow(&taken(41, "b", None, None))), ["expired 50", "granted 41"]);
+        assert_eq!((known.revision, known.is_news(41), known.is_news(42)), (41, false, true));
+        assert_eq!(words(known.follow(&taken(40, "a", None, None))), [""; 0]);
     }
 }

@@ -147,8 +147,11 @@ impl Bucket {
     /// slack, and at most its whole TTL.
     fn quiet_secs(&self, entry: &Entry, info: &Info, record: &Record) -> Option<u64> {
         entry.value()?;
-        let whole =
-            if entry.ttl_secs > 0 { entry.ttl_secs } else { record.longest_ttl_secs + self.slack_secs };
+        let whole = if entry.ttl_secs > 0 {
+            entry.ttl_secs
+        } else {
+            record.longest_ttl_secs.saturating_add(self.slack_secs)
+        };
         let passed = info.now.saturating_sub(entry.written_micros) / 1_000_000;
         Some(whole.saturating_sub(passed).saturating_add(self.slack_secs).clamp(1, whole.max(1)))
     }

@@ -41,7 +41,10 @@ pub(crate) struct Agreed {
 impl Agreed {
     fn read(entry: &Entry) -> Option<Agreed> {
         serde_json::from_slice::<Agreed>(entry.value()?).ok().filter(|agreed| {
-            agreed.v == 1 && (1..=MOST_PERMITS).contains(&agreed.limit) && agreed.most >= agreed.limit
+            let limits = 1..=MOST_PERMITS;
+            agreed.v == 1
+                && limits.contains(&agreed.limit)
+                && (agreed.limit..=MOST_PERMITS).contains(&agreed.most)
         })
     }
 
@@ -200,5 +203,24 @@ fn unreadable(name: &str) -> Error {
         setting: "semaphore",
         value: name.into(),
         allowed: format!("what is agreed on under {} cannot be read by this release", key::limit(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Anybody may write to the bucket.
+    #[test]
+    fn what_is_agreed_on_has_bounds() {
+        let read = |limit: u32, most: u32| {
+            let value = serde_json::json!({ "v": 1, "limit": limit, "most": most }).to_string();
+            let (key, body) = ("sem.a.limit".into(), crate::store::Body::Put(value.into()));
+            Agreed::read(&Entry { key, revision: 1, body, ttl_secs: 0, written_micros: 0 })
+        };
+        assert_eq!(read(2, 3), Some(Agreed { v: 1, limit: 2, most: 3 }));
+        for (limit, most) in [(0, 3), (3, 2), (501, 501), (2, 501), (2, u32::MAX)] {
+            assert_eq!(read(limit, most), None, "{limit} {most}");
+        }
     }
 }

@@ -354,7 +354,7 @@ impl Waiter {
             metadata: self.wanted.metadata.clone(),
             previous: opening.previous.clone(),
             fence: opening.fence,
-            ..self.core.record(&self.person, self.wanted.times.ttl_ms())
+            ..self.core.record(&self.person, &self.wanted.times)
         }
     }
 

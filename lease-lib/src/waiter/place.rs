@@ -23,6 +23,9 @@ const LEFT_SECS: u64 = 2;
 const PAUSE: Duration = Duration::from_millis(100);
 /// For how long leaving a place insists. After that, others pass it over, or its TTL ends it.
 const INSIST: Duration = Duration::from_secs(60);
+/// For how long removing somebody else's does. Whoever does that waits for a grant, and hears neither its caller nor its limit
+/// meanwhile; who is not answered looks again.
+const INSIST_ON_GHOSTS: Duration = Duration::from_secs(2);
 
 impl Waiter {
     /// Creates this waiter's place and returns its order.
@@ -157,7 +160,7 @@ async fn remove(
         ttl_secs: lasts,
         id: fresh_id(core.ambient.as_ref()),
     };
-    let give_up_at = core.now() + INSIST;
+    let give_up_at = core.now() + if whatever { INSIST } else { INSIST_ON_GHOSTS };
     let (mut conflicts, mut pauses) = (0, Pauses::default());
     while core.now() < give_up_at {
         let pause = match core.write(&write).await {

@@ -1,5 +1,6 @@
 //! Waiting in line: follow one key, be woken once, and rely on nothing but a timer and a try.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const LOOK_LATER: Duration = Duration::from_millis(20);
 /// How soon a process that was not to be seen is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(700);
+/// How much that is kept free for one waiter is remembered: a semaphore has no more permits than that.
+const MOST_HANDED: usize = 512;
 /// Servers tell each other who follows what, which takes a moment; what happens until then is caught by this look.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
 /// The store removes an expired entry up to 0.33 s late; the first try comes a little after the expiry.
@@ -36,6 +39,8 @@ const SHORT_LINE: u32 = 16;
 struct InLine {
     order: Revision,
     told: mpsc::Receiver<Told>,
+    /// What was kept free for it, as far as it was told, by key.
+    handed: BTreeMap<String, Revision>,
     position: Position,
     /// First in line: writes to the record.
     record: Option<Events<Entry>>,
@@ -63,6 +68,7 @@ impl InLine {
         InLine {
             order,
             told,
+            handed: BTreeMap::new(),
             position: Position::Unknown,
             record: None,
             others: None,
@@ -125,9 +131,13 @@ impl Waiter {
                 }
                 Err(verdict) => Some(verdict),
             };
-            let granted = matches!(stood, Some(Verdict::Granted(_)));
-            if stood.is_some() && !granted {
-                post::hang_up(&core, &self.person.attempt, line.told).await;
+            let took = match &stood {
+                Some(Verdict::Granted(lease)) => Some(lease.record_key()),
+                _ => None,
+            };
+            let granted = took.is_some();
+            if stood.is_some() {
+                post::hang_up(&core, &self.person.attempt, line.told, line.handed, took).await;
             }
             self.leave(line.order, granted);
             for process in std::mem::take(&mut self.told) {
@@ -213,7 +223,11 @@ impl Waiter {
                 line.expires_at = None;
                 Err(OutOfLine::Upheaval)
             }
-            News::Told(Told::Handed { revision, previous, .. }) => {
+            News::Told(Told::Handed { key, revision, previous }) => {
+                // Anybody may send notes.
+                if line.handed.len() < MOST_HANDED {
+                    line.handed.insert(key, revision);
+                }
                 match self.wanted.target.kept(revision, previous) {
                     Some(sight) => self.seen(line, sight, heard).await,
                     None => self.be_first(line, heard).await,

@@ -183,6 +183,7 @@ impl Contender {
             token: None,
             fence: None,
             ttl_ms,
+            grace_secs: 0,
             since: String::new(),
             metadata: Default::default(),
             previous: None,
