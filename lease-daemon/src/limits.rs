@@ -27,7 +27,7 @@ pub fn raise(limits: &mut Limits) {
     let most = files.map_or(u64::MAX, |files| files.saturating_sub(OWN_FILES) / FILES_EACH).max(1);
     if u64::from(limits.connections) > most {
         let wanted = limits.connections;
-        limits.connections = u32::try_from(most).unwrap_or(wanted);
+        limits.shrink_to(u32::try_from(most).unwrap_or(wanted));
         tracing::warn!(
             wanted,
             "the limit of open files leaves room for {most} connections only; raise it (LimitNOFILE=, ulimit -n) or lower \

@@ -19,7 +19,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What trying again would not mend: credentials, the bucket's settings, the server's release.
 pub async fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Space, Error> {
     let observer: Arc<dyn lease::Observer> = Arc::clone(metrics) as _;
-    let options = SpaceOptions { nats: config.nats.options(), observer, ..SpaceOptions::default() };
+    let options = SpaceOptions {
+        slack: config.nats.slack.0,
+        nats: config.nats.options(),
+        observer,
+        ..SpaceOptions::default()
+    };
     let Some(url) = &config.nats.url else {
         tracing::warn!(
             "no NATS server is named: locks are kept in this process, HOLD ON THIS HOST ONLY, and end with the daemon"

@@ -155,3 +155,27 @@ async fn a_server_that_lets_nobody_in_is_77() {
         .await;
     assert_eq!(refused.exit.code, Some(77), "{}", refused.stderr);
 }
+
+/// What was granted before the bucket was deleted may be believed for as long as its ttl; an operator may know better.
+#[tokio::test]
+async fn an_operator_may_say_that_nobody_believes_any_more() {
+    let _cores = together().await;
+    let cluster = Cluster::single().await;
+    let nats = ["--nats".to_owned(), cluster.url()];
+    let mut daemon = Daemon::start(&nats).await;
+    assert_eq!(daemon.api().post("/v1/locks/a/acquire", r#"{"ttl":"1h"}"#).await.status, 200);
+    daemon.kill9();
+    let answer = cluster.request(0, "$JS.API.STREAM.DELETE.KV_leases", "").await;
+    assert_eq!(answer["success"], true, "{answer}");
+    let quiet = Daemon::launch(&nats);
+    let api = quiet.api();
+    let answer = eventually("it says that it keeps quiet", SOON * 2, async || {
+        let answer = api.try_send("GET", "/readyz", "").await.ok()?;
+        String::from_utf8_lossy(&answer.body).contains("bucket-quiet").then_some(answer)
+    })
+    .await;
+    expect(&answer, 503, "bucket-quiet");
+    expect(&api.post("/v1/locks/a/acquire", r#"{"wait":"0s"}"#).await, 503, "bucket-quiet");
+    let fresh = Daemon::start(nats.iter().map(String::as_str).chain(["--fresh"])).await;
+    assert_eq!(fresh.api().post("/v1/locks/a/acquire", r#"{"wait":"0s"}"#).await.status, 200);
+}

@@ -260,3 +260,39 @@ async fn of_a_place_in_line_that_arrives_after_its_waiter_left() {
     assert_eq!(near.look("a").await.expect("readable").waiters.len(), 0);
     held.release().await.expect("released");
 }
+
+/// A claim that was given up without an answer is made again under its own id, so that it does nothing when it arrives in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_claim_that_arrives_after_another_one_was_granted_and_ended() {
+    let Stage { cluster, proxy, far, near } = stage().await;
+    let lost = proxy.on(record).always().lose_request();
+    let waiting = tokio::spawn({
+        let lock = far.lock("a").ttl(TTL).renewed_by_caller();
+        async move { lock.acquire().await }
+    });
+    let claims = || proxy.seen().into_iter().filter(record).collect::<Vec<_>>();
+    eventually("it is claimed, and again", FREE_BY, async || (claims().len() >= 2).then_some(())).await;
+    let late = claims().remove(0);
+    // Its deadline is past: what is sent from now on is another claim.
+    let since = late.json()["since"].clone();
+    eventually("it is given up", FREE_BY, async || (claims().last()?.json()["since"] != since).then_some(()))
+        .await;
+    lost.remove(&proxy);
+    let lease = waiting.await.expect("no panic").expect("granted");
+    let granted = claims().into_iter().rfind(|claim| claim.answer.is_some()).expect("answered");
+    assert_ne!(granted.json()["since"], since);
+    lease.lost().await;
+    // It is not given back in time, so nothing is left of it: what expects that nothing is there would be taken.
+    std::mem::forget(lease);
+    eventually("it has expired", FREE_BY, async || near.look("a").await.ok()?.holder.is_none().then_some(()))
+        .await;
+    let mut headers = async_nats::HeaderMap::new();
+    for name in ["Nats-Expected-Stream", "Nats-Expected-Last-Subject-Sequence", "Nats-Msg-Id", "Nats-TTL"] {
+        headers.insert(name, late.header(name).expect("every write has it"));
+    }
+    let client = async_nats::connect(cluster.url()).await.expect("connected");
+    let answer = client.request_with_headers(late.subject, headers, late.payload).await.expect("answered");
+    let answer: serde_json::Value = serde_json::from_slice(&answer.payload).expect("json");
+    assert_eq!(answer["duplicate"], true, "{answer}");
+    assert_eq!(near.look("a").await.expect("readable").holder, None);
+}

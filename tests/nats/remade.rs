@@ -94,6 +94,12 @@ async fn an_operator_may_say_that_nobody_believes() {
     let third = open(&cluster.url()).await;
     assert!(life(&third).await.quiet_secs.is_some());
     assert_eq!(life(&new).await, life(&third).await);
+    // And it may be said when the bucket keeps quiet already.
+    let fresh = NatsOptions { fresh: true, ..NatsOptions::default() };
+    let fourth = try_open(&cluster.url(), fresh).await.expect("opened");
+    for store in [&fourth, &third] {
+        assert_eq!(life(store).await.quiet_secs, None);
+    }
 }
 
 /// The history is gone too, and the bucket was made by another tool: only a process that ran all the time knows.

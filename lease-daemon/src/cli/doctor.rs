@@ -14,6 +14,7 @@ use super::exit::Exit;
 use super::say::{plain, pretty, print, say};
 use super::server::reached;
 use super::source::{ANSWER, Refusal, Source, encode, parse};
+use super::wanted::user;
 use crate::wire::{Accepted, Examination, Severity, Span};
 
 /// `lease doctor`.
@@ -27,9 +28,9 @@ pub(super) struct Doctor {
     pub json: bool,
     /// Instead of examining: accept that the store lost acknowledged writes and that tokens may have been given twice. It is
     /// recorded in the bucket, and everybody grants again
-    #[arg(long, requires = "by")]
+    #[arg(long)]
     pub accept_regression: bool,
-    /// Who accepts it
+    /// Who accepts it [default: USER@HOST]
     #[arg(long, value_name = "NAME", requires = "accept_regression")]
     pub by: Option<String>,
     /// Where the locks are.
@@ -39,9 +40,9 @@ pub(super) struct Doctor {
 
 /// Examines, or accepts.
 pub(super) async fn doctor(args: Doctor) -> Exit {
-    let outcome = match &args.by {
-        Some(by) if args.accept_regression => accept(&args, by).await,
-        _ => examine(&args).await,
+    let outcome = match args.accept_regression {
+        true => accept(&args, &args.by.clone().unwrap_or_else(user)).await,
+        false => examine(&args).await,
     };
     outcome.unwrap_or_else(Refusal::told)
 }

@@ -160,6 +160,11 @@ impl Hold {
         self.server.socket()
     }
 
+    /// Whether it is lost, or nobody is left who would say so.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// Waits for news. Cancel-safe.
     pub(super) async fn news(&mut self) -> News {
         while !self.over {

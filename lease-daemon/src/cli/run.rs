@@ -81,6 +81,10 @@ async fn wait(what: &What, args: &How, source: &Source, signals: &mut Signals) -
 async fn work(what: &What, args: &How, mut hold: Hold, signals: &mut Signals) -> Outcome {
     let names = what.names();
     let outcome = start(&names, args, &mut hold, signals).await;
+    if !outcome.is_gone {
+        // Something of the command works on: nobody is told that it has stopped. Our end gives back what there is.
+        return outcome;
+    }
     if let Err(why) = hold.release(patience(outcome)).await
         && !outcome.lost
     {
@@ -99,7 +103,7 @@ async fn start(names: &str, args: &How, hold: &mut Hold, signals: &mut Signals) 
     // We may have been stopped since the grant.
     if notice.due(System.now()).is_some() {
         say(format_args!("the lease of {names} was over before the command could be started"));
-        return Outcome { exit: Exit::LOST, lost: true };
+        return Outcome { exit: Exit::LOST, lost: true, is_gone: true };
     }
     if let Err(error) = signals.attend() {
         say(format_args!("cannot listen for signals: {error}"));

@@ -143,7 +143,7 @@ fn text(request: &impl Serialize) -> String {
 }
 
 /// Who runs this, for people.
-fn user() -> String {
+pub(super) fn user() -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let user = user.unwrap_or_else(|_| format!("uid{}", rustix::process::getuid().as_raw()));

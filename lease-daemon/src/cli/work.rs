@@ -16,7 +16,8 @@ use super::terminal::{Terminal, is_job};
 
 /// How often to look for processes that others must bury: the end of our own children is told by a signal.
 const LOOK: Duration = Duration::from_millis(250);
-/// How long to wait for killed processes. What the kernel cannot end by then (a dead disk) is beyond us.
+/// How long to wait for killed processes once the lease is lost. What does not end by then (a dead disk, a user that we may not
+/// signal) is beyond us; while the lease is held, it is held for them.
 const BURIAL: Duration = Duration::from_secs(5);
 /// How long to look for news that are there already, before the clock alone decides.
 const LAST_LOOK: Duration = Duration::from_millis(100);
@@ -28,12 +29,14 @@ pub(super) struct Outcome {
     pub exit: Exit,
     /// Whether the lease was lost, or about to be.
     pub lost: bool,
+    /// Whether nothing of the command is left.
+    pub is_gone: bool,
 }
 
 impl Outcome {
     /// The command was not started; the lease is held.
     pub(super) fn not_started(exit: Exit) -> Outcome {
-        Outcome { exit, lost: false }
+        Outcome { exit, lost: false, is_gone: true }
     }
 }
 
@@ -59,7 +62,7 @@ pub(super) struct Work<'a> {
 impl Work<'_> {
     /// Stays with the command until its whole group has gone.
     pub(super) async fn finish(mut self) -> Outcome {
-        let mut killed: Option<Moment> = None;
+        let (mut killed, mut told): (Option<Moment>, bool) = (None, false);
         loop {
             if let Some(signal) = self.group.reap() {
                 self.stopped(signal);
@@ -80,11 +83,13 @@ impl Work<'_> {
                 }
             }
             if killed.is_some_and(|at| System.now().since(at) > BURIAL) {
-                say(format_args!(
-                    "process group {} does not end, though it was killed",
-                    self.group.id().as_raw_nonzero()
-                ));
-                break;
+                if !std::mem::replace(&mut told, true) {
+                    let group = self.group.id().as_raw_nonzero();
+                    say(format_args!("process group {group} does not end, though it was killed"));
+                }
+                if self.hold.is_over() {
+                    break;
+                }
             }
             let look = (self.group.ended().is_some() || killed.is_some()).then(|| System.now() + LOOK);
             let wake = [self.notice.wake(), look].into_iter().flatten().min();
@@ -100,10 +105,10 @@ impl Work<'_> {
                 } => {}
             }
         }
-        let lost = self.notice.is_over(System.now());
+        let (lost, is_gone) = (self.notice.is_over(System.now()), self.group.is_gone());
         match self.group.ended() {
-            Some(exit) if self.on_lost == OnLost::Ignore || !lost => Outcome { exit, lost },
-            _ => Outcome { exit: Exit::LOST, lost },
+            Some(exit) if self.on_lost == OnLost::Ignore || !lost => Outcome { exit, lost, is_gone },
+            _ => Outcome { exit: Exit::LOST, lost, is_gone },
         }
     }
 

@@ -102,6 +102,20 @@ impl Limits {
         self.leases_per_user.get_or_insert(eighths(7, self.leases));
     }
 
+    /// Serves no more connections than these; of what each needs one for, there is no more than such a number leaves room for.
+    pub fn shrink_to(&mut self, connections: u32) {
+        let mut most = Limits { connections, ..Limits::default() };
+        most.settle();
+        let less = |bound: &mut Option<u32>, most: Option<u32>| *bound = (*bound).min(most).or(most);
+        self.connections = connections;
+        less(&mut self.connections_per_user, most.connections_per_user);
+        less(&mut self.waiters, most.waiters);
+        less(&mut self.waiters_per_user, most.waiters_per_user);
+        less(&mut self.waiters_per_name, most.waiters_per_name);
+        less(&mut self.watches, most.watches);
+        less(&mut self.watches_per_user, most.watches_per_user);
+    }
+
     pub(super) fn check(&self) -> Result<(), Wrong> {
         Wrong::unless_within("limits.connections", &self.connections, &16, &MAX_CONNECTIONS)?;
         Wrong::unless_within("limits.leases", &self.leases, &1, &MAX_LEASES)?;
@@ -141,4 +155,22 @@ impl Limits {
 /// Everything is settled when it is checked.
 fn or_whole(bound: Option<u32>) -> u32 {
     bound.unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_connections_leave_room_for_those_that_neither_wait_nor_watch() {
+        let mut limits = Limits { waiters: Some(20), ..Limits::default() };
+        limits.settle();
+        limits.shrink_to(480);
+        assert_eq!(limits.check(), Ok(()));
+        let seen = (limits.connections, limits.connections_per_user, limits.waiters, limits.watches);
+        assert_eq!(seen, (480, Some(420), Some(20), Some(120)));
+        let mut usual = Limits::usual();
+        usual.shrink_to(480);
+        assert_eq!((usual.check(), usual.waiters, usual.waiters_per_name), (Ok(()), Some(300), Some(222)));
+    }
 }

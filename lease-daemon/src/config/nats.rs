@@ -1,6 +1,7 @@
 //! `[nats]`: the store, and how to be let in there.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use lease::Error;
@@ -10,6 +11,12 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::Wrong;
 use super::login::{Environment, LoginArgs};
 use super::secret::{Secret, mask_urls};
+use crate::wire::Span;
+
+/// The slack of whoever says nothing: servers whose clocks are kept by NTP are much closer.
+const SLACK: Duration = Duration::from_secs(2);
+/// The smallest and the largest slack.
+const SLACKS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 
 /// Where and how locks are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +27,14 @@ pub struct Nats {
     pub url: Option<String>,
     /// The bucket that the locks are kept in.
     pub bucket: String,
+    /// Replicas of a bucket that has to be made; one with fewer is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u8>,
+    /// How far the servers' wall clocks may be apart.
+    pub slack: Span,
+    /// An operator's word, for this start only, that nobody believes in what was granted in an earlier life of the bucket.
+    #[serde(skip)]
+    pub fresh: bool,
     /// The JetStream domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
@@ -87,6 +102,11 @@ pub struct NatsArgs {
     #[arg(long, env = "LEASE_BUCKET", value_name = "NAME")]
     pub bucket: Option<String>,
 
+    /// Nobody believes any more in what was granted before the bucket was deleted and made anew: do not wait until the longest
+    /// ttl that was used there is over
+    #[arg(long)]
+    pub fresh: bool,
+
     #[command(flatten)]
     #[allow(missing_docs, reason = "it would be shown as the help's text")]
     pub login: LoginArgs,
@@ -97,6 +117,9 @@ impl Default for Nats {
         Nats {
             url: None,
             bucket: "leases".to_owned(),
+            replicas: None,
+            slack: SLACK.into(),
+            fresh: false,
             domain: None,
             user: None,
             password: None,
@@ -139,6 +162,7 @@ impl Nats {
         if let Some(bucket) = &args.bucket {
             self.bucket.clone_from(bucket);
         }
+        self.fresh |= args.fresh;
         self.log_in_with(&args.login, &Environment::read());
     }
 
@@ -175,6 +199,9 @@ impl Nats {
         let reveal = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
         NatsOptions {
             bucket: self.bucket.clone(),
+            replicas: self.replicas.map(usize::from),
+            fresh: self.fresh,
+            slack: self.slack.0,
             domain: self.domain.clone(),
             user: self.user.clone(),
             password: reveal(&self.password),
@@ -190,7 +217,6 @@ impl Nats {
                 key_file: self.tls.key_file.clone(),
                 first: self.tls.first,
             },
-            ..NatsOptions::default()
         }
     }
 
@@ -207,6 +233,7 @@ impl Nats {
             let why = "a bucket's name has A-Z a-z 0-9 - _ and is not empty";
             return Err(Wrong::new("nats.bucket", &self.bucket, why));
         }
+        Wrong::unless_within("nats.slack", &self.slack, &SLACKS.0.into(), &SLACKS.1.into())?;
         // Without servers nothing of it is used, but it may still make no sense.
         match self.options().check(self.url.as_deref().unwrap_or("nats://localhost")) {
             Err(Error::InvalidSetting { setting, value, allowed }) => {
@@ -223,6 +250,7 @@ fn key(setting: &str) -> &'static str {
         "NATS URL" => "nats.url",
         "bucket" => "nats.bucket",
         "domain" => "nats.domain",
+        "replicas" => "nats.replicas",
         "TLS client certificate" => "nats.tls.cert-file",
         "TLS client key" => "nats.tls.key-file",
         _ => "nats",
@@ -275,6 +303,9 @@ mod tests {
             ("password = 'b'\n", "nats = \"a password without a user\""),
             ("url = 'http://a'\n", "nats.url = "),
             ("domain = 'a.b'\n", "nats.domain = \"a.b\""),
+            ("replicas = 6\n", "nats.replicas = \"6\""),
+            ("slack = '500ms'\n", "nats.slack = \"0.5s\""),
+            ("slack = '2h'\n", "nats.slack = \"2h\""),
             ("[tls]\nkey-file = '/k'\n", "nats.tls.key-file = \"/k without its certificate\""),
         ] {
             let said = file(text).check().unwrap_err().to_string();

@@ -68,6 +68,17 @@ impl Claim {
         Claim { cas, gate, ..self }
     }
 
+    /// The same write was sent before, by a claim that was given up without an answer.
+    #[must_use]
+    pub fn repeated(self) -> Claim {
+        Claim { cas: self.cas.opened(), ..self }
+    }
+
+    /// Whether nothing is known of what came of the granting write.
+    pub fn is_unanswered(&self) -> bool {
+        self.cas.is_open() && self.granted.is_none()
+    }
+
     /// What to send: [`Claim::write`], with what goes with it.
     pub fn request(&self) -> Request {
         match self.granted {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
@@ -23,6 +24,7 @@ use super::nats_wire::Names;
 use super::{Body, Entry, Life, Revision, Unreadable, Write, WriteError};
 use crate::ambient::{SharedAmbient, fresh_id};
 use crate::error::Error;
+use crate::protocol::MARKER_SECS;
 
 /// How long opening may take, so that it outlasts an election.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
@@ -121,6 +123,9 @@ impl Bucket {
         };
         self.check(&info)?;
         self.settle(&info, fresh).await?;
+        if fresh {
+            self.end_quiet().await?;
+        }
         tracing::info!(bucket = self.names.bucket(), created = info.created, "bucket opened");
         Ok(())
     }
@@ -335,6 +340,24 @@ impl Bucket {
         Err(Error::Unreachable("the record of the bucket's life keeps changing".into()))
     }
 
+    /// Takes away what keeps everybody quiet, if it is there: another process may have made the bucket anew before the operator
+    /// said that it need not wait.
+    async fn end_quiet(&self) -> Result<(), Error> {
+        for _ in 0..TRIES {
+            let read = self.link.read(&self.names, QUIET).await.map_err(|why| Error::Unreachable(why.0))?;
+            let Some(entry) = read.filter(|entry| entry.value().is_some()) else { return Ok(()) };
+            let gone = Body::Delete(Bytes::from_static(b"{}"));
+            if self.write(&self.names, QUIET, entry.revision, gone, MARKER_SECS).await? {
+                tracing::warn!(
+                    bucket = self.names.bucket(),
+                    "an operator says that nobody believes any more: no quiet"
+                );
+                return Ok(());
+            }
+        }
+        Err(Error::Unreachable("what keeps the bucket quiet keeps changing".into()))
+    }
+
     /// One CAS write of this file's own. `false`: somebody else wrote, or may be writing; look again.
     ///
     /// Lost or late answer: an error, and whoever tries again finds what was written, if it was.
@@ -346,8 +369,19 @@ impl Bucket {
         value: String,
         ttl_secs: u64,
     ) -> Result<bool, Error> {
+        self.write(names, key, expect, Body::Put(value.into()), ttl_secs).await
+    }
+
+    async fn write(
+        &self,
+        names: &Names,
+        key: &str,
+        expect: Revision,
+        body: Body,
+        ttl_secs: u64,
+    ) -> Result<bool, Error> {
         let id = fresh_id(&*self.ambient);
-        let write = Write { key: key.into(), expect, body: Body::Put(value.into()), ttl_secs, id };
+        let write = Write { key: key.into(), expect, body, ttl_secs, id };
         match self.link.write(names, &write).await {
             Ok(_) => Ok(true),
             Err(WriteError::Conflict { .. }) => Ok(false),

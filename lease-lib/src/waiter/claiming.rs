@@ -25,6 +25,14 @@ pub(super) enum Claimed {
     TooLate,
 }
 
+/// A granting write that was given up without an answer.
+#[derive(Debug)]
+pub(super) struct Overdue {
+    key: String,
+    expect: Revision,
+    serial: u64,
+}
+
 impl Waiter {
     /// Claims what was seen: a free record, or one that is kept free for (or already names) this attempt.
     ///
@@ -46,10 +54,14 @@ impl Waiter {
                 Err(verdict) => Claimed::Over(verdict),
             };
         }
-        let serial = self.next_serial();
         let Opening { key, expect, gate, .. } = opening;
-        let mut claim =
-            Claim::new(key.clone(), record, self.wanted.times, expect, serial, core.now()).under(gate);
+        // What was given up may yet arrive. Sent again under its own id, it does nothing more then: the store knows the id. (Not
+        // so what goes with others, whose batch would be another one.)
+        let is_alone = gate.is_empty();
+        let again = self.overdue.take().filter(|it| is_alone && (&it.key, it.expect) == (&key, expect));
+        let id = again.as_ref().map_or_else(|| self.next_serial(), |it| it.serial);
+        let claim = Claim::new(key.clone(), record, self.wanted.times, expect, id, core.now()).under(gate);
+        let mut claim = if again.is_some() { claim.repeated() } else { claim };
         let mut step = ClaimStep::Send(Duration::ZERO);
         let mut is_unanswered = false;
         let claimed = loop {
@@ -89,6 +101,9 @@ impl Waiter {
                 }
             };
         };
+        if matches!(claimed, Claimed::TooLate) && is_alone && claim.is_unanswered() {
+            self.overdue = Some(Overdue { key, expect, serial: id });
+        }
         if is_unanswered {
             let how = match &claimed {
                 Claimed::Over(Verdict::Granted(_)) => "applied",

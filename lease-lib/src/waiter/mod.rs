@@ -97,6 +97,8 @@ pub(super) struct Waiter {
     started: Moment,
     /// Numbers this attempt's writes, so that each logical write has an id of its own.
     serial: u64,
+    /// What it claimed last, if nothing is known of that.
+    overdue: Option<claiming::Overdue>,
     last_seen: Option<Holder>,
     /// The revision that the last refused claim expected, and how often in a row none was newer: then what is read
     /// comes from a server that was left behind, and to claim it again at once would only keep the store busy.
@@ -156,6 +158,7 @@ pub(crate) fn start_as(
         ahead,
         started,
         serial: 0,
+        overdue: None,
         last_seen: None,
         expected: None,
         refusals: 0,

@@ -47,7 +47,7 @@ pub(super) fn findings(nats: &NatsFacts) -> Vec<Finding> {
                 "the bucket was made anew and grants nothing for another {}",
                 humantime::format_duration(Duration::from_secs(secs))
             ),
-            "wait; or start one process with `fresh` if nobody believes in a lease of its earlier life",
+            "wait; or start one process with `fresh` (`lease-daemon --fresh`) if nobody believes in a lease of its earlier life",
         ),
     });
     findings
