@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lease::Attempt;
-use support::Cluster;
+use support::{Cluster, eventually};
 
 /// Passes a lock along `count` waiters on as many connections. Returns the messages per handover that the servers saw.
 async fn pass_along(cluster: &Cluster, name: &str, count: usize) -> f64 {
@@ -87,6 +87,43 @@ async fn a_waiter_that_died_is_passed_over_within_seconds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_presence_that_is_never_renewed_is_none() {
     passes_over_who_died(true).await;
+}
+
+/// A process died in line, nobody holds, and nobody waits for as long as it takes to be sure that it has gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiter_that_died_keeps_what_is_free_from_nobody() {
+    let cluster = Cluster::single().await;
+    let holder = super::space(&cluster.url()).await;
+    let held = (
+        holder.lock("a").acquire().await.expect("granted"),
+        holder.semaphore("s", 1).acquire().await.expect("granted"),
+    );
+    let url = cluster.url();
+    let waits = |args: &[&str]| {
+        support::Launch::lease().args(["run", "--nats", &url]).args(args).args(["--", "true"]).start()
+    };
+    let mut dead = [waits(&["a"]), waits(&["--limit", "1", "s"])];
+    super::in_line(&holder, "a", 1).await;
+    eventually("somebody waits for the permit", Duration::from_secs(20), async || {
+        (holder.semaphore("s", 1).look().await.ok()?.waiters.len() == 1).then_some(())
+    })
+    .await;
+    for process in &mut dead {
+        process.kill9();
+    }
+    held.0.release().await.expect("released");
+    held.1.release().await.expect("released");
+    let presences = r#"{"subjects_filter":"$KV.leases.here.*"}"#;
+    eventually("both have been gone for a while", Duration::from_secs(20), async || {
+        let info = cluster.request(0, "$JS.API.STREAM.INFO.KV_leases", presences).await;
+        info["state"]["subjects"].as_object().is_none_or(|found| found.is_empty()).then_some(())
+    })
+    .await;
+    let late = super::space(&cluster.url()).await;
+    let lock = late.lock("a").acquire_within(Duration::from_millis(1_500)).await;
+    assert!(matches!(lock, Ok(Attempt::Granted(_))), "{lock:?}");
+    let permit = late.semaphore("s", 1).try_acquire().await;
+    assert!(matches!(permit, Ok(Attempt::Granted(_))), "{permit:?}");
 }
 
 /// A waiter that gives up in the very moment in which the lock is handed to it: nobody waits for what was kept free for it.

@@ -30,9 +30,8 @@ async fn nats_py_finds_holder_owner_ttl_and_token() {
     let space = super::space(&cluster.url()).await;
     let metadata = [("build".to_owned(), "77".to_owned())].into();
     let lock = space.lock("orders.42").owner("shop").ttl(Duration::from_secs(20)).metadata(metadata);
-    let lease = lock.acquire().await.expect("granted");
-
-    // Long before the first renewal, also where starting Python takes seconds.
+    // However long it takes to start Python, there is no renewal before the one below.
+    let lease = lock.renewed_by_caller().acquire().await.expect("granted");
     let fresh = read(&cluster, "orders.42").await;
     assert_eq!(fresh["record"]["token"], serde_json::Value::Null, "not known before the first renewal");
     assert_eq!(fresh["revision"], lease.token().get(), "then it is the entry's own revision");
@@ -43,8 +42,7 @@ async fn nats_py_finds_holder_owner_ttl_and_token() {
     assert!(fresh["record"]["holder"].as_str().is_some_and(|holder| !holder.is_empty()));
     assert_eq!(fresh["record"]["pid"], std::process::id());
 
-    let mut renewals = lease.renewals();
-    renewals.changed().await.expect("renewed");
+    lease.renew().await.expect("renewed");
     let renewed = read(&cluster, "orders.42").await;
     assert_eq!(renewed["record"]["token"], lease.token().get());
     assert_eq!(renewed["record"]["holder"], fresh["record"]["holder"]);

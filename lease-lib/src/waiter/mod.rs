@@ -217,7 +217,10 @@ impl Waiter {
                         match sight {
                             // Beside others there is room for one more, but not before those who wait for it.
                             Sight::Open(opening)
-                                if waited_for && !opening.mine && !self.wanted.target.is_one_record() =>
+                                if waited_for
+                                    && !opening.mine
+                                    && !self.wanted.target.is_one_record()
+                                    && self.is_waited_for(Revision::MAX).await =>
                             {
                                 return Verdict::Held;
                             }

@@ -169,6 +169,23 @@ impl Waiter {
         Some(core.presence.judge(process, read.map(|entry| entry.revision), core.now()))
     }
 
+    /// Whether somebody who waits for it is to be seen, ahead of `order`: for whoever is not there for long enough to find out that
+    /// all of them have gone. `true` if that cannot be read. Seen by mistake as gone, somebody is overtaken, and nothing worse.
+    pub(super) async fn is_waited_for(&self, order: Revision) -> bool {
+        let Ok(places) = crate::line::read(&self.core, &self.scope).await else { return true };
+        let ahead = places.into_iter().filter(|place| place.order < order);
+        let processes: BTreeSet<String> = ahead.map(|place| place.waiter.process).collect();
+        if processes.len() > MOST_GONE {
+            return true;
+        }
+        for process in &processes {
+            if !matches!(self.is_here(process).await, Some(Here::No | Here::NotSeen)) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Whether nobody stands ahead, now that the place directly ahead was granted. Mostly so; but where waiters died,
     /// it may have been granted before its turn. Where one question does not tell, it is taken for granted: the line
     /// only decides who tries.

@@ -196,7 +196,7 @@ impl Waiter {
             };
             let news = tokio::select! {
                 biased;
-                verdict = self.end_of_waiting() => return Ok(verdict),
+                verdict = self.end_of_waiting() => return Ok(self.at_last(line, verdict).await),
                 _ = calamity.changed() => News::Upheaval,
                 // It takes another place, which says so.
                 () = candidacy.changes(ready) => return Err(OutOfLine::Yield),
@@ -209,6 +209,24 @@ impl Waiter {
             if let Some(verdict) = self.hear(line, news).await? {
                 return Ok(verdict);
             }
+        }
+    }
+
+    /// The limit has passed. What is free then is not left to those of whom nobody is to be seen: to remove their places takes
+    /// longer than some are ready to wait, and would never be done.
+    async fn at_last(&mut self, line: &InLine, verdict: Verdict) -> Verdict {
+        // Among candidates who comes first is no matter of order.
+        let is_behind = matches!(line.position, Position::Behind(_)) && !self.wanted.target.by_priority();
+        if !matches!(verdict, Verdict::Held) || !is_behind || self.is_waited_for(line.order).await {
+            return verdict;
+        }
+        let core = Arc::clone(&self.core);
+        match self.wanted.target.look(&core, &self.person.attempt).await {
+            Ok(Sight::Open(opening)) => match self.claim(opening, None).await {
+                Claimed::Over(verdict) => verdict,
+                Claimed::No | Claimed::TooLate => verdict,
+            },
+            _ => verdict,
         }
     }
 
