@@ -195,12 +195,9 @@ impl Space {
         let record = key::lock(name.as_str());
         let entry = self.core.asked("read", self.core.store.read(&record)).await.map_err(unreachable)?;
         let slot = Slot::of(entry.as_ref());
-        let is_shared = matches!(slot, Slot::Shared { .. });
         let mut seen = self.seen(name.as_str(), slot);
-        if is_shared {
-            let readers = self.scan(key::reader(name.as_str(), "*")).collect::<Result<Vec<_>, _>>().await?;
-            seen.readers = holders(readers);
-            seen.is_shared = !seen.readers.is_empty();
+        if seen.is_shared {
+            seen = self.with_readers(seen).await?;
         }
         let filter = key::line(&record);
         let entries = self.scan(filter).collect::<Result<Vec<_>, _>>().await?;
@@ -210,8 +207,7 @@ impl Space {
     }
 
     /// Lists the locks that are held, page by page: it needs little memory however many there are. A lock that is
-    /// renewed meanwhile may come twice; one that readers held last is listed until somebody holds it for itself, also
-    /// when its readers are gone.
+    /// renewed meanwhile may come twice. One that readers held last costs a question more, for those who are left.
     ///
     /// # Errors
     /// [`Error::InvalidName`]; the stream ends with [`Error::Unreachable`] if the store stops answering.
@@ -221,14 +217,33 @@ impl Space {
     ) -> Result<impl Stream<Item = Result<Seen, Error>> + Send + use<>, Error> {
         let filter = Filter::new(filter)?;
         let space = self.clone();
-        Ok(self.scan(key::lock(filter.as_str())).filter_map(move |entry| match entry {
-            Ok(entry) => {
-                let name = key::name_of_lock(&entry.key)?;
-                let seen = space.seen(name, Slot::of(Some(&entry)));
-                (seen.holder.is_some() || seen.is_shared).then_some(Ok(seen))
+        let found = self.scan(key::lock(filter.as_str())).filter_map({
+            let space = space.clone();
+            move |entry| match entry {
+                Ok(entry) => Some(Ok(space.seen(key::name_of_lock(&entry.key)?, Slot::of(Some(&entry))))),
+                Err(error) => Some(Err(error)),
             }
-            Err(error) => Some(Err(error)),
-        }))
+        });
+        let found = found.then(move |seen| {
+            let space = space.clone();
+            async move {
+                match seen {
+                    Ok(seen) if seen.is_shared => space.with_readers(seen).await,
+                    seen => seen,
+                }
+            }
+        });
+        let is_held = |seen: &Result<Seen, Error>| {
+            seen.as_ref().map_or(true, |seen| seen.holder.is_some() || seen.is_shared)
+        };
+        Ok(Box::pin(found.filter(is_held)))
+    }
+
+    /// Of a lock that readers held last: those who do.
+    async fn with_readers(&self, seen: Seen) -> Result<Seen, Error> {
+        let readers = self.scan(key::reader(&seen.name, "*")).collect::<Result<Vec<_>, _>>().await?;
+        let readers = holders(readers);
+        Ok(Seen { is_shared: !readers.is_empty(), readers, ..seen })
     }
 
     /// Watches the locks that match a filter (`payments.>`, `*`, a name): every grant, renewal, break, end and expiry, until

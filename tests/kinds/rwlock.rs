@@ -2,14 +2,22 @@
 
 use std::time::Duration;
 
-use lease::Space;
+use lease::{Seen, Space, Token};
 use support::eventually;
+use tokio_stream::StreamExt;
 
 use crate::{LIMIT, everywhere, granted, held};
 
 mod sharing {
     use super::*;
     everywhere!(super::many_read_or_one_writes);
+}
+
+/// The first and the last reader of each lock that is listed.
+async fn listed(space: &Space) -> Vec<(Token, Token)> {
+    let listed: Vec<_> = space.list(">").expect("a filter").collect().await;
+    let ends = |seen: Seen| Some((seen.readers.first()?.token, seen.readers.last()?.token));
+    listed.into_iter().map(|seen| ends(seen.expect("readable")).expect("it is shared")).collect()
 }
 
 async fn many_read_or_one_writes(one: Space, two: Space) {
@@ -30,10 +38,12 @@ async fn many_read_or_one_writes(one: Space, two: Space) {
         seen.readers.iter().map(|reader| reader.token).collect::<Vec<_>>(),
         [first.token(), second.token()]
     );
+    assert_eq!(listed(&one).await, [(first.token(), second.token())]);
 
     first.release().await.expect("released");
     held(b.try_write().await);
     second.release().await.expect("released");
+    assert_eq!(listed(&one).await, [], "nobody reads any more");
     let writer = granted(b.try_write().await);
     assert!(writer.token() > by.token);
     held(a.try_read().await);
