@@ -55,6 +55,8 @@ async fn one_server() {
     }
     let short = space.examine(Duration::from_secs(5)).await.expect("examined");
     assert!(of(&short, "ttl").found.contains("a ttl of 5s outlives 2s"), "{short:?}");
+    let long = space.examine(Duration::from_secs(3600)).await.expect("examined");
+    assert!(of(&long, "ttl").found.contains("a ttl of 1h outlives 47m 22s 400ms"), "{long:?}");
     // It leaves nothing but what expires.
     assert!(space.list(">").is_ok());
 }

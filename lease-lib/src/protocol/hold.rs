@@ -304,8 +304,7 @@ impl Hold {
                 }
                 self.start(now, None);
             }
-            // The revision may be that of the key that was looked at. A plain renewal tells whether it is the record's; should
-            // a try of the look yet be applied, or have been by another leader, it has renewed and changed nothing else.
+            // It may be the revision of the key that was looked at: a plain renewal tells. A try of the look changes nothing else.
             Step::Not(_) | Step::Look(_) if carries && looks => {
                 self.resolved(Outcome::Changed);
                 self.start(now, None);
@@ -337,7 +336,8 @@ impl Hold {
             }
             Step::Again(pause) => {
                 self.jeopardy |= pause >= Duration::from_millis(100);
-                self.pause_until = now + pause;
+                // After silence there has been a pause already.
+                self.pause_until = if ending.is_some() { now } else { self.last_sent } + pause;
             }
             // Not for the record's sake, as far as is known: a plain renewal tells.
             Step::Refused(_) if carries => {
@@ -482,8 +482,8 @@ impl Hold {
     }
 
     fn as_previous(&self, ending: &Ending) -> Previous {
-        let why = ending::why(self.loss.as_ref(), ending.why);
-        Previous { token: self.token, holder: self.record.owner.clone(), ended: ending.at.clone(), why }
+        let (holder, why) = (self.record.owner.clone(), ending::why(self.loss.as_ref(), ending.why));
+        Previous { token: self.token, holder, ended: ending.at.clone(), why }
     }
 
     fn is_ending(&self) -> bool {

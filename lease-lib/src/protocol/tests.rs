@@ -191,8 +191,7 @@ fn trouble_is_jeopardy_until_the_deadline() {
     send(&mut hold, at(4_000));
     hold.take(at(5_500), Event::Answered(UNKNOWN));
     assert_eq!(hold.status(at(5_500)), Status::Jeopardy);
-    assert_eq!(hold.next(at(5_500)), Command::Wait(at(5_600)), "the first repeat comes after 100 ms");
-    let again = send(&mut hold, at(5_600));
+    let again = send(&mut hold, at(5_500));
     assert_eq!(again.expect, 10);
     hold.take(at(5_700), Event::Answered(Err(WriteError::InFlight)));
     assert_eq!(hold.status(at(5_700)), Status::Jeopardy, "in flight is no loss");
@@ -208,7 +207,7 @@ fn a_leader_that_does_not_know_the_record_says_nothing_until_the_deadline() {
     let mut hold = held(at(0));
     send(&mut hold, at(4_000));
     hold.take(at(4_010), Event::Answered(conflict(0)));
-    assert_eq!((hold.status(at(4_010)), hold.next(at(4_010))), (Status::Jeopardy, Command::Wait(at(4_110))));
+    assert_eq!((hold.status(at(4_010)), hold.next(at(4_010))), (Status::Jeopardy, Command::Wait(at(4_100))));
     assert_eq!(send(&mut hold, at(4_110)).expect, 10);
     let mut ends = hold.clone();
     hold.take(at(4_120), Event::Answered(ok(11)));
@@ -242,13 +241,37 @@ fn a_definite_no_is_a_loss_whose_reason_is_looked_up() {
     assert_eq!(hold.next(at(4_030)), Command::Done(Released::Lost(Loss::Taken)), "nobody else's is touched");
 }
 
+/// Whenever an outage ends, the next try begins within 1.6 s, so that one of T − T/5 − 2 s costs nobody a lease.
+#[test]
+fn a_try_begins_every_second_and_a_half_while_nothing_is_answered() {
+    let mut hold = held(at(0));
+    let (mut now, mut begun) = (4_000, Vec::new());
+    while now < 19_800 {
+        match hold.next(at(now)) {
+            Command::Send(_) => {
+                begun.push(now);
+                now += 1_500;
+                hold.take(at(now), Event::Answered(UNKNOWN));
+            }
+            Command::Wait(until) => now = until.as_nanos() / 1_000_000,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(begun.windows(2).all(|two| two[1] - two[0] <= 1_600), "{begun:?}");
+    // A refusal at once is repeated after a pause, counted from when it was sent.
+    let mut refused = held(at(0));
+    send(&mut refused, at(4_000));
+    refused.take(at(4_050), Event::Answered(Err(WriteError::NotTaken)));
+    assert_eq!(refused.next(at(4_050)), Command::Wait(at(4_100)));
+}
+
 #[test]
 fn a_no_from_a_server_that_was_left_behind_is_none() {
     let mut hold = held(at(0));
     let first = send(&mut hold, at(4_000));
     hold.take(at(4_010), Event::Answered(conflict(9)));
     assert_eq!(hold.status(at(4_010)), Status::Jeopardy, "our own revision is newer than what it knows");
-    assert_eq!(hold.next(at(4_010)), Command::Wait(at(4_110)));
+    assert_eq!(hold.next(at(4_010)), Command::Wait(at(4_100)));
     assert_eq!(send(&mut hold, at(4_110)), first);
     hold.take(at(4_120), Event::Answered(ok(11)));
     assert_eq!(hold.status(at(4_120)), Status::Held);

@@ -61,7 +61,9 @@ pub(super) fn latency(probed: &Probed, ttl: Duration) -> Vec<Finding> {
 
 /// Which outage a TTL outlives.
 pub(super) fn ttl(ttl: Duration) -> Finding {
-    let outlived = ttl.saturating_sub(ttl / 5).saturating_sub(Duration::from_secs(2));
+    // The last try that may be answered begins up to 1.6 s before the deadline, which is a hundredth of the ttl before its end.
+    let last = (ttl / 100 + Duration::from_millis(1_600)).max(Duration::from_secs(2));
+    let outlived = ttl.saturating_sub(ttl / 5).saturating_sub(last);
     let found = format!(
         "a ttl of {} outlives {} without writes",
         humantime::format_duration(ttl),
