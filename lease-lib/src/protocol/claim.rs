@@ -118,6 +118,14 @@ impl Claim {
             // Granted and broken before its answer arrived: to confirm it would wipe out the breaker's mark.
             return ClaimStep::TooLate { ours: Some(*revision) };
         }
+        if let Some(Slot::Taken { record, .. }) = slot
+            && record.attempt == self.record.attempt
+            && !record.reserved
+        {
+            // An earlier claim of this attempt may have confirmed its grant, and was told otherwise by a leader that had been cut
+            // off: the token is the granting write's, not the confirmation's.
+            self.granted = self.granted.or(record.token.map(Token::get));
+        }
         let step = self.cas.found(slot);
         self.follow(now, serial, step)
     }

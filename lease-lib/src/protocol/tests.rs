@@ -88,6 +88,20 @@ fn the_deadline_counts_from_before_the_first_send() {
     assert_eq!(hold.token(), Token::new(10));
 }
 
+/// A claim finds its own record as an earlier claim of the same attempt confirmed it.
+#[test]
+fn what_was_confirmed_before_keeps_its_token() {
+    let mut claim = Claim::new("lock.a".into(), record("me"), times(), 12, 3, at(100));
+    assert!(matches!(claim.answered(at(1_600), 4, UNKNOWN), ClaimStep::Send(_)));
+    assert!(matches!(claim.answered(at(1_700), 4, conflict(13)), ClaimStep::Look(13)));
+    let mine = Record { token: Some(Token::new(10)), ..record("me") };
+    let slot = Slot::Taken { revision: 13, record: mine, ttl_secs: 22, written_micros: 0 };
+    assert!(matches!(claim.found(at(1_710), 4, Some(&slot)), ClaimStep::Send(_)));
+    assert_eq!((claim.write().expect, claim.is_open()), (13, true));
+    let ClaimStep::Granted(hold) = claim.answered(at(1_720), 5, ok(14)) else { panic!() };
+    assert_eq!((hold.token(), hold.revision()), (Token::new(10), 14));
+}
+
 #[test]
 fn a_late_yes_is_no_grant() {
     let mut claim = claim(at(0));
