@@ -41,6 +41,17 @@ fn release(publish: &Publish) -> bool {
     record(publish) && publish.header("KV-Operation") == Some("DEL")
 }
 
+/// What was lost on its way arrives after all; gives the store's answer.
+async fn arrives(cluster: &Cluster, late: Publish) -> serde_json::Value {
+    let mut headers = async_nats::HeaderMap::new();
+    for name in ["Nats-Expected-Stream", "Nats-Expected-Last-Subject-Sequence", "Nats-Msg-Id", "Nats-TTL"] {
+        headers.insert(name, late.header(name).expect("every write has it"));
+    }
+    let client = async_nats::connect(cluster.url()).await.expect("connected");
+    let answer = client.request_with_headers(late.subject, headers, late.payload).await.expect("answered");
+    serde_json::from_slice(&answer.payload).expect("json")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_grant() {
     let Stage { cluster: _cluster, proxy, far, near } = stage().await;
@@ -249,13 +260,7 @@ async fn of_a_place_in_line_that_arrives_after_its_waiter_left() {
     // Longer than the marker lasts of one whose place was surely taken.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let late = seen(&joins).await.expect("it was sent");
-    let mut headers = async_nats::HeaderMap::new();
-    for name in ["Nats-Expected-Stream", "Nats-Expected-Last-Subject-Sequence", "Nats-Msg-Id", "Nats-TTL"] {
-        headers.insert(name, late.header(name).expect("every write has it"));
-    }
-    let client = async_nats::connect(cluster.url()).await.expect("connected");
-    let answer = client.request_with_headers(late.subject, headers, late.payload).await.expect("answered");
-    let answer: serde_json::Value = serde_json::from_slice(&answer.payload).expect("json");
+    let answer = arrives(&cluster, late).await;
     assert_eq!(answer["error"]["err_code"], 10071, "{answer}");
     assert_eq!(near.look("a").await.expect("readable").waiters.len(), 0);
     held.release().await.expect("released");
@@ -286,13 +291,7 @@ async fn of_a_claim_that_arrives_after_another_one_was_granted_and_ended() {
     std::mem::forget(lease);
     eventually("it has expired", FREE_BY, async || near.look("a").await.ok()?.holder.is_none().then_some(()))
         .await;
-    let mut headers = async_nats::HeaderMap::new();
-    for name in ["Nats-Expected-Stream", "Nats-Expected-Last-Subject-Sequence", "Nats-Msg-Id", "Nats-TTL"] {
-        headers.insert(name, late.header(name).expect("every write has it"));
-    }
-    let client = async_nats::connect(cluster.url()).await.expect("connected");
-    let answer = client.request_with_headers(late.subject, headers, late.payload).await.expect("answered");
-    let answer: serde_json::Value = serde_json::from_slice(&answer.payload).expect("json");
+    let answer = arrives(&cluster, late).await;
     assert_eq!(answer["duplicate"], true, "{answer}");
     assert_eq!(near.look("a").await.expect("readable").holder, None);
 }
