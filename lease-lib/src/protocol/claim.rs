@@ -113,18 +113,16 @@ impl Claim {
     pub fn found(&mut self, now: Moment, serial: u64, slot: Option<&Slot>) -> ClaimStep {
         if let Some(Slot::Taken { record, revision, .. }) = slot
             && record.attempt == self.record.attempt
-            && record.broken.is_some()
         {
-            // Granted and broken before its answer arrived: to confirm it would wipe out the breaker's mark.
-            return ClaimStep::TooLate { ours: Some(*revision) };
-        }
-        if let Some(Slot::Taken { record, .. }) = slot
-            && record.attempt == self.record.attempt
-            && !record.reserved
-        {
-            // An earlier claim of this attempt may have confirmed its grant, and was told otherwise by a leader that had been cut
-            // off: the token is the granting write's, not the confirmation's.
-            self.granted = self.granted.or(record.token.map(Token::get));
+            if record.broken.is_some() {
+                // Granted and broken before its answer arrived: to confirm it would wipe out the breaker's mark.
+                return ClaimStep::TooLate { ours: Some(*revision) };
+            }
+            if !record.reserved {
+                // An earlier claim of this attempt may have confirmed its grant, and was told otherwise by a leader that had been
+                // cut off: the token is the granting write's, not the confirmation's.
+                self.granted = self.granted.or(record.token.map(Token::get));
+            }
         }
         let step = self.cas.found(slot);
         self.follow(now, serial, step)
