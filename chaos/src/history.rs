@@ -158,7 +158,8 @@ pub enum What {
         /// How many.
         writes: u64,
     },
-    /// The runner: nothing is broken any more, and after a minute servers still say that something is missing.
+    /// The runner: nothing is broken any more, and after a minute servers still say that something is missing; or they have not
+    /// done for two minutes what they were asked for to undo a fault.
     Unready {
         /// What was seen last.
         missing: String,

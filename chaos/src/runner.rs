@@ -393,7 +393,15 @@ impl Run {
                 self.active.push(Active { fault, nemesis, target, due, until, undo });
                 return Ok(());
             }
-            Err((_, why)) => return Err(format!("{} of {target} cannot be undone: {why}", nemesis.word())),
+            Err((undo, why)) => {
+                let missing = format!("{} of {target} cannot be undone: {why}", nemesis.word());
+                // It is servers that do not do what they were asked for: what comes of that is to be judged, as is the rest.
+                if undo.is_none() {
+                    return Err(missing);
+                }
+                eprintln!("chaos: {missing}");
+                self.recorder.say(What::Unready { missing }).await;
+            }
         }
         self.recorder.say(self.phase(fault, nemesis, &target, Phase::Ends)).await;
         if nemesis == Nemesis::Bucket {

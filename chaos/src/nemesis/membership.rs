@@ -1,6 +1,6 @@
 //! The stream's peers change: down to one replica, and up to three again.
 
-use super::{Begun, Struck, Undo, World};
+use super::{Begun, Struck, Undo, World, stuck};
 use crate::worker::BUCKET;
 
 /// How long one request for other replicas may take.
@@ -16,21 +16,21 @@ pub(super) async fn shrink(world: &mut World) -> Struck {
 
 pub(super) async fn grow(world: &mut World) -> Result<(), String> {
     // While this waits no other fault is undone, and that may be what it waits for.
-    match tokio::time::timeout(WITHIN, replicas(world, 3)).await {
-        Ok(Some(true)) if is_current(world).await => Ok(()),
-        Ok(Some(true)) => Err("the stream's replicas do not catch up".into()),
-        _ => Err("the stream does not get its three replicas back".into()),
+    if tokio::time::timeout(WITHIN, replicas(world, 3)).await.ok().flatten() != Some(true) {
+        return Err("the stream does not get its three replicas back".into());
     }
-}
-
-/// Whether two replicas have caught up with the leader: until then it alone has what was acknowledged.
-async fn is_current(world: &World) -> bool {
-    let subject = format!("$JS.API.STREAM.INFO.KV_{BUCKET}");
-    let Ok(Some(info)) = tokio::time::timeout(WITHIN, world.ask(&subject, "", false)).await else {
-        return false;
-    };
-    let others = info["cluster"]["replicas"].as_array().cloned().unwrap_or_default();
-    others.iter().filter(|peer| peer["current"] == true).count() == 2
+    let question = format!("$JS.API.STREAM.INFO.KV_{BUCKET}");
+    let info = tokio::time::timeout(WITHIN, world.ask(&question, "", false)).await.ok().flatten();
+    let cluster = info.map(|info| info["cluster"].clone()).unwrap_or_default();
+    // Two replicas have to catch up with the leader: until then it alone has what was acknowledged.
+    let replicas = cluster["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if replicas.iter().filter(|peer| peer["current"] == true).count() == 2 {
+        return Ok(());
+    }
+    if let Some(stuck) = stuck::of(&cluster) {
+        stuck::restart(world, &stuck).await?;
+    }
+    Err(format!("the stream's replicas do not catch up: {cluster}"))
 }
 
 /// Whether the stream has (or will have) so many replicas; `None` if nobody answers.

@@ -22,6 +22,7 @@ mod reset;
 pub mod rolling;
 mod step_down;
 mod stop;
+mod stuck;
 mod unheard;
 
 use std::time::Duration;

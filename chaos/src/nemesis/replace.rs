@@ -8,18 +8,14 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Begun, Struck, Undo, World, stop};
+use super::{Begun, Struck, Undo, World, stop, stuck};
 use crate::worker::BUCKET;
 use support::chance::Chance;
 
 /// How long it is waited until a newcomer is current.
 const JOINS_WITHIN: Duration = Duration::from_secs(15);
-/// How long it is waited at a time: other faults are not undone meanwhile.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// A replica that is not current, and of which its leader has not heard for so long, makes no progress.
-const SILENT_NS: u64 = 15_000_000_000;
 
 pub(super) async fn begin(world: &mut World, chance: &mut Chance) -> Struck {
     if !world.cluster.has_room() {
@@ -48,11 +44,11 @@ pub(super) async fn finish(world: &mut World, old: usize) -> Result<(), String> 
     let title = world.cluster.servers[old].title();
     if let Some(Moving { why, is_there, stuck }) = still_moving(world, &title).await {
         if let Some(stuck) = stuck {
-            restart(world, &stuck, &title).await?;
-        } else if is_there && world.cluster.ready(PATIENCE).await.is_ok() {
+            stuck::restart(world, &stuck).await?;
+        } else if is_there && world.cluster.ready(stuck::PATIENCE).await.is_ok() {
             remove(world, &format!("KV_{BUCKET}"), &title).await;
         } else {
-            tokio::time::sleep(PATIENCE).await;
+            tokio::time::sleep(stuck::PATIENCE).await;
         }
         return Err(why);
     }
@@ -80,19 +76,6 @@ async fn remove(world: &World, stream: &str, peer: &str) {
     let _ = world.ask(&format!("$JS.API.STREAM.PEER.REMOVE.{stream}"), &question, false).await;
 }
 
-/// Restarts a server whose replica is stuck, if it is still so some seconds later: a replica that was removed from a stream, or
-/// added to it, while packets were late may wait for ever for a snapshot that nobody sends (2.12.8 and 2.15.1: "Expected first
-/// catchup entry to be a snapshot"), and two of two replicas have no leader then.
-async fn restart(world: &mut World, stuck: &str, old: &str) -> Result<(), String> {
-    tokio::time::sleep(PATIENCE).await;
-    let again = still_moving(world, old).await.and_then(|it| it.stuck);
-    let found = world.cluster.servers.iter().position(|server| server.title() == stuck);
-    let Some(server) = found.filter(|_| again.is_some_and(|it| it == stuck)) else { return Ok(()) };
-    eprintln!("chaos: the replica on {stuck} is stuck: it is restarted, as an operator would");
-    stop::halt(world, server).await;
-    world.cluster.servers[server].launch()
-}
-
 /// Why the old one cannot leave yet.
 struct Moving {
     why: String,
@@ -111,13 +94,10 @@ async fn still_moving(world: &World, old: &str) -> Option<Moving> {
     let cluster = &info["cluster"];
     let replicas = cluster["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is_there = cluster["leader"] == old || replicas.iter().any(|replica| replica["name"] == old);
-    let (current, others): (Vec<_>, Vec<_>) = replicas.iter().partition(|replica| replica["current"] == true);
-    if !is_there && current.len() == 2 && replicas.len() == 2 {
+    let current = replicas.iter().filter(|replica| replica["current"] == true).count();
+    if !is_there && current == 2 && replicas.len() == 2 {
         return None;
     }
-    let is_led = cluster["leader"].as_str().is_some_and(|leader| !leader.is_empty());
-    let is_silent = |replica: &Value| replica["active"].as_u64().is_some_and(|ns| ns > SILENT_NS);
-    let stuck = others.into_iter().find(|it| !is_led || is_silent(it)).and_then(|it| it["name"].as_str());
     let why = format!("the stream is still moving from {old}: {cluster}");
-    Some(Moving { why, is_there, stuck: stuck.map(str::to_owned) })
+    Some(Moving { why, is_there, stuck: stuck::of(cluster) })
 }
