@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -148,6 +149,9 @@ impl Server {
     pub async fn set_clock(&mut self, seconds: i32) -> Result<bool, String> {
         let pid = if self.is_up() { self.child.as_ref().and_then(Child::id) } else { None };
         let Some(pid) = pid else { return Ok(false) };
+        if !self.is_the_program(pid).await {
+            return Ok(false);
+        }
         let found = tokio::task::spawn_blocking(move || WallClock::of(pid)).await;
         let clock = found.map_err(|error| format!("a server's memory: {error}"))??;
         if !self.freeze().await {
@@ -156,6 +160,19 @@ impl Server {
         let set = clock.set(seconds);
         self.signal(Signal::CONT);
         set.map(|()| true)
+    }
+
+    /// Whether the process runs the server's program, which one that has just been started does not yet; waits for that for a while.
+    async fn is_the_program(&self, pid: u32) -> bool {
+        let file = |path: &Path| std::fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
+        let running = PathBuf::from(format!("/proc/{pid}/exe"));
+        for _ in 0..100 {
+            if file(&running).is_some_and(|it| file(&self.binary) == Some(it)) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        false
     }
 
     /// SIGKILL, and waits for its end.
