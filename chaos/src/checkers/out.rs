@@ -24,8 +24,8 @@ pub fn concerns(run: &Run) -> bool {
     run.unready.is_some()
 }
 
-/// Whether servers were said not to be ready when the run was healed or before, and nothing was written since: not by clients that wait, and
-/// not by those that came with the newest connection. Either alone excuses nothing.
+/// Whether servers were said not to be ready when the run was healed or before, and nothing was written since: not by clients that
+/// wait, and not by those that came with the newest connection. Either alone excuses nothing.
 pub fn is_out(run: &Run) -> bool {
     let Some(healed) = run.healed else { return false };
     let writes = || run.audit.in_order().any(|write| write.at.at_ns >= healed.at_ns);

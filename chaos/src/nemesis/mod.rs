@@ -18,11 +18,11 @@ mod partition;
 mod pause;
 mod power;
 mod replace;
+mod replicas;
 mod reset;
 pub mod rolling;
 mod step_down;
 mod stop;
-mod stuck;
 mod unheard;
 
 use std::time::Duration;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Begun, Struck, Undo, World, stop, stuck};
+use super::{Begun, Struck, Undo, World, replicas, stop};
 use crate::worker::BUCKET;
 use support::chance::Chance;
 
@@ -44,11 +44,11 @@ pub(super) async fn finish(world: &mut World, old: usize) -> Result<(), String> 
     let title = world.cluster.servers[old].title();
     if let Some(Moving { why, is_there, stuck }) = still_moving(world, &title).await {
         if let Some(stuck) = stuck {
-            stuck::restart(world, &stuck).await?;
-        } else if is_there && world.cluster.ready(stuck::PATIENCE).await.is_ok() {
+            replicas::restart(world, &stuck).await?;
+        } else if is_there && world.cluster.ready(replicas::PATIENCE).await.is_ok() {
             remove(world, &format!("KV_{BUCKET}"), &title).await;
         } else {
-            tokio::time::sleep(stuck::PATIENCE).await;
+            tokio::time::sleep(replicas::PATIENCE).await;
         }
         return Err(why);
     }
@@ -87,17 +87,14 @@ struct Moving {
 
 /// What the old one waits for, if it does.
 async fn still_moving(world: &World, old: &str) -> Option<Moving> {
-    let info = world.ask(&format!("$JS.API.STREAM.INFO.KV_{BUCKET}"), "", false).await;
-    let Some(info) = info else {
+    let Some(cluster) = replicas::cluster(world).await else {
         return Some(Moving { why: "nobody knows where the stream is".into(), is_there: false, stuck: None });
     };
-    let cluster = &info["cluster"];
-    let replicas = cluster["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let is_there = cluster["leader"] == old || replicas.iter().any(|replica| replica["name"] == old);
-    let current = replicas.iter().filter(|replica| replica["current"] == true).count();
-    if !is_there && current == 2 && replicas.len() == 2 {
+    let others = replicas::of(&cluster);
+    let is_there = cluster["leader"] == old || others.iter().any(|replica| replica["name"] == old);
+    if !is_there && replicas::current(&cluster) == 2 && others.len() == 2 {
         return None;
     }
     let why = format!("the stream is still moving from {old}: {cluster}");
-    Some(Moving { why, is_there, stuck: stuck::of(cluster) })
+    Some(Moving { why, is_there, stuck: replicas::stuck(&cluster) })
 }
